@@ -1,0 +1,58 @@
+"""Errors that know whether trying again helps, and the exit codes that say so to Argo, to CI and to people.
+
+One enum feeds the command line, the workflow's retry expression and the documentation, so the three cannot drift.
+64 and 65 are left free: Argo's emissary uses them for its own failures (reference/argo.md 2.4).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit status of every leicos process."""
+
+    DONE = 0
+    """The work is committed (an empty to-do list counts as done)."""
+    DEFECT = 70
+    """A defect in leicos or a backend: not retried, reported with a traceback."""
+    RETRY = 75
+    """Interrupted or a passing fault: the same command again does only what is missing."""
+    INPUT = 78
+    """The input or the configuration is wrong: trying again cannot help."""
+
+
+class LeicosError(Exception):
+    """Base of all expected errors.
+
+    message: what is wrong, naming the file, field or sample.
+    fix: what the user can do about it, an imperative sentence.
+    """
+
+    exit_code: ExitCode = ExitCode.DEFECT
+
+    def __init__(self, message: str, *, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return self.message if self.fix is None else f"{self.message}\n  fix: {self.fix}"
+
+
+class InputError(LeicosError):
+    """The user's file, configuration or credentials are wrong (exit 78)."""
+
+    exit_code = ExitCode.INPUT
+
+
+class RetryError(LeicosError):
+    """A passing fault: a lost connection, a notice to stop (exit 75)."""
+
+    exit_code = ExitCode.RETRY
+
+
+class DefectError(LeicosError):
+    """An invariant of leicos or a backend was broken (exit 70)."""
+
+    exit_code = ExitCode.DEFECT
