@@ -32,9 +32,9 @@ class GenerateRequest:
     start: simulator state at row0 as in LeIsaac's `states` groups: path -> list of floats, e.g.
         `articulation/robot/joint_position` -> 6, `rigid_object/cube/root_pose` -> 7 (xyz, quaternion wxyz).
     fps: of the dataset; the video must carry it. frames: how many the video must have. width, height in pixels.
-    demo: path of an mp4 of the whole real episode for backends that re-use one (echo), else None.
-    demo_actions: (T, width) float32 motor units of that episode, else None.
-    out_dir: empty folder to write into.
+    out_dir: empty folder to write into. demo_name, row0: which demo, and the HDF5 row in output frame 0.
+    demo, demo_actions, demo_first: only for backends with `needs_demo`: mp4 of the whole real episode, its (T, width)
+    float32 actions in motor units, and the index in both of the frame at row0.
     """
 
     sample: str
@@ -47,8 +47,11 @@ class GenerateRequest:
     width: int
     height: int
     out_dir: Path
+    demo_name: str = ""
+    row0: int = 0
     demo: Path | None = None
     demo_actions: NDArray[np.float32] | None = None
+    demo_first: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,10 @@ class ReplayResult:
 
 
 class Backend(Protocol):
-    """Common to all. `version` rises whenever the same request would give another result. `Settings` is a frozen
-    pydantic model (unknown keys refused); its values enter every identity."""
+    """Common to all. The class's module must import without torch, mujoco and the like (it imports them when it is
+    constructed): planning and status read `version` and `Settings` in the CPU image. `version` rises whenever the same request would give another result. `Settings` is a frozen
+    pydantic model (unknown keys refused); values that differ from the defaults enter every identity, so a changed
+    default must raise `version`."""
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -120,7 +125,11 @@ class Backend(Protocol):
 
 
 class Generator(Backend, Protocol):
-    """generate: clip + prompt + seed -> video."""
+    """generate: clip + prompt + seed -> video.
+
+    Optional class attributes: `trained` (it needs the post-train stage), `needs_demo` (see GenerateRequest), and
+    `seeds_a_sample(settings, frames)`: how far apart the seeds of one start must stand (Cosmos: its chunks).
+    """
 
     def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None: ...
 
@@ -156,6 +165,8 @@ class TrainRequest:
     out: Path
     resume: Path
     report: Callable[[int, int], None]
+    size: tuple[int, int] | None = None
+    """(width, height) that generation will use, for post-training."""
 
 
 class Trainer(Backend, Protocol):

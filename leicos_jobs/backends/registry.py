@@ -26,6 +26,4 @@ def load(stage: str, name: str) -> Any:
                     f"{stage} backend {name!r} cannot be loaded: {error}",
                     fix="install the extra it needs, e.g. pip install 'leicos[torch,mujoco]'",
                 ) from error
-    raise InputError(
-        f"unknown {stage} backend {name!r}", fix=f"installed: {', '.join(installed(stage)) or 'none'}"
-    )
+    raise InputError(f"unknown {stage} backend {name!r}", fix=f"installed: {', '.join(installed(stage)) or 'none'}")

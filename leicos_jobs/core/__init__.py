@@ -1,1 +1,1 @@
-"""What every layer may use: errors and exit codes, digests, signals, logs. A closed list; it knows nothing of robots."""
+"""What every layer may use: errors and exit codes, digests, signals, logs. A closed list that knows no robots."""

@@ -1,0 +1,175 @@
+"""One container template for each `leicos` command that a pod runs.
+
+Plain containers: command ["leicos"], the arguments of the command line, and what `policies` and `pools` say. A template
+takes all it needs as inputs, not from `workflow.parameters`, so that it works from every workflow that refers to it.
+Volumes and security settings stand on the template for the same reason: those of a workflow's spec do not follow a
+templateRef.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hera.workflows import Container, Env, Parameter, Resources, models
+
+from hera_workflows import images, pools
+from hera_workflows.images import Image, Images
+from hera_workflows.parameters import RUN_OF_WORKFLOW
+from hera_workflows.policies import HOUR, container_security, pod_security, retry
+from hera_workflows.pools import Pool
+from hera_workflows.strict import exactly
+
+OUTPUTS = "/tmp/outputs"
+CONFIG_DIRECTORY = "/etc/leicos/config"
+STORE_ENV = "leicos-s3"
+"""Name of the optional Secret and ConfigMap whose keys become environment variables (AWS_*, endpoint)."""
+
+CONFIG_MAP_NAME = (
+    "{{=inputs.parameters.config matches '^[a-z0-9][-a-z0-9.]{0,252}$'"
+    " ? inputs.parameters.config : 'leicos-no-config'}}"
+)
+"""The ConfigMap to mount for `start`: the parameter when it can be a name (a URI has a colon, YAML too), else none.
+
+The mount is optional, so a name that does not exist leaves an empty folder and `start` says so.
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A `leicos` command as a pod runs it.
+
+    name: the command and the template. hours: deadline of one attempt. inputs: parameters besides `run`, in the order
+    of the arguments. outputs: output parameters (files of the same name under --outputs) with the value that stands for
+    a task that was skipped. retries: more for pools that run on spot machines.
+    """
+
+    name: str
+    pool: Pool = Pool.CPU
+    image: Image = Image.JOBS
+    hours: float = 1
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
+    retries: int = 3
+    extra: tuple[str, ...] = ()
+
+
+START = Command("start", inputs=("config",), outputs=(("post-train", "false"), ("train-idm", "false")))
+CONVERT = Command("convert", hours=6)
+COSMOS_DATASET = Command("cosmos-dataset", hours=6)
+PLAN = Command("plan", hours=6)
+
+POST_TRAIN = Command("post-train", Pool.TRAIN, Image.COSMOS, hours=48, retries=6)
+TRAIN_IDM = Command("train-idm", Pool.TRAIN, Image.IDM, hours=24, retries=6)
+
+IN_ROUND = ("--workflow", "{{workflow.name}}")
+PLAN_ROUND = Command("plan-round", inputs=("round",), outputs=(("shards", "[]"),), extra=IN_ROUND)
+GENERATE = Command("generate", Pool.GENERATE, Image.COSMOS, 12, ("round", "shard"), retries=6, extra=IN_ROUND)
+GATE = Command("gate", Pool.CPU, Image.JOBS, 2, ("round", "shard"), retries=6, extra=IN_ROUND)
+LABEL = Command("label", Pool.LABEL, Image.IDM, 4, ("round", "shard"), retries=6, extra=IN_ROUND)
+ACCOUNT = Command("account", inputs=("round",), outputs=(("missing", "0"),), extra=IN_ROUND)
+FAN_IN = Command("fan-in", outputs=(("replay-shards", "[]"),))
+
+REPLAY = Command("replay", Pool.REPLAY, Image.ISAAC, 12, ("shard",), retries=6)
+CONTROLS = Command("controls", Pool.REPLAY, Image.ISAAC, 12, retries=6)
+
+CURATE = Command("curate")
+ASSEMBLE = Command("assemble", hours=12)
+REPORT = Command("report", hours=2)
+FINISH = Command("finish", hours=0.25, extra=("--run", RUN_OF_WORKFLOW, "--status", "{{workflow.status}}"))
+"""The exit handler. It gets no arguments from anyone, so it is the one template that reads a workflow parameter."""
+
+
+def template(command: Command, where: Images) -> Container:
+    """The container template of a command."""
+    inputs = () if command is FINISH else ("run", *command.inputs)
+    given = [part for name in inputs for part in (f"--{name}", value_of(name))]
+    arguments = [command.name, *given, *command.extra]
+    artifacts = [report_artifact()] if command is REPORT else []
+    if command.outputs or artifacts:
+        arguments += ["--outputs", OUTPUTS]
+    return Container(
+        name=command.name,
+        labels={pools.LABEL: command.pool.value, images.LABEL: command.image.value},
+        inputs=[Parameter(name=name) for name in inputs] or None,
+        outputs=[*(output(name, default) for name, default in command.outputs), *artifacts] or None,
+        image=where.reference(command.image),
+        image_pull_policy=where.pull_policy,
+        command=["leicos"],
+        args=arguments,
+        env=environment(command),
+        env_from=store_environment(),
+        resources=resources(command.pool),
+        volumes=volumes(command),
+        volume_mounts=mounts(command),
+        security_context=container_security(),
+        pod_security_context=pod_security(),
+        active_deadline_seconds=int(command.hours * HOUR),
+        retry_strategy=retry(command.retries),
+    )
+
+
+def value_of(parameter: str) -> str:
+    """Reference to an input parameter."""
+    return "{{inputs.parameters." + parameter + "}}"
+
+
+def output(name: str, default: str) -> Parameter:
+    """An output parameter: a file that the command writes. The default also stands for a skipped task."""
+    return Parameter(name=name, value_from=exactly(models.ValueFrom, path=f"{OUTPUTS}/{name}", default=default))
+
+
+def report_artifact() -> models.Artifact:
+    """The static report for the Argo UI, kept as plain files under a key that ends in "/", which the UI shows as pages.
+
+    The same pages lie under the run root: this copy exists because the UI shows artifacts and nothing else.
+    """
+    return exactly(
+        models.Artifact,
+        name="report",
+        path=f"{OUTPUTS}/report",
+        archive=exactly(models.ArchiveStrategy, none=models.NoneStrategy()),
+        optional=True,
+        s3=exactly(models.S3Artifact, key="{{workflow.name}}/report/"),
+    )
+
+
+def environment(command: Command) -> list[Env]:
+    """Variables of every pod. HOME must be writable, libraries keep caches there; the root file system is not."""
+    variables = [Env(name="HOME", value="/tmp"), Env(name="LEICOS_ATTEMPT", value="{{retries}}")]
+    if command is START:
+        variables.append(Env(name="LEICOS_CONFIG_DIRECTORY", value=CONFIG_DIRECTORY))
+    return variables
+
+
+def store_environment() -> list[models.EnvFromSource]:
+    """Credentials and endpoint of the store, if the cluster does not give them by workload identity."""
+    return [
+        exactly(models.EnvFromSource, secret_ref=exactly(models.SecretEnvSource, name=STORE_ENV, optional=True)),
+        exactly(models.EnvFromSource, config_map_ref=exactly(models.ConfigMapEnvSource, name=STORE_ENV, optional=True)),
+    ]
+
+
+def resources(pool: Pool) -> Resources:
+    """Requests and limits of a pod in this pool. No CPU limit: throttling video decoding helps nobody."""
+    size = pools.SIZES[pool]
+    return Resources(
+        cpu_request=size.cpu, memory_request=size.memory, memory_limit=size.memory_limit, gpus=size.gpus or None
+    )
+
+
+def volumes(command: Command) -> list[models.Volume]:
+    """Scratch space at /tmp, the only place where a pod may write; for `start` also the configuration's ConfigMap."""
+    size = exactly(models.EmptyDirVolumeSource, size_limit=pools.SIZES[command.pool].scratch)
+    found = [exactly(models.Volume, name="tmp", empty_dir=size)]
+    if command is START:
+        source = exactly(models.ConfigMapVolumeSource, name=CONFIG_MAP_NAME, optional=True)
+        found.append(exactly(models.Volume, name="config", config_map=source))
+    return found
+
+
+def mounts(command: Command) -> list[models.VolumeMount]:
+    """Where the volumes are mounted."""
+    found = [exactly(models.VolumeMount, name="tmp", mount_path="/tmp")]
+    if command is START:
+        found.append(exactly(models.VolumeMount, name="config", mount_path=CONFIG_DIRECTORY, read_only=True))
+    return found

@@ -1,0 +1,88 @@
+"""Rounds: what one pass over the missing samples leaves over, the next takes on in fresh, balanced shards.
+
+A round calls itself. Three things about Argo shape it (tried on a real controller,
+shared/reference/rounds_example.yaml):
+- an empty withParam list is Skipped, not Succeeded, so what depends on the shards must admit Skipped;
+- a Skipped leaf takes over its parents' Failed: `account`, which always exits 0, stands between the shards and the
+  guarded call, so that a failed shard does not fail a round which a later one makes good;
+- what a skipped task would have put out must have a default.
+"""
+
+from __future__ import annotations
+
+from hera.workflows import DAG, Parameter, Task
+
+from hera_workflows import commands
+from hera_workflows.commands import value_of
+from hera_workflows.parameters import RUN_OF_WORKFLOW
+from hera_workflows.tasks import GENERATE, call, output_of, task
+
+ROUND = "round"
+SHARD = "shard"
+RUN = value_of("run")
+
+FINISHED = "{0}.Succeeded || {0}.Failed || {0}.Errored"
+"""The task came to an end, well or badly: what it committed is taken."""
+
+
+def shard() -> DAG:
+    """One shard: generate, gate, label. A failed step does not stop the next, which takes what is committed."""
+    arguments = {"round": value_of("round"), "shard": value_of("shard")}
+    return DAG(
+        name=SHARD,
+        inputs=[Parameter(name=name) for name in ("run", "round", "shard")],
+        fail_fast=False,
+        tasks=[
+            task(GENERATE, commands.GENERATE, arguments=arguments, run=RUN),
+            task(GENERATE, commands.GATE, depends=FINISHED.format("generate"), arguments=arguments, run=RUN),
+            task(GENERATE, commands.LABEL, depends=FINISHED.format("gate"), arguments=arguments, run=RUN),
+        ],
+    )
+
+
+def round_() -> DAG:
+    """One round over what is missing, and the next one if anything still is and a round is left."""
+    this_round = {"round": value_of("round")}
+    return DAG(
+        name=ROUND,
+        inputs=[Parameter(name=name) for name in ("run", "round", "max-rounds")],
+        fail_fast=False,
+        tasks=[
+            task(GENERATE, commands.PLAN_ROUND, arguments=this_round, run=RUN),
+            call(
+                GENERATE,
+                GENERATE,
+                SHARD,
+                depends="plan-round",
+                with_param=output_of(commands.PLAN_ROUND, "shards"),
+                arguments={"run": RUN, **this_round, "shard": "{{item}}"},
+            ),
+            task(
+                GENERATE,
+                commands.ACCOUNT,
+                depends=f"plan-round && ({FINISHED.format(SHARD)} || shard.Skipped || shard.Omitted)",
+                arguments=this_round,
+                run=RUN,
+            ),
+            call(
+                GENERATE,
+                GENERATE,
+                ROUND,
+                name="next",
+                depends="account",
+                when=f"{output_of(commands.ACCOUNT, 'missing')} > 0 && {next_round()} < {value_of('max-rounds')}",
+                arguments={"run": RUN, "round": next_round(), "max-rounds": value_of("max-rounds")},
+            ),
+        ],
+    )
+
+
+def next_round() -> str:
+    """The number of the next round. Rounds count from 0, so it is also how many have been started."""
+    return "{{=string(asInt(inputs.parameters.round) + 1)}}"
+
+
+def rounds(here: str, depends: str, max_rounds: str) -> Task:
+    """The task that starts round 0, for a DAG of the WorkflowTemplate `here`."""
+    arguments = {"run": RUN_OF_WORKFLOW, "round": "0", "max-rounds": max_rounds}
+    return call(here, GENERATE, ROUND, name="rounds", depends=depends, arguments=arguments)

@@ -1,0 +1,107 @@
+"""What a user can set, and the two sizes that fill in the rest."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CompactSettings(BaseModel):
+    """Training settings. A field left out takes its value from `size` (see `SIZES`).
+
+    The schedule counts optimiser steps, never seconds: a wall-clock budget would make two runs of the same
+    configuration differ, and a resumed one differ from an undisturbed one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Literal["small", "full"] = Field("small", description="small: two CPU cores; full: one GPU")
+    robot: str = Field("so101", description="embodiment: names, limits and units of the joints")
+    image_width: int | None = Field(None, ge=16, description="frames are reduced to about this width, px")
+    crop: Literal["motion", "none"] = Field("motion", description="motion: the area in which training frames move")
+    channels: tuple[int, ...] | None = Field(None, min_length=2, description="feature maps of each stage")
+    blocks: int | None = Field(None, ge=0, description="residual blocks a stage")
+    hidden: int | None = Field(None, ge=8, description="width of the encoder's fully connected layers")
+    steps: int | None = Field(None, ge=1, description="optimiser steps of the encoder")
+    head_steps: int | None = Field(None, ge=1, description="optimiser steps of the temporal head")
+    batch: int | None = Field(None, ge=1, description="frames a step")
+    learning_rate: float | None = Field(None, gt=0, description="peak learning rate of the encoder (AdamW, cosine)")
+    weight_decay: float | None = Field(None, ge=0, description="AdamW weight decay of the encoder")
+    ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, which are the ones that are kept")
+    augmentation: float = Field(1.0, ge=0, le=3, description="strength of light, colour and shift changes")
+    tool_loss: float = Field(1.0, ge=0, description="weight of the gripper's position error")
+    bf16: bool | None = Field(None, description="autocast to bfloat16 (GPU)")
+    threads: int = Field(2, ge=1, description="CPU threads; another number gives other last bits")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if there is one")
+    checkpoint_every: int = Field(250, ge=1, description="steps between checkpoints")
+
+    def recipe(self) -> Recipe:
+        """All values fixed: the size's, overridden by what the user set."""
+        chosen = {key: value for key, value in self.model_dump().items() if value is not None}
+        return Recipe(**{**SIZES[self.size], **chosen})
+
+
+class Recipe(BaseModel):
+    """Settings with nothing left open; goes into the artifact and into the checkpoint's identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: str
+    robot: str
+    image_width: int
+    crop: str
+    channels: tuple[int, ...]
+    blocks: int
+    hidden: int
+    steps: int
+    head_steps: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    ema: float
+    augmentation: float
+    tool_loss: float
+    bf16: bool
+    threads: int
+    device: str
+    checkpoint_every: int
+
+
+SIZES: dict[str, dict[str, Any]] = {
+    "small": {
+        "image_width": 160,
+        "channels": (32, 64, 96),
+        "blocks": 1,
+        "hidden": 256,
+        "steps": 2500,
+        "head_steps": 1500,
+        "batch": 64,
+        "learning_rate": 2e-3,
+        "weight_decay": 0.02,
+        "bf16": False,
+    },
+    "full": {
+        "image_width": 320,
+        "channels": (48, 96, 160, 256),
+        "blocks": 2,
+        "hidden": 512,
+        "steps": 16000,
+        "head_steps": 4000,
+        "batch": 256,
+        "learning_rate": 1.5e-3,
+        "weight_decay": 0.05,
+        "bf16": True,
+    },
+}
+
+
+class LabellerSettings(BaseModel):
+    """Inference settings; they enter the identity of labels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    smoothing: Literal["none", "hann"] = Field("none", description="hann: weighted mean over neighbouring rows")
+    smoothing_rows: int = Field(5, ge=3, le=31, description="rows of the Hann window, odd")
+    threads: int = Field(2, ge=1, description="CPU threads; another number gives other last bits")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if there is one")

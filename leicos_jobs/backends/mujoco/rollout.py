@@ -1,0 +1,66 @@
+"""An attempt carried out: targets applied one after the other, and everything that there is to know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.backends.mujoco import poses, scene
+from leicos_jobs.backends.mujoco.simulation import Simulation, state_of
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """n targets applied from a state: row t is what was before target t, row n what is left at the end.
+
+    targets: (n, 6) float32 rad. qpos: (n+1, 13), what a renderer draws. gripper_frame: (n+1, 7) float32,
+    LeIsaac's ee_frame_state: gripper link in its base frame.
+    states: LeIsaac's dataset path -> (n+1, w) float32.
+    """
+
+    targets: F32
+    qpos: F64
+    gripper_frame: F32
+    states: dict[str, F32]
+
+    @property
+    def joint_pos(self) -> F32:
+        """(n+1, 6) rad."""
+        return self.states["articulation/robot/joint_position"]
+
+    @property
+    def joint_vel(self) -> F32:
+        """(n+1, 6) rad/s."""
+        return self.states["articulation/robot/joint_velocity"]
+
+    @property
+    def success(self) -> bool:
+        """LiftCube's rule: the cube was above the height after any of the steps."""
+        return bool((self.qpos[1:, 8] > scene.SUCCESS_HEIGHT).any())
+
+
+def run(simulation: Simulation, targets: F32) -> Rollout:
+    """Apply targets (n, 6) rad from where the simulation is."""
+    qpos, qvel = [simulation.qpos], [simulation.qvel]
+    gripper = [simulation.gripper_pose]
+    for target in targets:
+        simulation.step(target)
+        qpos.append(simulation.qpos)
+        qvel.append(simulation.qvel)
+        gripper.append(simulation.gripper_pose)
+    positions, links = np.array(qpos), np.array(gripper)
+    states = poses.to_leisaac(state_of(positions, np.array(qvel), simulation.root))
+    # The two models' link frames are taken as one, which forward kinematics of both supports (leisaac.md 2.5).
+    frame = np.concatenate(poses.mjcf_to_base(links[:, :3], links[:, 3:]), axis=1)
+    return Rollout(targets, positions, frame.astype(np.float32), states)
+
+
+def row(states: Mapping[str, F32], index: int) -> dict[str, F32]:
+    """One row of stacked states, as `poses.from_leisaac` reads it."""
+    return {key: value[index] for key, value in states.items()}

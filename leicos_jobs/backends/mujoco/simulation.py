@@ -1,0 +1,134 @@
+"""Stepping LiftCube: start exactly at a state, apply joint targets at the control rate, say what happened.
+
+Deterministic: the same state and targets give the same bits, because nothing outside them survives `reset` (solver
+warm starts and actuator state included) and MuJoCo steps on one thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.backends.mujoco import poses, scene
+
+F64 = NDArray[np.float64]
+
+GRASP_DISTANCE, GRASP_OPENING = 0.02, 0.26
+"""LeIsaac's object_grasped: cube to jaw frame in m, gripper joint in rad (leisaac.md 2.3)."""
+
+
+CLIPPED = 1e-5
+"""rad; a target is counted as clipped beyond this, since float32 alone moves one at its limit by 1e-7."""
+
+
+class Simulation:
+    """One arm, one cube. All poses are in the MJCF frame."""
+
+    def __init__(
+        self, control_hz: float = scene.CONTROL_HZ, gripper_effort: float = scene.GRIPPER_EFFORT
+    ) -> None:
+        self.model: Any = scene.model(control_hz, gripper_effort)
+        self.data: Any = mujoco.MjData(self.model)
+        self.control_hz = control_hz
+        self._substeps = scene.substeps(control_hz)
+        self._jaw = self.model.body(scene.JAW_BODY).id
+        self._gripper = self.model.body(scene.GRIPPER_BODY).id
+        self._limits: F64 = np.array(self.model.actuator_ctrlrange)
+        self.root = poses.ROBOT_ROOT_POSE
+        self._pads = {self.model.geom(name).id: bit for bit, name in ((1, scene.FIXED_PAD), (2, scene.MOVING_PAD))}
+        self._pads |= {
+            geom: bit
+            for bit, body in ((1, self._gripper), (2, self._jaw))
+            for geom in range(self.model.ngeom)
+            if self.model.geom_bodyid[geom] == body
+        }
+
+    def reset(self, state: poses.State) -> None:
+        """Go to a state; nothing of what was before remains."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.data.qpos[:6] = state.joint_pos
+        self.data.qvel[:6] = state.joint_vel
+        self.data.qpos[6:9] = state.cube_pos
+        self.data.qpos[9:13] = state.cube_quat
+        self.data.qvel[6:9] = state.cube_linear
+        self.data.qvel[9:12] = poses.rotate(poses.conjugate(state.cube_quat), state.cube_angular)
+        self.root = state.root
+        self.data.ctrl[:] = np.clip(state.joint_pos, self._limits[:, 0], self._limits[:, 1])
+        mujoco.mj_forward(self.model, self.data)
+
+    def step(self, target: NDArray[np.floating]) -> bool:
+        """Apply joint targets (6,) rad for one control step; returns whether a limit clipped one."""
+        clipped = np.clip(target, self._limits[:, 0], self._limits[:, 1])
+        self.data.ctrl[:] = clipped
+        mujoco.mj_step(self.model, self.data, self._substeps)
+        mujoco.mj_kinematics(self.model, self.data)  # mj_step ends with the new qpos and the old body poses
+        return bool(np.any(np.abs(clipped - target) > CLIPPED))
+
+    def state(self) -> poses.State:
+        """Where everything is now."""
+        return state_of(self.qpos, np.array(self.data.qvel), self.root)
+
+    @property
+    def joint_pos(self) -> F64:
+        """(6,) rad, a copy."""
+        return np.array(self.data.qpos[:6])
+
+    @property
+    def cube_pos(self) -> F64:
+        """(3,) m, a copy."""
+        return np.array(self.data.qpos[6:9])
+
+    @property
+    def qpos(self) -> F64:
+        """All generalised positions (13,), what a renderer needs; a copy."""
+        return np.array(self.data.qpos)
+
+    @property
+    def qvel(self) -> F64:
+        """All generalised velocities (12,); a copy."""
+        return np.array(self.data.qvel)
+
+    @property
+    def success(self) -> bool:
+        """LiftCube's rule at this instant: the cube's centre is above SUCCESS_HEIGHT."""
+        return bool(self.cube_pos[2] > scene.SUCCESS_HEIGHT)
+
+    @property
+    def grasped(self) -> bool:
+        """LeIsaac's object_grasped at this instant."""
+        jaw = self.data.xpos[self._jaw] + self.data.xmat[self._jaw].reshape(3, 3) @ np.array(scene.JAW_FRAME)
+        near = np.linalg.norm(self.cube_pos - jaw) < GRASP_DISTANCE
+        return bool(near and self.data.qpos[5] < GRASP_OPENING)
+
+    @property
+    def pinched(self) -> bool:
+        """Whether both jaws touch the cube (contacts of the last step)."""
+        cube = self.model.geom(scene.CUBE_GEOM).id
+        sides = 0
+        for pair in self.data.contact.geom:
+            if cube in pair:
+                other = int(pair[0] if pair[1] == cube else pair[1])
+                sides |= self._pads.get(other, 0)
+        return sides == 3
+
+    @property
+    def gripper_pose(self) -> F64:
+        """Gripper link, position m and quaternion wxyz (7,), a copy."""
+        return np.concatenate([self.data.xpos[self._gripper], self.data.xquat[self._gripper]])
+
+
+def state_of(qpos: F64, qvel: F64, root: F64) -> poses.State:
+    """The state in generalised positions (..., 13) and velocities (..., 12): six joints, then the cube's free joint,
+    whose angular velocity MuJoCo gives in the cube's own frame."""
+    return poses.State(
+        joint_pos=qpos[..., :6],
+        joint_vel=qvel[..., :6],
+        cube_pos=qpos[..., 6:9],
+        cube_quat=qpos[..., 9:13],
+        cube_linear=qvel[..., 6:9],
+        cube_angular=poses.rotate(qpos[..., 9:13], qvel[..., 9:12]),
+        root=root,
+    )

@@ -1,0 +1,91 @@
+"""Commands for this machine: run, init, record."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from leicos_jobs.core.errors import ExitCode, InputError
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  leicos run examples/lift_cube.yaml
+  leicos run --source demos.hdf5 --task "Lift the red cube up." --out runs/lift
+"""
+)
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--source", multiple=True, type=click.Path(path_type=Path), help="Recording(s), instead of CONFIG.")
+@click.option("--task", help="Task text, with --source.")
+@click.option("--out", help="Root of the run; default runs/<name>. Starting it again goes on where it stopped.")
+@click.option("--workers", type=int, default=os.cpu_count() or 1, show_default=True, help="Pods at a time.")
+@click.option("--amend", is_flag=True, help="Accept a changed configuration; what it affects is done again.")
+@click.option("--max-rounds", type=int, default=3, show_default=True, help="Rounds for what earlier ones left over.")
+def run(
+    config: Path | None,
+    source: tuple[Path, ...],
+    task: str | None,
+    out: str | None,
+    workers: int,
+    amend: bool,
+    max_rounds: int,
+) -> None:
+    """Run the whole pipeline here: the manifest that a cluster runs, each pod as a local process.
+
+    Everything that is committed stays; the same command again does only what is missing.
+    """
+    from leicos_jobs.cli.local_run import run_here
+    from leicos_jobs.run.config import load_config
+
+    if (config is None) == (not source):
+        raise InputError(
+            "give either CONFIG or --source", fix="leicos run CONFIG, or leicos run --source FILE --task T"
+        )
+    from leicos_jobs.stages.defaults import config_for
+
+    chosen = load_config(config) if config is not None else config_for(source, task)
+    sys.exit(run_here(chosen, out or f"runs/{chosen.name}", workers=workers, amend=amend, max_rounds=max_rounds))
+
+
+@click.command(epilog='Example: leicos init demos.hdf5 --task "Lift the red cube up." > lift.yaml')
+@click.argument("source", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--task", required=True, help="Task text.")
+def init(source: tuple[Path, ...], task: str) -> None:
+    """Write a commented configuration for recordings to standard output."""
+    from leicos_jobs.run.template import commented_yaml
+    from leicos_jobs.stages.defaults import config_for
+
+    click.echo(commented_yaml(config_for(source, task)), nl=False)
+
+
+@click.command(epilog="Example: leicos record demos.hdf5 --episodes 90 --seed 0")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--episodes", type=click.IntRange(1), default=90, show_default=True, help="Demonstrations to record.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which demonstrations.")
+@click.option("--width", type=int, default=320, show_default=True, help="Of the camera image, pixels.")
+@click.option("--height", type=int, default=240, show_default=True, help="Of the camera image, pixels.")
+@click.option("--failed-share", type=float, default=0.2, show_default=True, help="Share of failed demonstrations.")
+@click.option("--workers", type=int, default=os.cpu_count() or 1, show_default=True, help="Processes.")
+def record(path: Path, episodes: int, seed: int, width: int, height: int, failed_share: float, workers: int) -> None:
+    """Record SO-101 LiftCube demonstrations of a scripted expert, in LeIsaac's HDF5 format."""
+    from leicos_jobs.stages.record import record as stage
+
+    if path.exists():
+        raise InputError(f"{path} exists already", fix="give another name, or remove it first")
+    with click.progressbar(length=episodes, label="recording", file=sys.stderr) as bar:
+        facts = stage(
+            path,
+            episodes=episodes,
+            seed=seed,
+            width=width,
+            height=height,
+            failed_share=failed_share,
+            workers=workers,
+            progress=lambda done, _total: bar.update(done - bar.pos),
+        )
+    click.echo(f"{path}: {episodes} demonstrations, {facts.get('successes', '?')} successful")
+    sys.exit(ExitCode.DONE)

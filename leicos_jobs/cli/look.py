@@ -1,0 +1,109 @@
+"""Commands that look: inspect, status, config, label-videos, gc, verify."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from leicos_jobs.core.errors import InputError
+
+
+@click.command(epilog="Example: leicos inspect demos.hdf5 --json")
+@click.argument("target")
+@click.option("--camera", default="front", show_default=True, help="Camera that convert would take.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def inspect(target: str, camera: str, as_json: bool) -> None:
+    """Say what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do."""
+    from leicos_jobs.stages.inspect import inspect as look
+
+    found = look(target, camera)
+    click.echo(found.model_dump_json(indent=2) if as_json else found.text())
+
+
+@click.command(epilog="Example: leicos status runs/lift --watch")
+@click.argument("uri", metavar="RUN")
+@click.option("--watch", is_flag=True, help="Again every 10 seconds until nothing is missing.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def status(uri: str, watch: bool, as_json: bool) -> None:
+    """Say how far a run is, from its store alone: committed, missing, quarantined and why, rate, cost."""
+    from leicos_jobs.cluster.status import status as look
+    from leicos_jobs.run.opened import open_run
+
+    run = open_run(uri)
+    while True:
+        found = look(run)
+        click.echo(found.model_dump_json(indent=2) if as_json else found.text())
+        if not watch or found.done:
+            return
+        time.sleep(10)
+
+
+@click.command(epilog="Example: leicos config lift.yaml")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--schema", is_flag=True, help="Print the JSON schema instead.")
+def config(path: Path | None, schema: bool) -> None:
+    """Check a configuration file and print it resolved, or print the schema of all fields."""
+    from leicos_jobs.run import template
+    from leicos_jobs.run.config import load_config
+
+    if schema:
+        click.echo(template.schema())
+        return
+    if path is None:
+        raise InputError("name a configuration file", fix="leicos config FILE, or leicos config --schema")
+    from leicos_jobs.stages.context import check_backends
+
+    loaded = load_config(path)
+    check_backends(loaded)
+    click.echo(json.dumps(loaded.model_dump(mode="json"), indent=2))
+
+
+@click.command(name="label-videos", epilog="Example: leicos label-videos runs/lift/idm videos/*.mp4 --out labels")
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for NAME.parquet.")
+@click.option("--backend", default="compact", show_default=True, help="IDM backend of the artifact.")
+@click.option("--robot", default="so101", show_default=True, help="Embodiment.")
+@click.option("--seed", default=0, show_default=True, help="IDM seed, as in the run's configuration.")
+def label_videos(artifact: Path, videos: tuple[Path, ...], out: Path, backend: str, robot: str, seed: int) -> None:
+    """Label any videos with an IDM artifact: exactly what the label stage gives for the same bytes."""
+    from leicos_jobs.stages.label_files import label_files
+
+    for name, rows in label_files(artifact, videos, out, backend=backend, robot=robot, seed=seed):
+        click.echo(f"{name}: {rows} rows")
+
+
+@click.command(epilog="Example: leicos gc runs/lift --delete")
+@click.argument("uri", metavar="RUN")
+@click.option("--delete", is_flag=True, help="Remove them; without it they are only listed.")
+def gc(uri: str, delete: bool) -> None:
+    """List objects that no record counts: losers of races, results under former settings, former attempts' partials.
+
+    Do not use --delete while the run's workflow is running.
+    """
+    from leicos_jobs.run.opened import open_run
+    from leicos_jobs.stages.gc import orphans
+
+    run = open_run(uri)
+    count = total = 0
+    for key in orphans(run):
+        count, total = count + 1, total + (run.store.size(key) or 0)
+        click.echo(key)
+        if delete:
+            run.store.delete(key)
+    click.echo(f"{count} objects, {total / 1e6:.1f} MB {'removed' if delete else 'could be removed'}", err=True)
+
+
+@click.command(epilog="Example: leicos verify gr00t-dreams --checkout GR00T-Dreams --checkpoint ckpt --video a.mp4")
+@click.argument("backend", type=click.Choice(["gr00t-dreams", "cosmos", "isaac"]))
+@click.option("--checkout", type=click.Path(path_type=Path), help="Checkout of the upstream repository.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Trained weights.")
+@click.option("--video", type=click.Path(path_type=Path), help="A video to try it on.")
+def verify(backend: str, checkout: Path | None, checkpoint: Path | None, video: Path | None) -> None:
+    """Check a backend against its upstream, on a machine that has the hardware and the weights."""
+    from leicos_jobs.stages.verify import verify as check
+
+    check(backend, checkout, checkpoint, video)

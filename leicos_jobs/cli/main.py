@@ -1,0 +1,122 @@
+"""Entry point: the table of commands, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from leicos_jobs import __version__
+from leicos_jobs.core.errors import ExitCode, LeicosError
+
+COMMANDS = {
+    "run": ("leicos_jobs.cli.here:run", "Run the whole pipeline on this machine."),
+    "init": ("leicos_jobs.cli.here:init", "Write a commented configuration for a recording."),
+    "record": ("leicos_jobs.cli.here:record", "Record scripted demonstrations in the embedded simulator."),
+    "inspect": ("leicos_jobs.cli.look:inspect", "Say what a recording, dataset or run holds, and every problem."),
+    "status": ("leicos_jobs.cli.look:status", "Say how far a run is, from its store alone."),
+    "config": ("leicos_jobs.cli.look:config", "Check a configuration, or print its JSON schema."),
+    "label-videos": ("leicos_jobs.cli.look:label_videos", "Label any videos with an IDM artifact."),
+    "gc": ("leicos_jobs.cli.look:gc", "Remove orphaned objects of a run."),
+    "start": ("leicos_jobs.cli.pipeline:start", "First task: check the configuration, make run.json."),
+    "convert": ("leicos_jobs.cli.pipeline:convert", "LeIsaac HDF5 to LeRobot v2.1."),
+    "cosmos-dataset": ("leicos_jobs.cli.pipeline:cosmos_dataset", "The generator's post-training folder."),
+    "post-train": ("leicos_jobs.cli.pipeline:post_train", "Post-train the generator, export its checkpoint."),
+    "train-idm": ("leicos_jobs.cli.pipeline:train_idm", "Train the inverse dynamics model."),
+    "plan": ("leicos_jobs.cli.pipeline:plan", "Samples, clips and start states."),
+    "plan-round": ("leicos_jobs.cli.pipeline:plan_round", "Cut what is missing into shards."),
+    "generate": ("leicos_jobs.cli.pipeline:generate", "Generate a shard's videos."),
+    "gate": ("leicos_jobs.cli.pipeline:gate", "Check a shard's videos."),
+    "label": ("leicos_jobs.cli.pipeline:label", "Label a shard's videos with actions."),
+    "account": ("leicos_jobs.cli.pipeline:account", "Count what a round left over."),
+    "fan-in": ("leicos_jobs.cli.pipeline:fan_in", "Decide whether enough samples succeeded."),
+    "replay": ("leicos_jobs.cli.pipeline:replay", "Replay labels in the simulator."),
+    "controls": ("leicos_jobs.cli.pipeline:controls", "Replay the controls: ceilings and floors."),
+    "curate": ("leicos_jobs.cli.pipeline:curate", "Choose what enters the dataset."),
+    "assemble": ("leicos_jobs.cli.pipeline:assemble", "Write the synthetic LeRobot dataset."),
+    "report": ("leicos_jobs.cli.pipeline:report", "Write the HTML report."),
+    "finish": ("leicos_jobs.cli.pipeline:finish", "Exit handler: summary and webhook."),
+    "submit": ("leicos_jobs.cli.clusters:submit", "Start a run on a cluster."),
+    "resubmit": ("leicos_jobs.cli.clusters:resubmit", "Start a run's workflow again; only what is missing is done."),
+    "render": ("leicos_jobs.cli.clusters:render", "Print the Argo manifests."),
+    "lint": ("leicos_jobs.cli.clusters:lint", "Check Argo manifests offline."),
+    "verify": ("leicos_jobs.cli.look:verify", "Check a backend against its upstream, where the hardware is."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows names and one-line helps; loads a command's module when it is called or asked for its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in pipeline order, not in the alphabet's."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+EPILOG = """\b
+Examples:
+  leicos record demos.hdf5 --episodes 90
+  leicos run --source demos.hdf5 --task "Lift the red cube up." --out runs/lift
+  leicos status runs/lift
+"""
+
+
+@click.command(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="leicos")
+def cli() -> None:
+    """Turn a handful of robot demonstrations into thousands of correctly labelled synthetic ones.
+
+    Exit codes: 0 done, 75 try again, 78 the input or the configuration is wrong, 70 a defect.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with one of `ExitCode`."""
+    try:
+        code = cli.main(args=arguments, prog_name="leicos", standalone_mode=False)
+    except LeicosError as error:
+        _say(f"error: {error}")
+        code = error.exit_code
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.Abort:
+        _say("stopped; start again to go on")
+        code = ExitCode.RETRY
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.INPUT
+    except KeyboardInterrupt:
+        _say("stopped; start again to go on")
+        code = ExitCode.RETRY
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.DONE
+    except Exception:  # noqa: BLE001 - the boundary: whatever is not foreseen is a defect, with its traceback
+        traceback.print_exc()
+        _say("this is a defect in leicos; please report the traceback above")
+        code = ExitCode.DEFECT
+    sys.exit(code if isinstance(code, int) else ExitCode.DONE)
+
+
+def _say(text: str) -> None:
+    print(f"leicos: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""LeIsaac's HDF5 recordings, as they really are: interrupted, resumed, lzf or gzip, out of order, partly broken.
+
+Layout (LeIsaac 0.4, Isaac Lab 2.3; reference/leisaac.md 1.2): `/data/demo_<i>` with `actions` (T, 6) radians,
+`obs/joint_pos` (T, 6) radians, `obs/<camera>` uint8 (T, H, W, 3) RGB, `initial_state/...` (1, n) and `states/...`
+(T, n). Actions and observations are recorded before the step, states after it: `states[t]` belongs to row t+1.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats import leisaac_checks as checks
+from leicos_jobs.formats.leisaac_images import find_changes, read_rows
+from leicos_jobs.formats.leisaac_problems import Problem
+from leicos_jobs.formats.leisaac_timing import MAX_DENOMINATOR, TimeBase, Timing, find_timing
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+JOINT_NAMES = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
+"""What h5py and numpy raise over a damaged or absurd part of a file."""
+
+_DEMO = re.compile(r"demo_(\d+)")
+
+
+class Demo:
+    """One demonstration. Cheap to make; tables and images are read when asked for.
+
+    file, name: where it is. rows: T, the length that everything has. success: marked successful (a missing mark, as in
+    an interrupted recording, is not). marked: whether there is a mark. camera_sizes: camera -> (width, height).
+    problem: why nothing may be taken from it, found without reading images; None if it is sound. Its other properties
+    are only valid then.
+    """
+
+    def __init__(self, file: Path, name: str, group: h5py.Group, wanted: Sequence[str]) -> None:
+        self.file = file
+        self.name = name
+        self.number = int(_DEMO.fullmatch(name)[1])  # type: ignore[index]
+        self._group = group
+        self.marked = self.success = False
+        self.seed: int | None = None
+        self.camera_sizes: dict[str, tuple[int, int]] = {}
+        self.rows = 0
+        try:
+            self.problem = self._look(wanted)
+        except DAMAGE as error:
+            self.problem = Problem("unreadable", f"it is damaged ({type(error).__name__}: {error})")
+
+    def _look(self, wanted: Sequence[str]) -> Problem | None:
+        attributes = self._group.attrs
+        self.marked = "success" in attributes
+        self.success = self.marked and bool(attributes["success"])
+        self.seed = int(attributes["seed"]) if "seed" in attributes else None
+        sizes = {key: item.shape for key, item in checks.cameras(self._group).items()}
+        self.camera_sizes = {key: (int(width), int(height)) for key, (_, height, width, _) in sizes.items()}
+        problem = checks.structure(self._group, wanted)
+        if problem:
+            return problem
+        self.rows = min(checks.row_counts(self._group, wanted).values())
+        tables: dict[str, NDArray[np.floating]] = {checks.ACTIONS: self.actions, checks.JOINTS: self.joint_pos}
+        for part in ("initial_state", "states"):
+            if part in self._group:
+                tables |= {
+                    f"{part}/{path}": item[: self.rows] for path, item in checks.leaves(self._group[part]).items()
+                }
+        problems = (checks.finite(name, table, JOINT_NAMES) for name, table in tables.items())
+        return next((problem for problem in problems if problem), None)
+
+    @property
+    def actions(self) -> F32:
+        """(T, 6) joint targets in radians, one a row."""
+        return np.asarray(self._group[checks.ACTIONS][: self.rows], dtype=np.float32)
+
+    @property
+    def joint_pos(self) -> F32:
+        """(T, 6) joint positions in radians, before the row's action acts."""
+        return np.asarray(self._group[checks.JOINTS][: self.rows], dtype=np.float32)
+
+    @property
+    def has_states(self) -> bool:
+        """Whether `state_at` works for rows other than 0."""
+        states = self._group.get("states")
+        return isinstance(states, h5py.Group) and bool(checks.leaves(states))
+
+    def state_at(self, row: int) -> dict[str, list[float]]:
+        """Simulator state in which the image and observation of `row` were taken: path -> values.
+
+        Paths as in LeIsaac, e.g. `articulation/robot/joint_position`, `rigid_object/cube/root_pose` (xyz, quaternion
+        wxyz, relative to the environment). It is `states[row - 1]`, for row 0 `initial_state`: the form that
+        GenerateRequest.start and ReplayRequest.start want. Raises InputError if the demo has no such row or no states.
+        """
+        if not 0 <= row < self.rows:
+            raise InputError(f"{self.file}: {self.name} has rows 0 to {self.rows - 1}, not {row}")
+        if row and not self.has_states:
+            raise InputError(
+                f"{self.file}: {self.name} has no `states`, so it can start only from its first row",
+                fix="record it with LeIsaac's streaming recorder",
+            )
+        tables = checks.leaves(self._group["states" if row else "initial_state"])
+        at = row - 1 if row else 0
+        return {path: [float(value) for value in np.ravel(table[at])] for path, table in tables.items()}
+
+    def images(self, camera: str) -> h5py.Dataset:
+        """The HDF5 dataset of a camera, uint8 (at least T, H, W, 3), for `leisaac_images`. Raises InputError."""
+        if camera not in self.camera_sizes:
+            raise InputError(
+                f"{self.file}: {self.name} has no camera {camera!r}",
+                fix=f"use one of: {', '.join(self.camera_sizes) or 'none'}",
+            )
+        return self._group[f"obs/{camera}"]
+
+    def frames(self, camera: str, rows: Sequence[int]) -> Iterator[U8]:
+        """Yield the (H, W, 3) uint8 RGB image of each of the ascending `rows`, each a copy of its own."""
+        if any(not 0 <= row < self.rows for row in rows):
+            raise InputError(
+                f"{self.file}: {self.name} has rows 0 to {self.rows - 1}, asked for {min(rows)}-{max(rows)}"
+            )
+        return read_rows(self.images(camera), rows)
+
+    def timing(self, camera: str, base: TimeBase) -> Timing | Problem:
+        """Stride and phase from this camera; reads all its images. Conversion stores the answer in its map."""
+        changes = [] if base.row_for_row else find_changes(self.images(camera), self.rows)
+        return find_timing(changes, self.rows, base)
+
+
+class Recording:
+    """An open HDF5 file of LeIsaac; a context manager.
+
+    control_hz: rows a second, from the file's own `env_args` if they say so, else None.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open for reading. Raises InputError: missing, not HDF5, truncated, no group `data`."""
+        self.path = path
+        self._file = _open(path)
+        try:
+            self._data = self._file.get("data")
+            if not isinstance(self._data, h5py.Group):
+                raise InputError(f"{path}: has no group `data`", fix="give a recording of LeIsaac or Isaac Lab")
+            self.control_hz = _control_hz(self._data)
+            self._keys = sorted(self._data)
+        except DAMAGE as error:
+            self._file.close()
+            raise InputError(f"{path}: is damaged ({error})", fix="restore the file") from error
+        except InputError:
+            self._file.close()
+            raise
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the demos in natural order: demo_2 before demo_10."""
+        found = [(int(match[1]), key) for key in self._keys if (match := _DEMO.fullmatch(key))]
+        return [key for _, key in sorted(found)]
+
+    @property
+    def lexicographic(self) -> list[str]:
+        """Names in the order in which LeIsaac's own converter and replay script count: demo_10 before demo_2."""
+        return sorted(self.names)
+
+    @property
+    def strangers(self) -> list[str]:
+        """Entries of `data` that are not demos."""
+        return sorted(set(self._keys) - set(self.names))
+
+    def demo(self, name: str, cameras: Sequence[str] = ("front",)) -> Demo:
+        """One demo, checked as far as is possible without its images. Raises InputError if it does not exist."""
+        try:
+            group = self._data.get(name)
+        except DAMAGE as error:
+            raise InputError(f"{self.path}: {name} cannot be read ({error})", fix="restore the file") from error
+        if not isinstance(group, h5py.Group) or not _DEMO.fullmatch(name):
+            listed = ", ".join(self.names[:5]) or "none"
+            raise InputError(f"{self.path}: has no demo {name!r}", fix=f"demos begin with: {listed}")
+        return Demo(self.path, name, group, cameras)
+
+    def demos(self, cameras: Sequence[str] = ("front",)) -> Iterator[Demo]:
+        """All demos in natural order."""
+        return (self.demo(name, cameras) for name in self.names)
+
+    def close(self) -> None:
+        """Close the file; demos taken from it are then dead."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file", fix="check the path")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        text = str(error)
+        if "truncated" in text:
+            raise InputError(
+                f"{path}: is truncated: {text}", fix="copy it again, or restore it from where it was recorded"
+            ) from error
+        if "signature" in text:
+            raise InputError(f"{path}: is not an HDF5 file", fix="give a recording of LeIsaac") from error
+        if "lock" in text:
+            raise InputError(f"{path}: is being written by another process", fix="wait until it is closed") from error
+        raise InputError(f"{path}: cannot be opened: {text}", fix="restore the file") from error
+
+
+def _control_hz(data: h5py.Group) -> float | None:
+    """Rows a second from env_args: Isaac Lab 2.3's stock recorder writes dt and decimation, LeIsaac's does not."""
+    try:
+        arguments: Any = json.loads(data.attrs.get("env_args", "{}"))
+        simulation = arguments.get("sim_args") or {}
+        rate = 1.0 / (float(simulation["dt"]) * int(simulation["decimation"]))
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return None
+    if not math.isfinite(rate) or rate <= 0:
+        return None
+    return float(Fraction(rate).limit_denominator(MAX_DENOMINATOR))
+
+
+def control_rate(recordings: Sequence[Recording], given: float | None) -> float:
+    """The one control rate of several files: their own, else `given`. Raises InputError if unknown or different."""
+    rates = {recording.path: recording.control_hz or given for recording in recordings}
+    unknown = [path for path, rate in rates.items() if rate is None]
+    if unknown:
+        raise InputError(f"{unknown[0]}: does not say its control rate", fix="give control_hz (LeIsaac single-arm: 60)")
+    known = sorted({rate for rate in rates.values() if rate is not None})
+    if len(known) != 1:
+        listed = ", ".join(f"{path.name} {rate:g} Hz" for path, rate in rates.items() if rate is not None)
+        raise InputError(f"the files have different control rates: {listed}", fix="convert them one by one")
+    if known[0] <= 0:
+        raise InputError(f"control_hz {known[0]} is not positive", fix="LeIsaac single-arm: 60")
+    return known[0]

@@ -1,0 +1,159 @@
+"""Is a LeRobot v2.1 folder what it says it is? Every claim of its metadata is held against the files.
+
+The loaders find some of this late and in their own words, or not at all: lerobot asserts on counts, decord fails on
+AV1, a video one frame short fails in the middle of an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.lerobot_read import Dataset, EpisodeEntry
+from leicos_jobs.formats.lerobot_v21 import META
+from leicos_jobs.media.errors import VideoError
+from leicos_jobs.media.probe import VideoInfo, probe, verify
+
+TIME_TOLERANCE = 1e-4
+"""Seconds; lerobot's own."""
+
+SHOWN = 10
+
+
+def require(root: Path, *, decode: bool = True) -> None:
+    """Raise InputError that lists what `check` finds, if anything."""
+    found = check(root, decode=decode)
+    if found:
+        more = f"\n  ... and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        listed = "\n  ".join(found[:SHOWN])
+        raise InputError(f"{root}: not a sound LeRobot v2.1 dataset:\n  {listed}{more}", fix="write it again")
+
+
+def check(root: Path, *, decode: bool = True) -> list[str]:
+    """Everything that is wrong, one sentence each that begins with the file; empty if all is well.
+
+    decode: decode every frame of every video; otherwise its packets are counted.
+    """
+    try:
+        dataset = Dataset(root)
+    except InputError as error:
+        return [error.message]
+    found = list(_totals(dataset))
+    first_index = 0
+    stats = _stats_lines(dataset, found)
+    for entry in dataset.entries:
+        found += _episode(dataset, entry, first_index)
+        for camera in dataset.cameras:
+            found += _video(dataset, entry, camera, decode)
+        found += _stats(dataset, entry, stats.get(entry.index))
+        first_index += entry.length
+    return found
+
+
+def _totals(dataset: Dataset) -> Iterator[str]:
+    info, entries = dataset.info, dataset.entries
+    path = dataset.root / layout.INFO
+    chunks = math.ceil(len(entries) / int(info.get("chunks_size", layout.CHUNKS_SIZE)))
+    wanted: dict[str, Any] = {
+        "total_episodes": len(entries),
+        "total_frames": sum(entry.length for entry in entries),
+        "total_tasks": len(dataset.tasks),
+        "total_videos": len(entries) * len(dataset.cameras),
+        "total_chunks": chunks,
+        "splits": {"train": f"0:{len(entries)}"},
+    }
+    for key, value in wanted.items():
+        if info.get(key) != value:
+            yield f"{path}: {key} is {info.get(key)}, counted {value}"
+    if [entry.index for entry in entries] != list(range(len(entries))):
+        yield f"{dataset.root / META['episodes']}: episode indices are not 0 to {len(entries) - 1}"
+    files = {
+        "parquet": {dataset.data_path(entry.index) for entry in entries},
+        "mp4": {dataset.video_path(entry.index, camera) for entry in entries for camera in dataset.cameras},
+    }
+    for kind, known in files.items():
+        # lerobot counts files below the root, so a stray one breaks it
+        for stray in sorted(set(dataset.root.rglob(f"*.{kind}")) - known):
+            yield f"{stray}: belongs to no episode"
+
+
+def _episode(dataset: Dataset, entry: EpisodeEntry, first_index: int) -> Iterator[str]:
+    path = dataset.data_path(entry.index)
+    try:
+        rows = dataset.table(entry.index)
+        episode = dataset.episode(entry.index)
+    except InputError as error:
+        yield error.message
+        return
+    if len(rows) != entry.length:
+        yield f"{path}: has {len(rows)} rows, episodes.jsonl says {entry.length}"
+        return
+    steps = np.arange(entry.length)
+    wanted = {"frame_index": steps, "index": steps + first_index, "episode_index": np.full(entry.length, entry.index)}
+    for key, values in wanted.items():
+        if key not in rows.column_names or not np.array_equal(_numbers(rows, key), values):
+            yield f"{path}: {key} does not count from {values[0]}" if entry.length else f"{path}: is empty"
+    drift = np.abs(episode.timestamps - steps / float(dataset.fps))
+    if not (drift <= TIME_TOLERANCE).all():
+        yield f"{path}: timestamp is not frame_index/{float(dataset.fps):g}, off by up to {drift.max():.4g} s"
+    named = {dataset.tasks.get(int(one)) for one in np.unique(_numbers(rows, "task_index"))}
+    if named != set(entry.tasks):
+        yield f"{path}: its tasks {sorted(map(str, named))} are not those of episodes.jsonl {sorted(entry.tasks)}"
+    for name, table in ((layout.ACTION, episode.actions), (layout.STATE, episode.states)):
+        if not np.isfinite(table).all():
+            yield f"{path}: {name} is not finite at row {int(np.argwhere(~np.isfinite(table))[0][0])}"
+
+
+def _numbers(rows: pa.Table, key: str) -> np.ndarray[Any, Any]:
+    return np.asarray(rows.column(key).to_numpy())
+
+
+def _video(dataset: Dataset, entry: EpisodeEntry, camera: str, decode: bool) -> Iterator[str]:
+    path = dataset.video_path(entry.index, camera)
+    try:
+        info: VideoInfo = verify(path, codec=None, pix_fmt=None) if decode else probe(path)
+    except VideoError as error:
+        yield error.message
+        return
+    if info.frames != entry.length:
+        yield f"{path}: has {info.frames} frames for {entry.length} rows"
+    if info.fps != dataset.fps or not info.constant:
+        yield f"{path}: plays at {float(info.fps):g} frames/s, info.json says {float(dataset.fps):g}"
+    feature = dataset.features[layout.IMAGES + camera]
+    if list(feature.get("shape", [])) != [info.height, info.width, 3]:
+        yield f"{path}: is {info.width}x{info.height}, info.json says shape {feature.get('shape')}"
+    claims = feature.get("info") or feature.get("video_info") or {}
+    for key, real in (("video.codec", info.codec), ("video.pix_fmt", info.pix_fmt)):
+        if claims.get(key) != real:
+            yield f"{path}: {key} is {real}, info.json says {claims.get(key)}"
+
+
+def _stats_lines(dataset: Dataset, found: list[str]) -> dict[int, Any]:
+    path = dataset.root / META["stats"]
+    try:
+        return {int(line["episode_index"]): line["stats"] for line in layout.read_jsonl(path)}
+    except InputError as error:
+        found.append(error.message)
+    except (KeyError, TypeError, ValueError) as error:
+        found.append(f"{path}: a line lacks episode_index or stats ({error})")
+    return {}
+
+
+def _stats(dataset: Dataset, entry: EpisodeEntry, stats: Any) -> Iterator[str]:
+    path = dataset.root / META["stats"]
+    if not isinstance(stats, dict):
+        yield f"{path}: has no statistics of episode {entry.index}"
+        return
+    for feature in dataset.features:
+        parts = stats.get(feature)
+        if not isinstance(parts, dict) or set(parts) < {"min", "max", "mean", "std", "count"}:
+            yield f"{path}: episode {entry.index} lacks statistics of {feature}"
+        elif not all(np.isfinite(np.asarray(part, dtype=np.float64)).all() for part in parts.values()):
+            yield f"{path}: statistics of {feature} of episode {entry.index} are not finite"

@@ -1,0 +1,164 @@
+"""Names, paths and schemas that LeRobot v2.1 and v3.0 share: features, parquet columns, the `huggingface` metadata.
+
+As a run of lerobot 0.3.3 and 0.6.1 writes them (reference/leisaac.md 4).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.media.probe import VideoInfo
+
+F32 = NDArray[np.float32]
+
+ACTION = "action"
+STATE = "observation.state"
+IMAGES = "observation.images."
+CHUNKS_SIZE = 1000
+"""Episodes (v2.1) or files (v3.0) a chunk folder."""
+
+INFO = Path("meta/info.json")
+SCALARS = {
+    "timestamp": "float32",
+    "frame_index": "int64",
+    "episode_index": "int64",
+    "index": "int64",
+    "task_index": "int64",
+}
+"""Columns that every LeRobot table has after the user's, with their types."""
+
+DataRow = Mapping[str, NDArray[Any]]
+
+
+def plain_rate(fps: Fraction) -> int | float:
+    """fps as lerobot writes it: an integer where it is one."""
+    return fps.numerator if fps.denominator == 1 else float(fps)
+
+
+def features(names: Sequence[str], cameras: Mapping[str, VideoInfo], fps: Fraction) -> dict[str, Any]:
+    """The `features` of info.json, in lerobot's order. names: joint features; cameras: name -> its probed video."""
+    width = len(names)
+    found: dict[str, Any] = {
+        key: {"dtype": "float32", "shape": [width], "names": list(names)} for key in (ACTION, STATE)
+    }
+    for camera, info in cameras.items():
+        facts = {
+            "video.height": info.height,
+            "video.width": info.width,
+            "video.codec": info.codec,
+            "video.pix_fmt": info.pix_fmt,
+            "video.is_depth_map": False,
+            "video.fps": plain_rate(fps),
+            "video.channels": 3,
+            "has_audio": info.has_audio,
+        }
+        found[IMAGES + camera] = {
+            "dtype": "video",
+            "shape": [info.height, info.width, 3],
+            "names": ["height", "width", "channels"],
+            "info": facts,
+        }
+    return found | {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in SCALARS.items()}
+
+
+def schema(width: int) -> pa.Schema:
+    """Arrow schema of a data file, with the `huggingface` metadata from which `datasets` restores its features."""
+    vector = pa.list_(pa.float32(), width)
+    fields = [pa.field(ACTION, vector), pa.field(STATE, vector)]
+    fields += [pa.field(key, pa.float32() if dtype == "float32" else pa.int64()) for key, dtype in SCALARS.items()]
+    sequence = {"feature": {"dtype": "float32", "_type": "Value"}, "length": width, "_type": "Sequence"}
+    described: dict[str, Any] = {ACTION: sequence, STATE: sequence}
+    described |= {key: {"dtype": dtype, "_type": "Value"} for key, dtype in SCALARS.items()}
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": described}})})
+
+
+def columns(
+    actions: F32, states: F32, fps: Fraction, *, episode_index: int, first_index: int, task_index: int
+) -> dict[str, NDArray[Any]]:
+    """The columns of one episode, in order. actions, states: (n, width) float32."""
+    rows = len(actions)
+    steps = np.arange(rows, dtype=np.int64)
+    return {
+        ACTION: actions,
+        STATE: states,
+        "timestamp": (steps / float(fps)).astype(np.float32),
+        "frame_index": steps,
+        "episode_index": np.full(rows, episode_index, dtype=np.int64),
+        "index": steps + first_index,
+        "task_index": np.full(rows, task_index, dtype=np.int64),
+    }
+
+
+def table(data: DataRow, width: int) -> pa.Table:
+    """Columns as an Arrow table of `schema(width)`."""
+    layout = schema(width)
+    arrays = []
+    for field in layout:
+        values = data[field.name]
+        if pa.types.is_fixed_size_list(field.type):
+            flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1), type=pa.float32())
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        else:
+            arrays.append(pa.array(values, type=field.type))
+    return pa.Table.from_arrays(arrays, schema=layout)
+
+
+def vectors(column: pa.ChunkedArray, width: int, path: Path) -> F32:
+    """A list column as (rows, width) float32. Raises InputError if a row has another width or is missing."""
+    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+        raise InputError(f"{path}: a column of vectors holds {column.type}", fix="write the dataset again")
+    lengths = set(pc.unique(pc.list_value_length(column)).to_pylist()) - {width}
+    if lengths or column.null_count:
+        raise InputError(f"{path}: a row holds {lengths or None} numbers, not {width}", fix="write the dataset again")
+    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    joined = np.concatenate(flat) if flat else np.empty(0, np.float32)
+    return joined.astype(np.float32, copy=False).reshape(-1, width)
+
+
+def json_line(value: Any) -> str:
+    """One line of a .jsonl file, as lerobot's writer puts it."""
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A .json file as lerobot writes it: 4 spaces, no trailing newline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=4, ensure_ascii=False), encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises InputError naming it if it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file", fix="give the folder of a finished LeRobot dataset") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is not JSON ({error})", fix="write the dataset again") from error
+
+
+def read_jsonl(path: Path) -> list[Any]:
+    """Read a .jsonl file. Raises InputError naming the line that is not JSON."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file", fix="write the dataset again") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})", fix="write the dataset again") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                found.append(json.loads(line))
+            except ValueError as error:
+                raise InputError(f"{path}:{number}: is not JSON ({error})", fix="write the dataset again") from error
+    return found

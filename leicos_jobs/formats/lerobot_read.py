@@ -1,0 +1,126 @@
+"""Reading a LeRobot v2.1 dataset: metadata at once, episodes when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.lerobot_v21 import META, VERSION
+from leicos_jobs.media.rates import as_rate
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EpisodeEntry:
+    """A line of episodes.jsonl."""
+
+    index: int
+    length: int
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode. actions, states: (n, width) float32 in motor units; task: its text; videos: camera -> file."""
+
+    index: int
+    actions: F32
+    states: F32
+    timestamps: F32
+    task: str
+    videos: dict[str, Path]
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+class Dataset:
+    """A LeRobot v2.1 folder. Opening it reads info, tasks and episodes; nothing is checked against the files yet.
+
+    info: info.json. entries: by episode index. tasks: task_index -> text. cameras: names without prefix.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Open. Raises InputError if it is not a finished v2.1 dataset, naming the file."""
+        self.root = root
+        self.info: dict[str, Any] = layout.read_json(root / layout.INFO)
+        version = self.info.get("codebase_version") if isinstance(self.info, dict) else None
+        if version != VERSION:
+            fix = "lerobot's convert_dataset_v20_to_v21, or Isaac-GR00T's convert_v3_to_v2, turn others into it"
+            raise InputError(f"{root}: is LeRobot {version}, not {VERSION}", fix=fix)
+        try:
+            self.fps: Fraction = as_rate(self.info["fps"])
+            self.features: dict[str, Any] = self.info["features"]
+            self.width = int(self.features[layout.ACTION]["shape"][0])
+            self.entries = [
+                EpisodeEntry(int(line["episode_index"]), int(line["length"]), tuple(line["tasks"]))
+                for line in layout.read_jsonl(root / META["episodes"])
+            ]
+            self.tasks = {
+                int(line["task_index"]): str(line["task"]) for line in layout.read_jsonl(root / META["tasks"])
+            }
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            message = f"{root}: its metadata lacks something or has a wrong type ({type(error).__name__}: {error})"
+            raise InputError(message, fix="write the dataset again") from error
+        self.entries.sort(key=lambda entry: entry.index)
+        self.cameras = tuple(
+            key.removeprefix(layout.IMAGES) for key, item in self.features.items() if item.get("dtype") == "video"
+        )
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def data_path(self, index: int) -> Path:
+        """Parquet of an episode."""
+        return self._path(str(self.info["data_path"]), index)
+
+    def video_path(self, index: int, camera: str) -> Path:
+        """Video of an episode and camera."""
+        return self._path(str(self.info["video_path"]), index, video_key=layout.IMAGES + camera)
+
+    def _path(self, template: str, index: int, **names: str) -> Path:
+        size = int(self.info.get("chunks_size", layout.CHUNKS_SIZE))
+        return self.root / template.format(episode_chunk=index // size, episode_index=index, **names)
+
+    def table(self, index: int) -> pa.Table:
+        """An episode's parquet as it is. Raises InputError if it is missing or broken."""
+        path = self.data_path(index)
+        try:
+            return pq.read_table(path)
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file", fix="write the dataset again") from None
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: is not a parquet file ({error})", fix="write the dataset again") from error
+
+    def episode(self, index: int) -> Episode:
+        """Read an episode. Raises InputError if it does not exist, or its table lacks a column or has other widths."""
+        path, rows = self.data_path(index), self.table(index)
+        missing = {layout.ACTION, layout.STATE, "timestamp", "task_index"} - set(rows.column_names)
+        if missing:
+            raise InputError(f"{path}: has no column {', '.join(sorted(missing))}", fix="write the dataset again")
+        task = rows.column("task_index")[0].as_py() if len(rows) else -1
+        if task not in self.tasks:
+            raise InputError(f"{path}: task_index {task} is not in {META['tasks']}", fix="write the dataset again")
+        return Episode(
+            index=index,
+            actions=layout.vectors(rows.column(layout.ACTION), self.width, path),
+            states=layout.vectors(rows.column(layout.STATE), self.width, path),
+            timestamps=np.asarray(rows.column("timestamp").to_numpy(), dtype=np.float32),
+            task=self.tasks[task],
+            videos={camera: self.video_path(index, camera) for camera in self.cameras},
+        )
+
+    def episodes(self) -> Iterator[Episode]:
+        """All episodes in order."""
+        return (self.episode(entry.index) for entry in self.entries)

@@ -1,0 +1,158 @@
+"""The nodes of a running workflow, linked as Argo links them.
+
+Two relations matter and differ: `boundary` is the DAG that a node belongs to; `children` are the nodes that came after it.
+The phase of a DAG is found by walking children (see `dag`), which is why they are kept exactly as Argo keeps them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leicos_jobs.local.results import COMPLETED, FULFILLED, UNSUCCESSFUL, NodeEvent, NodeResult
+
+POD, RETRY, DAG, TASK_GROUP, SKIPPED_NODE = "Pod", "Retry", "DAG", "TaskGroup", "Skipped"
+
+
+@dataclass
+class Node:
+    """One node. `attempt`: it is an attempt of the Retry node of which it is a child."""
+
+    name: str
+    type: str
+    template: str
+    boundary: str | None
+    phase: str
+    message: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] | None = None
+    exit_code: int | None = None
+    children: list[str] = field(default_factory=list)
+    outbound: list[str] = field(default_factory=list)
+    attempt: bool = False
+    on_exit: bool = False
+    started: float = field(default_factory=time.time)
+    finished: float | None = None
+    progress: str = ""
+    log: Path | None = None
+
+    @property
+    def fulfilled(self) -> bool:
+        """Nothing more will become of it."""
+        return self.phase in FULFILLED
+
+    @property
+    def completed(self) -> bool:
+        """It ran to an end, well or badly (skipped and omitted nodes did not run)."""
+        return self.phase in COMPLETED
+
+    @property
+    def unsuccessful(self) -> bool:
+        """Failed or Error."""
+        return self.phase in UNSUCCESSFUL
+
+
+class Nodes:
+    """All nodes of a workflow, by name. Every change goes through `mark`, which tells the listener."""
+
+    def __init__(self, on_event: Callable[[NodeEvent], None] | None = None) -> None:
+        self._nodes: dict[str, Node] = {}
+        self._parents: dict[str, str] = {}
+        self._on_event = on_event
+
+    def get(self, name: str) -> Node | None:
+        """A node, or None if it was not created yet."""
+        return self._nodes.get(name)
+
+    def __getitem__(self, name: str) -> Node:
+        return self._nodes[name]
+
+    def all(self) -> list[Node]:
+        """All nodes in the order of their creation."""
+        return list(self._nodes.values())
+
+    def add(self, node: Node) -> Node:
+        """Create a node."""
+        assert node.name not in self._nodes, f"{node.name} exists"
+        if node.fulfilled:
+            node.finished = node.started
+        self._nodes[node.name] = node
+        self._tell(node, None)
+        return node
+
+    def link(self, parent: str, child: str) -> None:
+        """Make one node the child of another, once."""
+        children = self._nodes[parent].children
+        if child not in children:
+            children.append(child)
+
+    def mark(self, node: Node, phase: str, message: str | None = None) -> None:
+        """Change a node's phase and message. A fulfilled node stays as it is."""
+        if node.fulfilled:
+            return
+        previous = node.phase
+        changed = previous != phase or (message is not None and message != node.message)
+        node.phase = phase
+        if message is not None:
+            node.message = message
+        if node.fulfilled:
+            node.finished = time.time()
+        if changed:
+            self._tell(node, previous)
+
+    def progressed(self, node: Node, progress: str) -> None:
+        """Note what a process wrote about its progress."""
+        if progress != node.progress:
+            node.progress = progress
+            self._tell(node, node.phase)
+
+    def attempts(self, node: Node) -> list[Node]:
+        """The attempts of a Retry node."""
+        return [self._nodes[name] for name in node.children if self._nodes[name].attempt]
+
+    def outbound(self, name: str) -> list[str]:
+        """The nodes that what comes after this one becomes a child of: its last ones."""
+        node = self._nodes[name]
+        if node.type in (POD, SKIPPED_NODE):
+            return [name]
+        if node.type == RETRY:
+            return node.children[-1:]
+        if node.type == TASK_GROUP:
+            return [last for child in node.children for last in self.outbound(child)] if node.children else [name]
+        return [last for leaf in node.outbound for last in self.outbound(leaf)]
+
+    def result(self, node: Node) -> NodeResult:
+        """A node as it is reported."""
+        above = self._nodes[node.boundary].name if node.boundary else ""
+        attempts = len(self.attempts(node)) if node.type == RETRY else int(node.log is not None)
+        return NodeResult(
+            name=node.name,
+            display_name=node.name.removeprefix(above).removeprefix(".") if above else node.name,
+            parent=self._parent(node),
+            type=node.type,
+            template=node.template,
+            phase=node.phase,
+            message=node.message,
+            attempts=attempts,
+            inputs=dict(node.inputs),
+            outputs=dict(node.outputs or {}),
+            exit_code=node.exit_code,
+            started=node.started,
+            finished=node.finished,
+            progress=node.progress,
+            log=node.log,
+        )
+
+    def _parent(self, node: Node) -> str | None:
+        if node.attempt:
+            return node.name.rpartition("(")[0]
+        group = node.name.rpartition("(")[0] if node.name.endswith(")") else ""
+        if group in self._nodes and self._nodes[group].type == TASK_GROUP:
+            return group
+        return node.boundary
+
+    def _tell(self, node: Node, previous: str | None) -> None:
+        if self._on_event is not None:
+            self._on_event(NodeEvent(self.result(node), previous, time.time()))

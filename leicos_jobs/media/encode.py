@@ -1,0 +1,205 @@
+"""Writing H.264: one thread, no B-frames, exact time stamps, the same bytes every time.
+
+One encoder thread a process and one process a core is the fast shape for many episodes; thread count changes neither
+CPU a frame nor bytes (reference/cpu_baseline.md 3b). Converting rgb24 to yuv420p through one kept reformatter with one
+thread costs less than half of what PyAV's convenience call does (3d).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.media.rates import as_rate
+
+U8 = NDArray[np.uint8]
+
+CRF = 23
+PRESET = "veryfast"
+GOP = 2
+"""lerobot's interval of key frames: any frame is at most one decode away, which random access in training needs."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_SMPTE170M = 6
+"""ISO/IEC 23091-2 code of BT.601 525-line. swscale converts with BT.601 whatever the size, so the file says so."""
+
+
+class Encoder:
+    """An mp4 being written, one image at a time.
+
+    The file appears under its own name only when it is complete: until `close` the bytes are in `<name>.part`, which
+    an exception removes. Use as a context manager, or call `close` / `abort`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fps: float | Fraction,
+        size: tuple[int, int],
+        *,
+        crf: int = CRF,
+        preset: str = PRESET,
+        gop: int = GOP,
+        source_size: tuple[int, int] | None = None,
+    ) -> None:
+        """Open `path`. size: (width, height) of the video; source_size: of the images, if they must be scaled.
+
+        Raises InputError for odd sizes (yuv420p halves both) and where it cannot write.
+        """
+        width, height = size
+        if width % 2 or height % 2 or width <= 0 or height <= 0:
+            raise InputError(
+                f"{path}: H.264 yuv420p needs an even width and height, got {width}x{height}",
+                fix="crop or scale the images to even sizes",
+            )
+        self.path = path
+        self.frames = 0
+        self._shape = (*(source_size or size)[::-1], 3)
+        self._scaled = source_size is not None and source_size != size
+        self._size = size
+        self._rate = as_rate(fps)
+        self._tick = 1 / self._rate
+        self._part = path.with_name(path.name + ".part")
+        self._reformatter = VideoReformatter()
+        self._last: av.VideoFrame | None = None
+        # bitexact: no library versions and no dates in the file. faststart: the index first, so that a browser or a
+        # reader over S3 needs no second round trip.
+        with _writing(path):
+            self._container = av.open(
+                str(self._part), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
+            )
+        self._stream = self._container.add_stream("libx264", rate=self._rate)
+        self._configure(crf, preset, gop)
+
+    def _configure(self, crf: int, preset: str, gop: int) -> None:
+        context = self._stream.codec_context
+        context.width, context.height = self._size
+        context.pix_fmt = "yuv420p"
+        context.time_base = self._tick
+        context.framerate = self._rate
+        context.gop_size = gop
+        context.max_b_frames = 0
+        context.thread_count = 1
+        context.color_range = int(ColorRange.MPEG)
+        context.colorspace = context.color_primaries = context.color_trc = _SMPTE170M
+        context.options = {"crf": str(crf), "preset": preset}
+
+    def add(self, image: U8) -> None:
+        """Append one image, (H, W, 3) uint8 RGB. It is copied before the call returns, so buffers may be reused.
+
+        Raises InputError if the shape or type is not the one announced.
+        """
+        if image.shape != self._shape or image.dtype != np.uint8:
+            found = f"{image.dtype} {image.shape}"
+            raise InputError(f"{self.path}: frame {self.frames} is {found}, not uint8 {self._shape}")
+        source = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
+        self._last = self._reformatter.reformat(
+            source,
+            width=self._size[0],
+            height=self._size[1],
+            format="yuv420p",
+            dst_colorspace=int(Colorspace.ITU601),
+            interpolation=Interpolation.AREA if self._scaled else Interpolation.BILINEAR,
+            dst_color_range=int(ColorRange.MPEG),
+            threads=1,
+        )
+        self._encode(self._last)
+
+    def repeat(self) -> None:
+        """Append the last image once more without converting it again."""
+        if self._last is None:
+            raise DefectError(f"{self.path}: repeat() before the first image")
+        self._encode(self._last)
+
+    def _encode(self, frame: av.VideoFrame) -> None:
+        frame.pts = self.frames
+        frame.time_base = self._tick
+        frame.pict_type = 0
+        with _writing(self.path):
+            self._container.mux(self._stream.encode(frame))
+        self.frames += 1
+
+    def close(self) -> int:
+        """Finish the file and give it its name; returns the number of frames. Raises InputError if there is none."""
+        if not self.frames:
+            self.abort()
+            raise InputError(f"{self.path}: a video needs at least one frame")
+        try:
+            with _writing(self.path):
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
+        except InputError:
+            self.abort()
+            raise
+        self._part.replace(self.path)
+        return self.frames
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        with suppress(av.FFmpegError, OSError):  # the trouble that led here, such as a full disk, shows up again
+            self._container.close()
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into an error for people."""
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        fix = "free some space" if error.errno in _NO_ROOM else "check that the folder exists and can be written to"
+        raise InputError(f"{path}: cannot be written: {error.strerror}", fix=fix) from error
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[U8],
+    fps: float | Fraction,
+    *,
+    crf: int = CRF,
+    preset: str = PRESET,
+    gop: int = GOP,
+    size: tuple[int, int] | None = None,
+) -> int:
+    """Write images, each (H, W, 3) uint8 RGB, as an mp4; returns how many.
+
+    size: (width, height) to scale to; left out, the first image's. Raises InputError for no frame, odd sizes or images
+    that differ in shape; the file exists only if all went well.
+    """
+    encoder: Encoder | None = None
+    try:
+        for image in frames:
+            if encoder is None:
+                source = (image.shape[1], image.shape[0])
+                encoder = Encoder(path, fps, size or source, crf=crf, preset=preset, gop=gop, source_size=source)
+            encoder.add(image)
+    except BaseException:
+        if encoder is not None:
+            encoder.abort()
+        raise
+    if encoder is None:
+        raise InputError(f"{path}: a video needs at least one frame")
+    return encoder.close()

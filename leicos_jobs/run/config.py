@@ -1,0 +1,281 @@
+"""The configuration of a run: frozen, complete, every unknown key refused and all errors listed at once.
+
+Field descriptions feed `leicos config --schema`, the commented file that `leicos init` writes and the reference page.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from leicos_jobs.core.errors import InputError
+
+
+class Section(BaseModel):
+    """Base of all sections."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SourceConfig(Section):
+    """The recorded demonstrations."""
+
+    files: tuple[str, ...] = Field(min_length=1)
+    """LeIsaac HDF5 files, local paths or s3:// URIs, in the order their demos are numbered."""
+    task: str = Field(min_length=1)
+    """Task text as the dataset stores it, e.g. 'Lift the red cube up.'"""
+    robot: str = "so101"
+    """Embodiment: joints, limits and units."""
+    camera: str = Field("front", pattern=r"[a-z][a-z0-9_]*")
+    """The camera that is generated; obs/<camera> in the HDF5."""
+
+
+class TimeConfig(Section):
+    """From HDF5 rows to dataset rows."""
+
+    control_hz: float = Field(60.0, gt=0, le=1000)
+    """Rate of HDF5 rows and of replay in 1/s; used where the file's env_args do not say (LeIsaac single-arm: 60)."""
+    stride: int | None = Field(None, ge=1, le=30)
+    """HDF5 rows a dataset row; found from image repeats when unset (LeIsaac: 2)."""
+    row_for_row: bool = False
+    """Take every row as upstream does: the videos then play at half speed."""
+    drop_rows: int = Field(5, ge=0)
+    """Rows left out at the start of each demo, as LeIsaac's converter does."""
+
+
+class VideoConfig(Section):
+    """H.264 settings of the dataset's videos."""
+
+    crf: int = Field(23, ge=0, le=51)
+    """x264 quality, lower is better."""
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "veryfast"
+    """x264 speed."""
+    gop: int = Field(2, ge=1)
+    """Frames a group of pictures; 2 is LeRobot's, for fast random access."""
+
+
+class SplitConfig(Section):
+    """Demos kept from IDM training."""
+
+    held_out_share: float = Field(0.25, ge=0, lt=1)
+    """Share of demos that the IDM never sees; its error is measured on them."""
+    seed: int = 0
+    """Which ones."""
+
+
+class PromptConfig(Section):
+    """The prompt form, one for training and generation."""
+
+    use_prompt: bool = True
+    """Off gives the tutorial's generic sentence alone."""
+    form: Literal["underscored", "prose"] = "underscored"
+    """'underscored' gives Lift_the_red_cube_up, as the tutorial trains; 'prose' its inference sentence and the task."""
+
+
+class PlanConfig(Section):
+    """Which samples to generate: demos x row0 x seeds."""
+
+    samples: int = Field(64, ge=1)
+    """How many videos, spread evenly over the demos."""
+    row0: tuple[int, ...] = (-1,)
+    """HDF5 rows shown in output frame 0; -1 is the demo's first dataset row."""
+    first_seed: int = Field(21, ge=0)
+    """Seed of a demo's first sample; further ones are spaced by the number of autoregressive chunks."""
+    held_out_share: float = Field(0.25, ge=0, le=1)
+    """At least this share of samples starts from demos that the IDM never saw."""
+    samples_per_shard: int = Field(16, ge=1)
+    """Samples that one pod works through with the model loaded once, at most."""
+    min_shards: int = Field(4, ge=1)
+    """Split small plans into at least this many shards, so that all workers have something to do."""
+    max_shards: int = Field(400, ge=1, le=2000)
+    """Shards a round at most: one Workflow object holds about 2000 pods; larger plans get longer shards."""
+
+
+class BackendConfig(Section):
+    """A backend and its settings; the backend's own model checks them."""
+
+    backend: str
+    """Name of an installed backend."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of that backend."""
+
+
+class GenerateConfig(BackendConfig):
+    """Video generation."""
+
+    backend: str = "mujoco"
+    """cosmos-predict2.5, mujoco, echo or import."""
+    frames: int = Field(140, ge=6)
+    """Frames a video; cosmos-predict2.5 natively makes 93, autoregressively more."""
+    width: int = Field(320, ge=16, multiple_of=16)
+    """Pixels; must equal the IDM's training geometry."""
+    height: int = Field(240, ge=16, multiple_of=16)
+    """Pixels."""
+    checkpoint: str | None = None
+    """URI of a trained generator; post-training is then skipped."""
+
+
+class GateConfig(Section):
+    """Cheap checks between generation and labelling."""
+
+    start_psnr_min: float = Field(24.0, ge=0)
+    """dB; the mean over the conditioning frames against the clip must reach it."""
+    static_max: float = Field(0.35, ge=0)
+    """Mean absolute grey change between frames half a second apart (0-255); a video that never exceeds it is static."""
+    jump_ratio_max: float = Field(6.0, gt=1)
+    """Largest frame-to-frame change over the video's 90th percentile; more is a jump."""
+    vanish_share_min: float = Field(0.25, ge=0, le=1)
+    """The most coloured object's area, at its smallest, as a share of its start; 0 switches the check off."""
+
+
+class IdmConfig(BackendConfig):
+    """Training of the inverse dynamics model."""
+
+    backend: str = "compact"
+    """compact or gr00t-dreams; trains and labels."""
+    seed: int = 0
+    """Of the training."""
+    checkpoint: str | None = None
+    """URI of an existing IDM artifact; training is then skipped."""
+
+
+class LabelConfig(Section):
+    """Labelling settings, apart from the IDM's own."""
+
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the IDM backend's labeller."""
+
+
+class ReplayConfig(BackendConfig):
+    """Replay of the labels in a simulator."""
+
+    backend: str = "mujoco"
+    """isaac-sim or mujoco."""
+    hold: int = Field(30, ge=30)
+    """Control steps for which the last target is held."""
+    repeats: int = Field(1, ge=1)
+    """Replays a sample where the simulator is random."""
+    samples_per_shard: int = Field(500, ge=1)
+    """Samples that one replay pod works through."""
+
+
+class CurateConfig(Section):
+    """What enters the synthetic dataset."""
+
+    require_success: bool = True
+    """Only samples whose labels succeed in replay."""
+    tracking_error_deg_max: float = Field(20.0, gt=0)
+    """RMS of target against joint in replay."""
+    limit_violation_share_max: float = Field(0.05, ge=0, le=1)
+    """Share of labels outside the motor range."""
+
+
+class RoundsConfig(Section):
+    """Failures and what is left of them."""
+
+    min_success_ratio: float = Field(0.8, ge=0, le=1)
+    """Fewer labelled samples than this share of the plan fail the workflow at the fan-in (gated-out ones count as
+    done)."""
+    quarantine_after: int = Field(3, ge=1)
+    """Failures of one sample before it is set aside with its error."""
+    losses_max: int = Field(10, ge=1)
+    """Workers that may vanish with one sample in hand before it is set aside."""
+    sample_seconds_max: int = Field(3600, ge=5)
+    """A backend that works longer on one batch of samples is taken to hang: it is killed and started anew."""
+    shard_seconds: int = Field(3 * 3600, ge=10)
+    """Time budget of a shard; what is left over goes to the next round."""
+
+
+class CostConfig(Section):
+    """For `plan` and `status` only."""
+
+    dollars_per_hour: dict[str, float] = Field(default_factory=lambda: {"generate": 4.0, "label": 4.0, "replay": 1.5})
+    """Price of one pod of a pool, an hour."""
+    generate_seconds: float = Field(150.0, gt=0)
+    """Expected GPU seconds a sample (Cosmos 2B, 210 frames, H200: a planning guess, measure yours)."""
+    load_seconds: float = Field(180.0, ge=0)
+    """Expected model load a shard."""
+
+
+class RunConfig(Section):
+    """Everything a run needs, in one file."""
+
+    name: str = Field("leicos", pattern=r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", max_length=40)
+    """Short name for reports."""
+    source: SourceConfig
+    time: TimeConfig = TimeConfig()
+    video: VideoConfig = VideoConfig()
+    split: SplitConfig = SplitConfig()
+    prompt: PromptConfig = PromptConfig()
+    plan: PlanConfig = PlanConfig()
+    generate: GenerateConfig = GenerateConfig()
+    gate: GateConfig = GateConfig()
+    idm: IdmConfig = IdmConfig()
+    label: LabelConfig = LabelConfig()
+    replay: ReplayConfig = ReplayConfig()
+    curate: CurateConfig = CurateConfig()
+    rounds: RoundsConfig = RoundsConfig()
+    cost: CostConfig = CostConfig()
+    webhook: str | None = None
+    """URL that gets a Slack-compatible message when the workflow ends."""
+
+    @field_validator("webhook")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://", value):
+            raise ValueError("must start with http:// or https://")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        if self.time.row_for_row and self.time.stride not in (None, 1):
+            raise ValueError("time.row_for_row takes every row: remove time.stride")
+        return self
+
+
+def parse_config(text: str, where: str) -> RunConfig:
+    """Parse YAML (or JSON) text. Raises InputError that lists every error with its field."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where}: not YAML: {error}", fix="correct the syntax") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: a configuration is a mapping", fix="start from `leicos init FILE.hdf5`")
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise InputError(
+            f"{where}: {error.error_count()} error(s) in the configuration\n" + describe_errors(error),
+            fix="correct these fields; `leicos config --schema` lists all of them",
+        ) from None
+
+
+def describe_errors(error: ValidationError) -> str:
+    """One line a validation error: field, what is wrong, what was given."""
+    lines = []
+    for item in error.errors(include_url=False):
+        field = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown field"
+        given = "" if item["type"] in ("missing", "extra_forbidden") else f" (given: {item['input']!r:.80})"
+        lines.append(f"  {field}: {message}{given}")
+    return "\n".join(lines)
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read a configuration file; relative source paths resolve against its folder. Raises InputError."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}", fix="name a configuration file") from None
+    config = parse_config(text, str(path))
+    files = tuple(
+        name if "://" in name or Path(name).is_absolute() else str((path.parent / name).resolve())
+        for name in config.source.files
+    )
+    return config.model_copy(update={"source": config.source.model_copy(update={"files": files})})

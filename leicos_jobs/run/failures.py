@@ -1,0 +1,71 @@
+"""Failures of samples, and the quarantine they lead to.
+
+Each failure is an object of its own (create-if-absent, so two workers cannot overwrite each other's). A sample is
+quarantined after `quarantine_after` failures, or after `losses_max` workers that vanished with it in hand: a node taken
+away says little about the sample. Notes belong to a key, so new settings give a sample new chances.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import defaultdict
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from leicos_jobs.run import layout
+from leicos_jobs.run.config import RoundsConfig
+from leicos_jobs.store import KeyMissingError, Store
+
+Kind = Literal["failed", "lost"]
+
+
+class Failure(BaseModel):
+    """One failure of one sample."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    sample: str
+    key: str
+    kind: Kind
+    error: str
+
+
+def note(store: Store, failure: Failure, unique: str | None = None) -> None:
+    """Write a failure down. `unique` names the event, so that two who saw the same one count it once."""
+    name = f"{layout.failures(failure.stage, failure.sample)}{unique or uuid.uuid4().hex}.json"
+    store.create(name, failure.model_dump_json().encode())
+
+
+def read_all(store: Store, stage: str) -> dict[str, list[Failure]]:
+    """All failures of a stage by sample. Failures are few: one listing, one read each."""
+    found: dict[str, list[Failure]] = defaultdict(list)
+    for key in store.list(layout.failures(stage)):
+        try:
+            failure = Failure.model_validate(json.loads(store.read(key)))
+        except KeyMissingError:
+            continue
+        found[failure.sample].append(failure)
+    return dict(found)
+
+
+def quarantined(failures: list[Failure], key: str, limits: RoundsConfig) -> Failure | None:
+    """The failure that explains why a sample is set aside under this key, or None if it may be tried."""
+    own = [failure for failure in failures if failure.key == key]
+    failed = [failure for failure in own if failure.kind == "failed"]
+    lost = [failure for failure in own if failure.kind == "lost"]
+    if len(failed) >= limits.quarantine_after:
+        return failed[-1]
+    if len(lost) >= limits.losses_max:
+        return lost[-1]
+    return None
+
+
+def forget(store: Store, stage: str) -> int:
+    """Delete all failure notes of a stage (`leicos resubmit --retry-quarantined`); returns how many."""
+    keys = list(store.list(layout.failures(stage)))
+    for key in keys:
+        store.delete(key)
+    return len(keys)

@@ -1,0 +1,139 @@
+"""assemble: one LeRobot v2.1 dataset from the accepted samples, in plan order. Videos are not encoded again.
+
+Every row comes from its own sample: the label table names the digest of the video that was labelled, and a mismatch is
+refused. observation.state starts from the demo's true state at row0 and follows the labels by the joints' response.
+Episode numbers exist only here; meta/leicos/provenance.jsonl leads back from each.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.core import signals
+from leicos_jobs.core.errors import DefectError
+from leicos_jobs.formats import gr00t, lerobot_layout
+from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.formats.lerobot_v21 import DatasetWriter
+from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.robots.response import Response, fit_response, free_running_error, previous_action_error
+from leicos_jobs.run import layout
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.commits import StageRecord
+from leicos_jobs.run.opened import Run
+from leicos_jobs.stages import context
+from leicos_jobs.stages.curate import read_decisions
+from leicos_jobs.stages.tables import read_table
+from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
+
+VERSION = 1
+PROVENANCE = "meta/leicos/provenance.jsonl"
+
+
+def assemble(run: Run) -> StageRecord:
+    """Run the stage."""
+    curated, dataset = needed(run, "curate"), needed(run, "convert")
+
+    def build(folder: Path) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+            return _write(run, folder, Path(name))
+
+    return whole_stage(
+        run,
+        "assemble",
+        version=VERSION,
+        settings={"task": run.config.source.task},
+        inputs={"curated": curated.digest(), "dataset": dataset.digest()},
+        prefix=layout.SYNTHETIC,
+        build=build,
+        last=str(lerobot_layout.INFO),
+    )
+
+
+def _write(run: Run, folder: Path, scratch: Path) -> dict[str, Any]:
+    response, errors = fit_states(run, scratch)
+    robot, camera = embodiment(run.config.source.robot), run.config.source.camera
+    accepted = {item.sample for item in read_decisions(run) if item.accepted}
+    states = [state for state in context.states(run, run.samples()) if state.sample.id in accepted]
+    if len(states) != len(accepted):
+        raise DefectError("the plan lacks samples that were curated; was it amended? run `leicos curate` again")
+    fps = context.episodes(run)[0].fps
+    writer = DatasetWriter(folder, robot, (camera,), fps)
+    stats, lines = gr00t.StatsBuilder(), []
+    for number, state in enumerate(states):
+        signals.check()
+        actions, video = _sample(run, state, scratch)
+        start = json.loads(run.store.read(state.sample.start))["articulation/robot/joint_position"]
+        first = robot.to_motor(np.asarray(start, dtype=np.float32))
+        made = response.states(first, actions)
+        index = writer.add_episode(actions, made, run.config.source.task, {camera: video})
+        columns = lerobot_layout.columns(
+            actions, made, writer.fps, episode_index=index, first_index=writer.frames - len(actions), task_index=0
+        )
+        stats.add(columns)
+        lines.append(json.dumps({"episode_index": number} | provenance(state)))
+        if run.store.uri.startswith("s3://"):
+            video.unlink()
+    gr00t.write_meta(folder, robot, (camera,), stats)
+    (folder / PROVENANCE).parent.mkdir(parents=True, exist_ok=True)
+    (folder / PROVENANCE).write_text("\n".join(lines) + "\n")
+    info = writer.finish()
+    return {
+        "episodes": info["total_episodes"],
+        "frames": info["total_frames"],
+        "response": response.to_json(),
+        "state_error": errors,
+    }
+
+
+def _sample(run: Run, state: State, scratch: Path) -> tuple[NDArray[np.float32], Path]:
+    """Labels and video of one sample, from their records; refused if the labels saw another video."""
+    if state.generate is None or state.label is None:
+        raise DefectError(f"sample {state.sample.id} was curated but is not labelled")
+    columns, meta = read_table(run.commits.fetch(state.label, scratch))
+    if meta["sample"] != state.sample.id or meta["video"] != state.generate.sha256:
+        raise DefectError(f"sample {state.sample.id}: its labels were made from another video")
+    return columns["action"], run.commits.fetch(state.generate, scratch)
+
+
+def provenance(state: State) -> dict[str, Any]:
+    """Where an episode came from: demo, seed, models and scores, by digest."""
+    sample = state.sample
+    records = {"generate": state.generate, "gate": state.gate, "label": state.label, "replay": state.replay}
+    return {
+        "sample": sample.id,
+        "demo": sample.demo,
+        "file_sha256": sample.file_sha256,
+        "row0": sample.row0,
+        "split": sample.split,
+        "prompt": sample.prompt,
+        "seed": sample.seed,
+        "video_sha256": state.generate.sha256 if state.generate else None,
+        "label_sha256": state.label.sha256 if state.label else None,
+        "idm": state.label.inputs.get("idm") if state.label else None,
+        "gate": state.gate.facts["scores"] if state.gate else None,
+        "replay": state.replay.facts["metrics"] if state.replay else None,
+        "keys": {name: record.key for name, record in records.items() if record},
+    }
+
+
+def fit_states(run: Run, scratch: Path) -> tuple[Response, dict[str, list[float]]]:
+    """Fit the joints' response on the IDM's training demos; errors in degrees a joint on the held-out ones."""
+    folder = fetch_folder(run, layout.DATASET, scratch)
+    sides = context.split(context.episodes(run), run.config)
+    pairs: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {"train": [], "held_out": []}
+    for episode in Dataset(folder).episodes():
+        pairs[sides[episode.index]].append((episode.actions, episode.states))
+    response = fit_response(pairs["train"])
+    test: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]] = pairs["held_out"] or pairs["train"]
+    scale = embodiment(run.config.source.robot).degrees_per_unit()
+    return response, {
+        "response_deg": [float(value) for value in free_running_error(response, test) * scale],
+        "previous_action_deg": [float(value) for value in previous_action_error(test) * scale],
+    }

@@ -1,0 +1,112 @@
+"""The process in which a model runs. It may crash, hang or be killed without taking the commits with it.
+
+Messages: parent sends a list of requests; the child answers ("started", sample), ("result", result),
+("failed", sample or None, kind, text) and ("end",). It dies with its parent, and leaves SIGTERM to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from leicos_jobs.core.errors import InputError
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """How the child makes its backend: `module:name` called with `arguments`."""
+
+    target: str
+    arguments: dict[str, Any]
+
+    def make(self) -> Any:
+        """Construct the backend (loads the model)."""
+        module, _, name = self.target.partition(":")
+        return getattr(importlib.import_module(module), name)(**self.arguments)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies; elsewhere the closed pipe ends it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:  # died before the call
+            os._exit(1)
+
+
+def child_main(connection: Connection, spec: BackendSpec) -> None:
+    """Serve requests until the pipe closes."""
+    die_with_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begun = time.monotonic()
+    try:
+        backend = spec.make()
+    except InputError as error:
+        connection.send(("refused", error.message, error.fix))
+        return
+    except Exception as error:  # noqa: BLE001 - the parent decides, from what is sent
+        connection.send(("broken", f"{type(error).__name__}: {error}", traceback.format_exc()))
+        return
+    connection.send(("ready", int(getattr(backend, "batch", 1)), time.monotonic() - begun))
+    while True:
+        try:
+            requests = connection.recv()
+        except EOFError:
+            return
+        _serve(connection, backend, requests)
+
+
+def _serve(connection: Connection, backend: Any, requests: Sequence[Any]) -> None:
+    current: list[str | None] = [None]
+
+    def started(sample: str) -> None:
+        current[0] = sample
+        connection.send(("started", sample))
+
+    try:
+        for result in backend.process(requests, started):
+            connection.send(("result", result))
+            current[0] = None
+    except Exception as error:  # noqa: BLE001 - counted against the sample by the parent
+        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        connection.send(("failed", current[0], text, traceback.format_exc()))
+        return
+    connection.send(("end",))
+
+
+class Child:
+    """A running backend process, seen from the parent."""
+
+    def __init__(self, spec: BackendSpec) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=child_main, args=(other, spec), daemon=True)
+        self.process.start()
+        other.close()
+
+    def receive(self, timeout: float) -> tuple[Any, ...] | None:
+        """The next message, None if none came in time. Raises EOFError when the child is dead."""
+        if self.connection.poll(timeout):
+            message = self.connection.recv()
+            return tuple(message)
+        return None
+
+    def kill(self) -> int | None:
+        """End the process; returns its exit code if it had died by itself."""
+        code = self.process.exitcode
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+        return code if code is not None else self.process.exitcode

@@ -1,0 +1,164 @@
+"""One demo of an HDF5 file into its videos and rows: the work that `convert` spreads over processes.
+
+Images are read once: stride and phase are guessed from the first block, frames are encoded as they come by, and the
+guess is checked against all image changes at the end. Only a wrong guess costs a second reading.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.core import signals
+from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
+from leicos_jobs.formats.leisaac_images import ChangeFinder, keep_large_blocks, read_blocks
+from leicos_jobs.formats.leisaac_problems import Problem
+from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, find_timing
+from leicos_jobs.formats.lerobot_stats import ImageStats, Stats, sample_indices
+from leicos_jobs.media.encode import CRF, GOP, PRESET, Encoder
+from leicos_jobs.media.probe import verify
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DemoJob:
+    """What to convert and how. out: folder for `<camera>.mp4`, made here."""
+
+    file: Path
+    name: str
+    cameras: tuple[str, ...]
+    control_hz: float
+    out: Path
+    base: TimeBase = field(default_factory=TimeBase)
+    crf: int = CRF
+    preset: str = PRESET
+    gop: int = GOP
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """A converted demo: its timing, (frames, 6) radians, and a verified video with statistics for each camera."""
+
+    timing: Timing
+    actions: F32
+    states: F32
+    videos: dict[str, Path]
+    image_stats: dict[str, Stats]
+
+
+def prepare_process() -> None:
+    """Initialiser of a worker process."""
+    signals.install()
+    keep_large_blocks()
+
+
+def convert_demo(job: DemoJob) -> DemoResult | Problem:
+    """Convert one demo, or say why it is left out. Raises InputError where it cannot write."""
+    signals.check()
+    job.out.mkdir(parents=True, exist_ok=True)
+    with Recording(job.file) as recording:
+        demo = recording.demo(job.name, job.cameras)
+        if demo.problem:
+            return demo.problem
+        timing: Timing | None = None
+        videos, stats = {}, {}
+        for camera in job.cameras:
+            path = job.out / f"{camera}.mp4"
+            outcome = _encode_camera(job, demo, camera, path, timing)
+            if isinstance(outcome, Problem):
+                return outcome
+            timing, stats[camera] = outcome
+            verify(path, frames=timing.frames, fps=timing.fps(job.control_hz), size=demo.camera_sizes[camera])
+            videos[camera] = path
+        if timing is None:
+            return Problem("missing-camera", "no camera was asked for")
+        rows = np.asarray(timing.rows)
+        return DemoResult(timing, demo.actions[rows], demo.joint_pos[rows], videos, stats)
+
+
+def _encode_camera(
+    job: DemoJob, demo: Demo, camera: str, path: Path, known: Timing | None
+) -> tuple[Timing, Stats] | Problem:
+    """Encode one camera. known: the timing that an earlier camera of the demo gave."""
+    try:
+        found = _pass(job, demo, camera, path, known)
+        if isinstance(found, Timing) and known is None:
+            found = _pass(job, demo, camera, path, found)
+    except (OSError, RuntimeError) as error:
+        return Problem("unreadable", f"`obs/{camera}` is damaged ({error})")
+    if isinstance(found, Timing):
+        return Problem("cameras-differ", f"`obs/{camera}` changes at other rows than `obs/{job.cameras[0]}`")
+    return found
+
+
+def _pass(
+    job: DemoJob, demo: Demo, camera: str, path: Path, expected: Timing | None
+) -> tuple[Timing, Stats] | Timing | Problem:
+    """Read all images once. Returns the timing alone if the frames that were encoded by guess are not its frames."""
+    finder = ChangeFinder()
+    guess = expected
+    writer: _FrameWriter | None = None
+    try:
+        for start, block in read_blocks(demo.images(camera), demo.rows):
+            signals.check()
+            finder.feed(start, block)
+            if start == 0:
+                guess = guess or _timing(finder, job, demo)
+                writer = _FrameWriter(job, demo.camera_sizes[camera], path, guess) if guess else None
+            if writer:
+                writer.take(start, block, finder.changes)
+        found = find_timing(finder.changes, demo.rows, job.base)
+        if expected and isinstance(found, Problem) and found.kind == "static":
+            found = expected  # a camera that sees nothing move agrees with any timing
+        if writer and found == guess:
+            return writer.timing, writer.finish()
+    except BaseException:
+        if writer:
+            writer.encoder.abort()
+        raise
+    if writer:
+        writer.encoder.abort()
+    return found
+
+
+def _timing(finder: ChangeFinder, job: DemoJob, demo: Demo) -> Timing | None:
+    found = find_timing(finder.changes, demo.rows, job.base)
+    return found if isinstance(found, Timing) else None
+
+
+class _FrameWriter:
+    """Encodes the rows of a timing out of blocks as they come; an unchanged image is not converted again."""
+
+    def __init__(self, job: DemoJob, size: tuple[int, int], path: Path, timing: Timing) -> None:
+        self.timing = timing
+        self.encoder = Encoder(path, timing.fps(job.control_hz), size, crf=job.crf, preset=job.preset, gop=job.gop)
+        self._stats = ImageStats()
+        self._sampled = set(sample_indices(timing.frames))
+        self._next = 0
+
+    def take(self, start: int, block: U8, changes: list[int]) -> None:
+        """Encode the wanted rows among start, start+1, ...; changes: all image changes up to the block's end."""
+        while self._next < self.timing.frames and (row := self.timing.row(self._next)) < start + len(block):
+            image = block[row - start]
+            if self._next and not _changed(changes, self.timing.row(self._next - 1), row):
+                self.encoder.repeat()
+            else:
+                self.encoder.add(image)
+            if self._next in self._sampled:
+                self._stats.add(image)
+            self._next += 1
+
+    def finish(self) -> Stats:
+        """Complete the file; returns the image statistics."""
+        self.encoder.close()
+        return self._stats.result()
+
+
+def _changed(changes: list[int], after: int, upto: int) -> bool:
+    return bisect_right(changes, upto) > bisect_right(changes, after)

@@ -1,0 +1,100 @@
+"""curate: which labelled samples enter the synthetic dataset, and why the others do not. Truth has no say."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.errors import DefectError
+from leicos_jobs.run import failures, layout
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.commits import StageRecord
+from leicos_jobs.run.config import CurateConfig
+from leicos_jobs.run.opened import Run
+from leicos_jobs.stages import context
+from leicos_jobs.stages.rounds import SHARD_STAGES, why_quarantined
+from leicos_jobs.stages.whole import needed, whole_stage
+
+VERSION = 1
+
+
+class Decision(BaseModel):
+    """One line of curate/curated.jsonl."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sample: str
+    accepted: bool
+    reason: str
+    """Empty if accepted; else why not, beginning with the stage."""
+
+
+def decide(state: State, limits: CurateConfig) -> Decision:
+    """Judge one sample by its records."""
+    return Decision(sample=state.sample.id, accepted=not (reason := _reason(state, limits)), reason=reason)
+
+
+def _reason(state: State, limits: CurateConfig) -> str:
+    if state.generate is None:
+        return "generate: missing"
+    if state.rejected is not None:
+        return f"gate: {state.rejected}"
+    if state.label is None:
+        return "label: missing"
+    if state.replay is None:
+        return "replay: missing"
+    metrics = state.replay.facts["metrics"]
+    if limits.require_success and not metrics["success"]:
+        return "replay: the task is not done"
+    if metrics["tracking_error_deg"] > limits.tracking_error_deg_max:
+        return f"replay: tracking error {metrics['tracking_error_deg']:.1f} degrees"
+    if state.label.facts["outside_share"] > limits.limit_violation_share_max:
+        return f"label: {state.label.facts['outside_share']:.1%} of the values are outside the motor range"
+    return ""
+
+
+def curate(run: Run) -> StageRecord:
+    """Run the stage. Raises DefectError if no sample is left."""
+    needed(run, "plan")
+    states = context.states(run, run.samples())
+    notes = {stage: failures.read_all(run.store, stage) for stage in (*SHARD_STAGES, "replay")}
+    decisions = []
+    for state in states:
+        decision = decide(state, run.config.curate)
+        if not decision.accepted and (failure := why_quarantined(run, state, notes)) is not None:
+            decision = decision.model_copy(update={"reason": f"{failure.stage}: quarantined: {failure.error}"})
+        decisions.append(decision)
+    records = digest_of([record.digest() for state in states for record in (state.label, state.replay) if record])
+
+    def build(folder: Path) -> dict[str, Any]:
+        lines = "".join(json.dumps(item.model_dump()) + "\n" for item in decisions)
+        (folder / Path(layout.CURATED).name).write_text(lines)
+        reasons = Counter(item.reason.split(":")[0] for item in decisions if not item.accepted)
+        return {"accepted": sum(item.accepted for item in decisions), "left_out": dict(reasons)}
+
+    if not any(item.accepted for item in decisions):
+        common = Counter(item.reason for item in decisions).most_common(3)
+        raise DefectError(
+            "no sample passed curation: " + "; ".join(f"{count} x {reason}" for reason, count in common),
+            fix="look at the report of the IDM and the replay controls, or loosen `curate` in the configuration",
+        )
+    return whole_stage(
+        run,
+        "curate",
+        version=VERSION,
+        settings=run.config.curate.model_dump(mode="json"),
+        inputs={"records": records, "decisions": digest_of([item.model_dump() for item in decisions])},
+        prefix=str(Path(layout.CURATED).parent),
+        build=build,
+    )
+
+
+def read_decisions(run: Run) -> list[Decision]:
+    """What curate decided, in plan order."""
+    needed(run, "curate")
+    return [Decision.model_validate_json(line) for line in run.store.read(layout.CURATED).splitlines()]

@@ -1,0 +1,125 @@
+"""Cheap checks of a generated video, pure numpy: does it begin as its clip, does it move, does it jump, does the most
+coloured object stay?
+
+They find broken generations, not wrong ones: whether the task is done is replay's question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+HUES = 12
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`reasons` is empty if the video passed; `scores` are the numbers that were compared."""
+
+    reasons: list[str]
+    scores: dict[str, float]
+
+
+def inspect_video(video: U8, clip: U8, fps: float, thresholds: dict[str, Any]) -> Verdict:
+    """video (T, H, W, 3) and its conditioning clip (n, H, W, 3), RGB; thresholds as in `GateConfig`."""
+    scores = {
+        "start_psnr": start_psnr(video, clip),
+        "motion": motion(video, max(1, round(fps / 2))),
+        "jump_ratio": jump_ratio(video, len(clip)),
+        "object_share": object_share(video, max(1, round(fps / 2))),
+    }
+    reasons = []
+    if scores["start_psnr"] < thresholds["start_psnr_min"]:
+        reasons.append("start-frame")
+    if scores["motion"] < thresholds["static_max"]:
+        reasons.append("static")
+    if scores["jump_ratio"] > thresholds["jump_ratio_max"]:
+        reasons.append("jump")
+    if scores["object_share"] < thresholds["vanish_share_min"]:
+        reasons.append("vanished")
+    return Verdict(reasons, {name: round(value, 4) for name, value in scores.items()})
+
+
+def start_psnr(video: U8, clip: U8) -> float:
+    """PSNR in dB of the first frames against the clip; the mean square error is taken over all of them."""
+    if len(video) < len(clip) or video.shape[1:] != clip.shape[1:]:
+        return 0.0
+    error = np.mean((video[: len(clip)].astype(np.float32) - clip.astype(np.float32)) ** 2)
+    return float(min(99.0, 10 * np.log10(255.0**2 / max(float(error), 1e-9))))
+
+
+def _small(video: U8) -> NDArray[np.float32]:
+    """Grey, every fourth pixel after a 4x4 mean: noise and compression fall away, motion stays."""
+    grey = video.astype(np.float32).mean(axis=3)
+    height, width = grey.shape[1] // 4 * 4, grey.shape[2] // 4 * 4
+    blocks = grey[:, :height, :width].reshape(len(grey), height // 4, 4, width // 4, 4)
+    return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float32)
+
+
+def motion(video: U8, gap: int) -> float:
+    """Largest mean absolute grey change between frames `gap` apart."""
+    small = _small(video)
+    if len(small) <= gap:
+        return 0.0
+    return float(np.abs(small[gap:] - small[:-gap]).mean(axis=(1, 2)).max())
+
+
+def jump_ratio(video: U8, skip: int) -> float:
+    """Largest frame-to-frame change over the 90th percentile, after the conditioning frames and the seam to them.
+
+    The overall brightness is taken out of each change first: a lamp is not a jump.
+    """
+    small = _small(video)[skip + 1 :]
+    if len(small) < 4:
+        return 0.0
+    change = np.diff(small, axis=0)
+    change -= np.median(change, axis=(1, 2), keepdims=True)
+    size = np.abs(change).mean(axis=(1, 2))
+    return float(size.max() / max(float(np.percentile(size, 90)), 0.02))
+
+
+def object_share(video: U8, run: int) -> float:
+    """Smallest area of the most saturated object over a run of `run` frames, as a share of its area at the start.
+
+    The object is the hue (of 12) with the highest mean saturation in the first frames among hues that cover between
+    0.02 % and 5 % of the picture: in LiftCube the red cube. 1.0 if there is no such object.
+    """
+    areas = np.stack([_hue_areas(frame) for frame in video[:: max(1, len(video) // 150)]])
+    step = max(1, len(video) // 150)
+    start = areas[: max(1, 5 // step), :, 0].mean(axis=0)
+    chroma = areas[: max(1, 5 // step), :, 1].mean(axis=0)
+    fits = (start > 2e-4) & (start < 0.05)
+    if not fits.any():
+        return 1.0
+    hue = int(np.argmax(np.where(fits, chroma, -1)))
+    series = areas[:, hue, 0] / start[hue]
+    window = max(1, run // step)
+    if len(series) < window:
+        return 1.0
+    highest = np.lib.stride_tricks.sliding_window_view(series, window).max(axis=1)
+    return float(highest.min())
+
+
+def _hue_areas(frame: U8) -> NDArray[np.float64]:
+    """(HUES, 2): share of the picture and mean chroma of saturated pixels, by hue; red is centred on bin 0."""
+    rgb = frame[::1, ::1].astype(np.int16)
+    high, low = rgb.max(axis=2), rgb.min(axis=2)
+    chroma = high - low
+    mask = (chroma > 70) & (chroma * 2 > high)
+    picked = rgb[mask].astype(np.float32)
+    spread = chroma[mask].astype(np.float32)
+    red, green, blue = picked[:, 0], picked[:, 1], picked[:, 2]
+    top = picked.max(axis=1)
+    hue = np.where(
+        top == red,
+        (green - blue) / spread % 6,
+        np.where(top == green, (blue - red) / spread + 2, (red - green) / spread + 4),
+    )
+    bins = np.floor(hue / 6 * HUES + 0.5).astype(int) % HUES
+    count = np.bincount(bins, minlength=HUES)
+    weight = np.bincount(bins, weights=spread, minlength=HUES)
+    return np.stack([count / mask.size, weight / np.maximum(count, 1)], axis=1)

@@ -1,0 +1,103 @@
+"""generate: clip + prompt + seed -> video, verified (decodes, frames, codec, rate, size) before it is committed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow.parquet as pq
+
+from leicos_jobs.backends import registry
+from leicos_jobs.backends.contracts import GenerateRequest, GenerateResult
+from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.formats import lerobot_layout
+from leicos_jobs.formats.lerobot_v21 import data_file, video_file
+from leicos_jobs.media.probe import verify
+from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.run import layout
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.samples import Sample
+from leicos_jobs.stages import context
+from leicos_jobs.stages.checkpoints import fetch_artifact
+from leicos_jobs.stages.child import BackendSpec
+from leicos_jobs.stages.tables import write_table
+from leicos_jobs.stages.worker import Checked, SampleStage
+
+
+class GenerateStage(SampleStage):
+    """The worker loop's view of the generator."""
+
+    name: ClassVar[str] = "generate"
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.episodes = {item.episode_index: item for item in context.episodes(run)}
+        self.backend = registry.load("generate", run.config.generate.backend)
+        self.needs_demo = bool(getattr(self.backend, "needs_demo", False))
+        self.robot = embodiment(run.config.source.robot)
+
+    def states(self, samples: Sequence[Sample]) -> list[State]:
+        """See `SampleStage.states`."""
+        return context.states(self.run, samples, "generate")
+
+    def spec(self, scratch: Path) -> BackendSpec:
+        """See `SampleStage.spec`."""
+        config = self.run.config.generate
+        work = scratch / "generator"
+        work.mkdir()
+        checkpoint = fetch_artifact(self.run, "post-train", layout.COSMOS_CHECKPOINT, scratch)
+        settings = context.backend_settings("generate", config.backend, config.settings)
+        target = f"{self.backend.__module__}:{self.backend.__qualname__}"
+        return BackendSpec(target, {"settings": settings, "checkpoint": checkpoint, "work": work})
+
+    def request(self, state: State, scratch: Path) -> GenerateRequest:
+        """See `SampleStage.request`."""
+        sample, config = state.sample, self.run.config.generate
+        episode = self.episodes[sample.episode]
+        out = scratch / sample.id
+        out.mkdir()
+        request = GenerateRequest(
+            sample=sample.id,
+            prompt=sample.prompt,
+            seed=sample.seed,
+            clip=self.run.store.fetch(sample.clip, scratch),
+            start=json.loads(self.run.store.read(sample.start)),
+            fps=episode.fps,
+            frames=sample.frames,
+            width=config.width,
+            height=config.height,
+            out_dir=out,
+            demo_name=sample.demo,
+            row0=sample.row0,
+        )
+        return self._with_demo(request, sample, episode, scratch) if self.needs_demo else request
+
+    def _with_demo(
+        self, request: GenerateRequest, sample: Sample, episode: context.Episode, scratch: Path
+    ) -> GenerateRequest:
+        camera = self.run.config.source.camera
+        video = self.run.store.fetch(f"{layout.DATASET}/{video_file(sample.episode, camera)}", scratch)
+        table = pq.read_table(self.run.store.fetch(f"{layout.DATASET}/{data_file(sample.episode)}", scratch))
+        actions = lerobot_layout.vectors(
+            table.column(lerobot_layout.ACTION), self.robot.width, data_file(sample.episode)
+        )
+        first = (sample.row0 - episode.first_row) // episode.stride
+        return dataclasses.replace(request, demo=video, demo_actions=actions, demo_first=first)
+
+    def check(self, state: State, result: GenerateResult, scratch: Path) -> Checked:
+        """See `SampleStage.check`. Truth goes to its own place first, named by the video's digest."""
+        sample, config = state.sample, self.run.config.generate
+        fps = self.episodes[sample.episode].fps
+        info = verify(result.video, frames=sample.frames, fps=fps, size=(config.width, config.height))
+        facts: dict[str, Any] = {"frames": info.frames, "fps": fps, "codec": info.codec}
+        if result.truth is not None:
+            sha256 = sha256_file(result.video)
+            path = scratch / f"{sample.id}-truth.parquet"
+            write_table(path, result.truth, {"sample": sample.id, "video": sha256, "facts": result.truth_facts})
+            self.run.store.upload(layout.truth(sample.id, sha256), path)
+        inputs = {"clip": sample.clip, "start": sample.start}
+        return Checked(result.video, facts | {"notes": result.notes}, inputs)

@@ -1,0 +1,39 @@
+"""Label loose video files with an IDM artifact, outside any run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from leicos_jobs.backends import registry
+from leicos_jobs.backends.contracts import LabelRequest
+from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.media.probe import verify
+from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.stages.context import backend_settings
+from leicos_jobs.stages.label import check_labels, label_seed
+from leicos_jobs.stages.tables import write_table
+
+
+def label_files(
+    artifact: Path, videos: Sequence[Path], out: Path, *, backend: str, robot: str, seed: int
+) -> Iterator[tuple[str, int]]:
+    """Write out/NAME.parquet for each video; yields (name, rows). The seed is the run's `idm.seed`.
+
+    Raises InputError for an unreadable video, two of one name, or an artifact that does not fit.
+    """
+    names = [video.stem for video in videos]
+    if len(set(names)) < len(names):
+        raise InputError("two videos have the same name", fix="label them into two folders")
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="leicos-") as work:
+        settings = backend_settings("label", backend, {})
+        labeller = registry.load("label", backend)(settings=settings, artifact=artifact, work=Path(work))
+        frames = {video.stem: verify(video).frames for video in videos}
+        requests = [LabelRequest(video.stem, video, label_seed(seed, sha256_file(video))) for video in videos]
+        for result in labeller.process(requests, lambda _sample: None):
+            check_labels(result.actions, frames[result.sample], embodiment(robot))
+            write_table(out / f"{result.sample}.parquet", {"action": result.actions}, {"sample": result.sample})
+            yield result.sample, len(result.actions)

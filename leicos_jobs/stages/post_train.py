@@ -1,0 +1,75 @@
+"""post-train: the generator's checkpoint, trained on `cosmos/dataset/` or taken over from `generate.checkpoint`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from leicos_jobs.backends import registry
+from leicos_jobs.backends.contracts import TrainRequest
+from leicos_jobs.core import logs
+from leicos_jobs.run import layout
+from leicos_jobs.run.commits import StageRecord, make_key
+from leicos_jobs.run.opened import Run
+from leicos_jobs.stages import context
+from leicos_jobs.stages.checkpoints import artifact_digest, import_artifact
+from leicos_jobs.stages.resume import ResumeFolder, reporter
+from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
+
+VERSION = 1
+
+
+def post_train(run: Run) -> StageRecord | None:
+    """Run the stage; nothing to do for a generator that is not trained."""
+    config = run.config.generate
+    if not getattr(registry.load("generate", config.backend), "trained", False):
+        logs.event("post-train.not_needed", backend=config.backend)
+        return None
+    dataset = needed(run, "cosmos-dataset")
+    settings = {
+        "backend": context.backend_identity("generate", config.backend, config.settings),
+        "checkpoint": config.checkpoint,
+        "geometry": [config.width, config.height],
+    }
+    inputs = {"dataset": dataset.digest()}
+    key = make_key("post-train", VERSION, settings, inputs)
+
+    def build(folder: Path) -> dict[str, Any]:
+        if config.checkpoint:
+            import_artifact(config.checkpoint, folder)
+            return {"imported": config.checkpoint, "artifact": artifact_digest(folder)}
+        with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+            facts = _train(run, folder, Path(name), key)
+        return facts | {"artifact": artifact_digest(folder)}
+
+    return whole_stage(
+        run,
+        "post-train",
+        version=VERSION,
+        settings=settings,
+        inputs=inputs,
+        prefix=layout.COSMOS_CHECKPOINT,
+        build=build,
+    )
+
+
+def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
+    config = run.config.generate
+    resume = ResumeFolder(run, f"resume/post-train/{key}", scratch / "resume")
+    settings = context.backend_settings("generate", config.backend, config.settings)
+    trainer = registry.load("post_train", config.backend)(settings, scratch)
+    request = TrainRequest(
+        dataset=fetch_folder(run, layout.COSMOS_DATASET, scratch),
+        camera=run.config.source.camera,
+        train=(),
+        held_out=(),
+        seed=run.config.plan.first_seed,
+        out=folder,
+        resume=resume.folder,
+        report=reporter("post-train", resume.sync),
+        size=(config.width, config.height),
+    )
+    facts: dict[str, Any] = trainer.train(request)
+    resume.clear()
+    return facts

@@ -1,0 +1,90 @@
+"""replay: labels from their own demo's state at row0, at the control rate, in a simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.backends import registry
+from leicos_jobs.backends.contracts import ReplayRequest, ReplayResult
+from leicos_jobs.core.errors import DefectError
+from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.robots.resample import to_control_rate
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.samples import Sample
+from leicos_jobs.stages import context
+from leicos_jobs.stages.child import BackendSpec
+from leicos_jobs.stages.tables import read_table
+from leicos_jobs.stages.worker import Checked, SampleStage
+
+REQUIRED_METRICS = ("success", "success_held", "max_lift", "tracking_error_deg")
+
+
+class ReplayStage(SampleStage):
+    """The worker loop's view of the simulator."""
+
+    name: ClassVar[str] = "replay"
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.robot = embodiment(run.config.source.robot)
+        self.episodes = {item.episode_index: item for item in context.episodes(run)}
+
+    def states(self, samples: Sequence[Sample]) -> list[State]:
+        """See `SampleStage.states`."""
+        return context.states(self.run, samples, "replay")
+
+    def spec(self, scratch: Path) -> BackendSpec:
+        """See `SampleStage.spec`."""
+        return replay_spec(self.run, scratch)
+
+    def request(self, state: State, scratch: Path) -> ReplayRequest:
+        """See `SampleStage.request`."""
+        if state.label is None:
+            raise DefectError(f"sample {state.sample.id}: replay before label")
+        columns, meta = read_table(self.run.commits.fetch(state.label, scratch))
+        if state.generate is None or meta["video"] != state.generate.sha256:
+            raise DefectError(f"sample {state.sample.id}: its labels belong to another video")
+        return self.request_for(state.sample, columns["action"])
+
+    def request_for(self, sample: Sample, actions: NDArray[np.float32]) -> ReplayRequest:
+        """Replay of `actions` at dataset rows from a sample's start."""
+        episode = self.episodes[sample.episode]
+        return ReplayRequest(
+            sample=sample.id,
+            start=json.loads(self.run.store.read(sample.start)),
+            actions=to_control_rate(actions, episode.stride, self.robot),
+            control_hz=episode.control_hz,
+            hold=self.run.config.replay.hold,
+            repeats=self.run.config.replay.repeats,
+            seed=sample.seed,
+        )
+
+    def check(self, state: State, result: ReplayResult, scratch: Path) -> Checked:
+        """See `SampleStage.check`."""
+        check_metrics(result)
+        labels = state.label.sha256 if state.label else None
+        return Checked(None, {"metrics": result.metrics}, {"labels": str(labels), "start": state.sample.start})
+
+
+def check_metrics(result: ReplayResult) -> None:
+    """Raises DefectError if a replay lacks a metric: a simulator that died half-way reports nothing, not a failure."""
+    missing = [name for name in REQUIRED_METRICS if name not in result.metrics]
+    if missing:
+        raise DefectError(f"replay of {result.sample} lacks {', '.join(missing)}")
+
+
+def replay_spec(run: Run, scratch: Path) -> BackendSpec:
+    """The configured simulator."""
+    config = run.config.replay
+    work = scratch / "simulator"
+    work.mkdir(exist_ok=True)
+    backend = registry.load("replay", config.backend)
+    settings = context.backend_settings("replay", config.backend, config.settings)
+    return BackendSpec(f"{backend.__module__}:{backend.__qualname__}", {"settings": settings, "work": work})

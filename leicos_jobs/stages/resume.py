@@ -1,0 +1,71 @@
+"""What a training keeps between attempts, and how it says where it is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from leicos_jobs.core import logs, signals
+from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.run.opened import Run
+
+SYNC_SECONDS = 60.0
+
+
+def reporter(stage: str, sync: Callable[[], None]) -> Callable[[int, int], None]:
+    """A trainer's `report`: progress for Argo and the log, checkpoints to the store, and a stop when one is asked for.
+
+    The stop comes as RetryError out of `report`, which trainers let pass.
+    """
+    said = [0.0]
+
+    def report(done: int, total: int) -> None:
+        if path := os.environ.get("ARGO_PROGRESS_FILE"):
+            Path(path).write_text(f"{done}/{total}\n")
+        if time.monotonic() - said[0] > 10:
+            said[0] = time.monotonic()
+            logs.event(f"{stage}.step", done=done, total=total)
+        sync()
+        signals.check()
+
+    return report
+
+
+class ResumeFolder:
+    """A training's checkpoints, kept in the run so that the next attempt, perhaps on another node, goes on."""
+
+    def __init__(self, run: Run, prefix: str, folder: Path) -> None:
+        self.store = run.store
+        self.prefix = prefix
+        self.folder = folder
+        self.known: dict[str, str] = {}
+        self.last = time.monotonic()
+        folder.mkdir(parents=True)
+        for key in list(self.store.list(f"{prefix}/")):
+            name = key[len(prefix) + 1 :]
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.store.read(key))
+            self.known[name] = sha256_file(target)
+
+    def sync(self) -> None:
+        """Upload what changed, at most once a minute or when a stop is asked for."""
+        if time.monotonic() - self.last < SYNC_SECONDS and not signals.stopping():
+            return
+        self.last = time.monotonic()
+        present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.rglob("*") if path.is_file()}
+        for name, path in present.items():
+            digest = sha256_file(path)
+            if self.known.get(name) != digest:
+                self.store.upload(f"{self.prefix}/{name}", path)
+                self.known[name] = digest
+        for name in [name for name in self.known if name not in present]:
+            self.store.delete(f"{self.prefix}/{name}")
+            del self.known[name]
+
+    def clear(self) -> None:
+        """The training is over: its checkpoints are not needed any more."""
+        for name in self.known:
+            self.store.delete(f"{self.prefix}/{name}")

@@ -1,0 +1,36 @@
+"""Recordings as the configuration names them: local files, or objects that are staged on the pod's disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.run.opened import Run
+from leicos_jobs.store import KeyMissingError, open_store
+
+RUN_PREFIX = "run:"
+"""`run:source/demos.hdf5` is a file inside the run itself, as `leicos submit` uploads it."""
+
+
+def fetch_source(name: str, run: Run, scratch: Path) -> Path:
+    """A local path of a source file. Raises InputError if there is none."""
+    if name.startswith(RUN_PREFIX):
+        store, key = run.store, name.removeprefix(RUN_PREFIX)
+    elif name.startswith("s3://"):
+        folder, _, key = name.rpartition("/")
+        if folder.count("/") < 3:
+            raise InputError(f"{name}: a source needs a folder in its bucket", fix="write s3://bucket/folder/file.hdf5")
+        store = open_store(folder)
+    else:
+        path = Path(name)
+        if not path.is_file():
+            raise InputError(f"source file {name} does not exist", fix="correct source.files in the configuration")
+        return path
+    target = scratch / Path(key).name
+    if target.exists():
+        return target
+    try:
+        fetched = store.fetch(key, scratch)
+    except KeyMissingError:
+        raise InputError(f"source file {name} does not exist", fix="upload it or correct source.files") from None
+    return fetched if fetched.name == target.name else fetched.replace(target)

@@ -1,0 +1,42 @@
+"""start: the first task. It checks configuration and backends before anything is computed, and makes run.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leicos_jobs.backends import registry
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.run.config import RunConfig, load_config, parse_config
+from leicos_jobs.run.opened import Run, create_run, open_run
+from leicos_jobs.stages import context
+from leicos_jobs.store import KeyMissingError, open_store
+
+
+def resolve_config(text: str) -> RunConfig:
+    """A configuration from inline YAML, a local file or an s3:// URI. Raises InputError."""
+    if "\n" in text or text.lstrip().startswith("{"):
+        return parse_config(text, "--config")
+    if text.startswith("s3://"):
+        folder, _, name = text.rpartition("/")
+        try:
+            return parse_config(open_store(folder).read(name).decode(), text)
+        except KeyMissingError:
+            raise InputError(f"there is no configuration at {text}", fix="upload it or correct the URI") from None
+    return load_config(Path(text))
+
+
+def start(uri: str, config: str, *, amend: bool = False) -> Run:
+    """Create or check run.json. An empty `config` goes on with the run's own. Raises InputError."""
+    if not config.strip():
+        run = open_run(uri)
+        context.check_backends(run.config)
+        return run
+    resolved = resolve_config(config)
+    context.check_backends(resolved)
+    return create_run(uri, resolved, amend=amend)
+
+
+def needs_post_training(config: RunConfig) -> bool:
+    """Whether the generator must be trained or its checkpoint fetched."""
+    backend = registry.load("generate", config.generate.backend)
+    return bool(getattr(backend, "trained", False))

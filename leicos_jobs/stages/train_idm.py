@@ -1,0 +1,126 @@
+"""train-idm: the inverse dynamics model, trained on `dataset/` only, or taken over from `idm.checkpoint`.
+
+The artifact is one folder with one digest. The demos that it never saw are labelled right away: labels on real video
+separate the IDM's error from the generator's, and need no truth.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from leicos_jobs.backends import registry
+from leicos_jobs.backends.contracts import LabelRequest, TrainRequest
+from leicos_jobs.core import signals
+from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.lerobot_v21 import video_file
+from leicos_jobs.run import layout
+from leicos_jobs.run.commits import StageRecord, make_key
+from leicos_jobs.run.opened import Run
+from leicos_jobs.stages import context
+from leicos_jobs.stages.checkpoints import HELD_OUT, artifact_digest, import_artifact
+from leicos_jobs.stages.label import label_seed
+from leicos_jobs.stages.resume import ResumeFolder, reporter
+from leicos_jobs.stages.tables import write_table
+from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
+
+VERSION = 1
+
+
+def train_idm(run: Run) -> StageRecord:
+    """Run the stage."""
+    config = run.config.idm
+    dataset = needed(run, "convert")
+    settings = {
+        "backend": context.backend_identity("train", config.backend, config.settings),
+        "label": context.backend_identity("label", config.backend, run.config.label.settings),
+        "seed": config.seed,
+        "split": run.config.split.model_dump(mode="json"),
+        "checkpoint": config.checkpoint,
+        "geometry": [run.config.generate.width, run.config.generate.height],
+    }
+    inputs = {"dataset": dataset.digest()}
+    key = make_key("train-idm", VERSION, settings, inputs)
+
+    def build(folder: Path) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+            return _build(run, folder, Path(name), key)
+
+    return whole_stage(
+        run, "train-idm", version=VERSION, settings=settings, inputs=inputs, prefix=layout.IDM, build=build
+    )
+
+
+def _build(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
+    dataset = fetch_folder(run, layout.DATASET, scratch)
+    sides = context.split(context.episodes(run), run.config)
+    held = sorted(index for index, side in sides.items() if side == "held_out")
+    train = sorted(index for index, side in sides.items() if side == "train")
+    if run.config.idm.checkpoint:
+        import_artifact(run.config.idm.checkpoint, folder)
+        facts: dict[str, Any] = {"imported": run.config.idm.checkpoint}
+    else:
+        facts = _train(run, dataset, train, held, folder, scratch, key)
+    digest = artifact_digest(folder)
+    _label_held_out(run, dataset, held, folder, scratch)
+    return facts | {"artifact": digest, "train": train, "held_out": held}
+
+
+def _train(
+    run: Run, dataset: Path, train: list[int], held: list[int], folder: Path, scratch: Path, key: str
+) -> dict[str, Any]:
+    config = run.config.idm
+    backend = registry.load("train", config.backend)
+    trainer = backend(context.backend_settings("train", config.backend, config.settings), scratch)
+    resume = ResumeFolder(run, f"resume/train-idm/{key}", scratch / "resume")
+    request = TrainRequest(
+        dataset=dataset,
+        camera=run.config.source.camera,
+        train=train,
+        held_out=held,
+        seed=config.seed,
+        out=folder,
+        resume=resume.folder,
+        report=reporter("train-idm", resume.sync),
+    )
+    facts: dict[str, Any] = trainer.train(request)
+    resume.clear()
+    return facts
+
+
+def _label_held_out(run: Run, dataset: Path, held: list[int], artifact: Path, scratch: Path) -> None:
+    """Label the real videos of the held-out demos; tables lie under `held_out/` beside the artifact's files."""
+    config = run.config
+    backend = registry.load("label", config.idm.backend)
+    settings = context.backend_settings("label", config.idm.backend, config.label.settings)
+    labeller = backend(settings=settings, artifact=artifact, work=scratch)
+    requests = []
+    for index in held:
+        video = dataset / video_file(index, config.source.camera)
+        if not video.is_file():
+            raise InputError(f"{video} is missing", fix="run `leicos convert` again")
+        requests.append(LabelRequest(str(index), video, label_seed(config.idm.seed, sha256_file(video))))
+    out = artifact / HELD_OUT
+    out.mkdir()
+    for result in labeller.process(requests, lambda _sample: signals.check()):
+        meta = {"episode": int(result.sample)}
+        write_table(out / f"episode_{int(result.sample):06d}.parquet", {"action": result.actions}, meta)
+
+
+def held_out_labels(run: Run) -> dict[int, Any]:
+    """(rows, width) float32 labels of the held-out demos' real videos, by episode index."""
+    import io
+
+    import pyarrow.parquet as pq
+
+    found: dict[int, Any] = {}
+    for key in needed(run, "train-idm").files:
+        if key.startswith(f"{layout.IDM}/{HELD_OUT}/"):
+            table = pq.read_table(io.BytesIO(run.store.read(key)))
+            meta = json.loads(table.schema.metadata[b"leicos"])
+            flat = table.column("action").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            found[int(meta["episode"])] = flat.reshape(table.num_rows, -1)
+    return found

@@ -1,0 +1,140 @@
+"""A store in a folder. A commit is a temporary file, fsync, hard link to the final name, fsync of the directory.
+
+`link` fails if the name exists, which is what `create` needs and `rename` cannot give. Partials that a SIGKILL leaves
+behind lie in `.partial/`, apart from every key.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from leicos_jobs.core.errors import InputError, LeicosError, RetryError
+from leicos_jobs.store.base import KeyMissingError, checked
+
+PARTIAL = ".partial"
+
+
+class FolderStore:
+    """Store rooted at a directory, made on first write."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.uri = str(self.root)
+
+    def _path(self, key: str) -> Path:
+        return self.root / checked(key)
+
+    def read(self, key: str) -> bytes:
+        """See `Store.read`."""
+        try:
+            return self._path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyMissingError(f"no object {key} in {self.uri}") from None
+        except OSError as error:
+            raise _explain(error, self._path(key)) from error
+
+    def size(self, key: str) -> int | None:
+        """See `Store.size`."""
+        try:
+            return self._path(key).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def create(self, key: str, data: bytes) -> bytes:
+        """See `Store.create`."""
+        final = self._path(key)
+        with self._partial(final) as partial:
+            _write(partial, data)
+            try:
+                os.link(partial, final)
+            except FileExistsError:
+                return self.read(key)
+            _sync_folder(final.parent)
+        return data
+
+    def put(self, key: str, data: bytes) -> None:
+        """See `Store.put`."""
+        final = self._path(key)
+        with self._partial(final) as partial:
+            _write(partial, data)
+            partial.replace(final)
+            _sync_folder(final.parent)
+
+    def upload(self, key: str, path: Path) -> None:
+        """See `Store.upload`."""
+        final = self._path(key)
+        with self._partial(final) as partial:
+            shutil.copyfile(path, partial)
+            with partial.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            partial.replace(final)
+            _sync_folder(final.parent)
+
+    def fetch(self, key: str, scratch: Path) -> Path:
+        """See `Store.fetch`: the file itself."""
+        path = self._path(key)
+        if not path.is_file():
+            raise KeyMissingError(f"no object {key} in {self.uri}")
+        return path
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """See `Store.list`."""
+        folder = self.root / prefix.rpartition("/")[0]
+        if not folder.is_dir():
+            return
+        keys = []
+        for parent, folders, names in os.walk(folder):
+            if PARTIAL in folders:
+                folders.remove(PARTIAL)
+            base = Path(parent).relative_to(self.root).as_posix()
+            keys += [name if base == "." else f"{base}/{name}" for name in names]
+        yield from sorted(key for key in keys if key.startswith(prefix))
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        self._path(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _partial(self, final: Path) -> Iterator[Path]:
+        """A temporary path on the same file system; gone afterwards. Maps disk errors to errors with a fix."""
+        partial = self.root / PARTIAL / uuid.uuid4().hex
+        try:
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+        except OSError as error:
+            raise _explain(error, final) from error
+        finally:
+            with suppress(OSError):  # the first error is the one to report
+                partial.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explain(error: OSError, path: Path) -> LeicosError:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return InputError(f"cannot write {path}: {error.strerror}", fix="choose a run folder that you may write to")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RetryError(f"no space left for {path}", fix="free some space and start again; committed work is kept")
+    if error.errno in (errno.ENOTDIR, errno.EISDIR):
+        return InputError(f"{path}: {error.strerror}", fix="the run folder must be a folder, not a file")
+    return RetryError(f"{path}: {error.strerror}", fix="check the disk and start again; committed work is kept")

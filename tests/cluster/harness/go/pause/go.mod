@@ -1,0 +1,3 @@
+module leicos.test/pause
+
+go 1.24.0
