@@ -1,7 +1,6 @@
 """Rounds: what one pass over the missing samples leaves over, the next takes on in fresh, balanced shards.
 
-A round calls itself. Three things about Argo shape it (tried on a real controller,
-shared/reference/rounds_example.yaml):
+A round calls itself. Three things about Argo shape it (the cluster tests run them on a real controller):
 - an empty withParam list is Skipped, not Succeeded, so what depends on the shards must admit Skipped;
 - a Skipped leaf takes over its parents' Failed: `account`, which always exits 0, stands between the shards and the
   guarded call, so that a failed shard does not fail a round which a later one makes good;

@@ -16,6 +16,9 @@ def check(manifests: list[dict[str, Any]]) -> list[Problem]:
     """Problems with everything that becomes a pod."""
     found = []
     for where, template in templates(manifests):
+        if template.get("failFast"):
+            fix = "leave it out; dag.failFast is another field (Hera sets both when a DAG is given fail_fast=True)"
+            found.append(Problem(where, "failFast is true: one failed attempt ends it, whatever is retried", fix))
         if ("container" in template) == ("dag" in template):
             found.append(
                 Problem(

@@ -94,7 +94,7 @@ def visit(
         called = index.get(target(key[0], task))
         if called is not None:
             yield from given(place, task, called)
-            yield from fanned_out(place, task, called) if looped else ()
+            yield from fanned_out(place, task, key[0], index) if looped else ()
         yield from visit(target(key[0], task), place, index, arguments, reached)
 
 
@@ -115,10 +115,16 @@ def given(where: str, task: dict[str, Any], called: dict[str, Any]) -> Iterator[
             yield Problem(where, f"does not give {called['name']} its input {name}", "add the argument")
 
 
-def fanned_out(where: str, task: dict[str, Any], called: dict[str, Any]) -> Iterator[Problem]:
+def fanned_out(where: str, task: dict[str, Any], home: str, index: Templates) -> Iterator[Problem]:
     """What is fanned out keeps the Workflow object small: no outputs, short items (each stands in its node's name)."""
-    if called.get("outputs"):
-        yield Problem(where, f"fans out {called['name']}, which has outputs", "write to the store instead")
+    ahead, seen = [target(home, task)], set()
+    while ahead:
+        key = ahead.pop()
+        if key in index and key not in seen:
+            seen.add(key)
+            ahead += [target(key[0], inner) for inner in tasks_of(index[key])]
+            if index[key].get("outputs"):
+                yield Problem(where, f"fans out {key[1]}, which has outputs", "write to the store instead")
     for item in task.get("withItems", []):
         if len(str(item)) > 32:
             yield Problem(where, f"has an item of {len(str(item))} characters", "use small integers as items")

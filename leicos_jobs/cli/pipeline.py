@@ -83,9 +83,7 @@ report = _whole("report", "report:report", "Write report/index.html and report/s
 
 @click.command(epilog="Example: leicos plan --run runs/lift --dry-run")
 @run_option
-@click.option(
-    "--dry-run", is_flag=True, help="Print counts, shards, GPU-hours, cost and bytes; write nothing."
-)
+@click.option("--dry-run", is_flag=True, help="Print counts, shards, GPU-hours, cost and bytes; write nothing.")
 def plan(uri: str, dry_run: bool) -> None:
     """Choose the samples and write their conditioning clips and start states."""
     from leicos_jobs.stages import plan as stage

@@ -23,6 +23,8 @@ STATS = Path("meta/stats.json")
 STAT_KEYS = ("mean", "std", "min", "max", "q01", "q99")
 TASK_KEY = "human.task_description"
 
+QUANTILES = (0.01, 0.99)
+
 KEPT_ROWS = 4_000_000
 """Rows of each column kept for quantiles (200 MB for two columns of 6); beyond, every second, fourth, ... row."""
 
@@ -38,15 +40,22 @@ def modality(embodiment: Embodiment, cameras: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def quantile_name(share: float) -> str:
+    """0.01 -> q01, as GR00T and lerobot name them."""
+    return f"q{round(share * 100):02d}"
+
+
 class StatsBuilder:
     """Statistics of a whole dataset, an episode at a time, in bounded memory and whatever the number of episodes.
 
     mean, std, min and max are exact; quantiles are exact up to KEPT_ROWS rows, then of every second (fourth, ...) row.
+    quantiles: which ones, named q01, q50, ... in the result.
     """
 
-    def __init__(self, kept_rows: int = KEPT_ROWS) -> None:
+    def __init__(self, kept_rows: int = KEPT_ROWS, quantiles: Sequence[float] = QUANTILES) -> None:
         self._parts: dict[str, _Column] = {}
         self._kept_rows = kept_rows
+        self._quantiles = tuple(quantiles)
 
     def add(self, columns: Mapping[str, NDArray[Any]]) -> None:
         """Add an episode's columns, each (n,) or (n, width), as `lerobot_layout.columns` gives them."""
@@ -57,8 +66,8 @@ class StatsBuilder:
             self._parts[key].add(wide)
 
     def result(self) -> dict[str, dict[str, list[float]]]:
-        """stats.json: column -> the six statistics, each a list of the column's width."""
-        return {key: part.result() for key, part in self._parts.items()}
+        """stats.json: column -> mean, std, min, max and the quantiles, each a list of the column's width."""
+        return {key: part.result(self._quantiles) for key, part in self._parts.items()}
 
 
 class _Column:
@@ -85,10 +94,16 @@ class _Column:
             thinned = np.concatenate(self._kept)[::2]
             self._kept, self._kept_rows, self._every = [thinned], len(thinned), self._every * 2
 
-    def result(self) -> dict[str, list[float]]:
-        low, high = np.quantile(np.concatenate(self._kept), (0.01, 0.99), axis=0)
-        found = (self._mean, np.sqrt(self._squares / self._seen), self._low, self._high, low, high)
-        return {key: [float(one) for one in values] for key, values in zip(STAT_KEYS, found, strict=True)}
+    def result(self, quantiles: Sequence[float]) -> dict[str, list[float]]:
+        found = {
+            "mean": self._mean,
+            "std": np.sqrt(self._squares / self._seen),
+            "min": self._low,
+            "max": self._high,
+        }
+        kept = np.concatenate(self._kept)
+        found |= {quantile_name(share): np.quantile(kept, share, axis=0) for share in quantiles}
+        return {key: [float(one) for one in values] for key, values in found.items()}
 
 
 def write_meta(root: Path, embodiment: Embodiment, cameras: Sequence[str], stats: StatsBuilder) -> None:

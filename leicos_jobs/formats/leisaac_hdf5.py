@@ -139,7 +139,8 @@ class Demo:
 class Recording:
     """An open HDF5 file of LeIsaac; a context manager.
 
-    control_hz: rows a second, from the file's own `env_args` if they say so, else None.
+    control_hz: rows a second, from the file's own `env_args` if they say so, else None. env_name: of env_args, empty in
+    LeIsaac's own recordings.
     """
 
     def __init__(self, path: Path) -> None:
@@ -150,7 +151,9 @@ class Recording:
             self._data = self._file.get("data")
             if not isinstance(self._data, h5py.Group):
                 raise InputError(f"{path}: has no group `data`", fix="give a recording of LeIsaac or Isaac Lab")
-            self.control_hz = _control_hz(self._data)
+            arguments = _env_args(self._data)
+            self.control_hz = _control_hz(arguments)
+            self.env_name = str(arguments.get("env_name", ""))
             self._keys = sorted(self._data)
         except DAMAGE as error:
             self._file.close()
@@ -221,13 +224,21 @@ def _open(path: Path) -> h5py.File:
         raise InputError(f"{path}: cannot be opened: {text}", fix="restore the file") from error
 
 
-def _control_hz(data: h5py.Group) -> float | None:
+def _env_args(data: h5py.Group) -> dict[str, Any]:
+    """The JSON object in `env_args`, empty if there is none."""
+    try:
+        found = json.loads(data.attrs.get("env_args", "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _control_hz(arguments: dict[str, Any]) -> float | None:
     """Rows a second from env_args: Isaac Lab 2.3's stock recorder writes dt and decimation, LeIsaac's does not."""
     try:
-        arguments: Any = json.loads(data.attrs.get("env_args", "{}"))
-        simulation = arguments.get("sim_args") or {}
+        simulation = arguments["sim_args"]
         rate = 1.0 / (float(simulation["dt"]) * int(simulation["decimation"]))
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         return None
     if not math.isfinite(rate) or rate <= 0:
         return None
@@ -246,4 +257,4 @@ def control_rate(recordings: Sequence[Recording], given: float | None) -> float:
         raise InputError(f"the files have different control rates: {listed}", fix="convert them one by one")
     if known[0] <= 0:
         raise InputError(f"control_hz {known[0]} is not positive", fix="LeIsaac single-arm: 60")
-    return known[0]
+    return float(known[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def features(names: Sequence[str], cameras: Mapping[str, VideoInfo], fps: Fracti
     return found | {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in SCALARS.items()}
 
 
+@cache
 def schema(width: int) -> pa.Schema:
     """Arrow schema of a data file, with the `huggingface` metadata from which `datasets` restores its features."""
     vector = pa.list_(pa.float32(), width)

@@ -69,20 +69,30 @@ class ImageStats:
         }
         return found | {"count": [self._images]}
 
+    def merge(self, other: ImageStats) -> None:
+        """Count another's images as well."""
+        self._counts += other._counts
+        self._images += other._images
 
-def image_stats(images: Iterable[U8], frames: int) -> Stats:
+    def quantile(self, share: float) -> list[list[list[float]]]:
+        """The value in 0..1 that a share of the pixels does not exceed, [[[r]], [[g]], [[b]]]."""
+        reached = np.cumsum(self._counts, axis=1) >= share * self._counts.sum(axis=1, keepdims=True)
+        return [[[float(one) / 255.0]] for one in reached.argmax(axis=1)]
+
+
+def sampled_stats(images: Iterable[U8], frames: int) -> ImageStats:
     """Statistics of a video of `frames` images, of which only the sampled ones are looked at."""
     wanted = set(sample_indices(frames))
     stats = ImageStats()
     for index, image in enumerate(images):
         if index in wanted:
             stats.add(image)
-    return stats.result()
+    return stats
 
 
 def video_stats(path: Path, frames: int) -> Stats:
     """Statistics of a finished video file. Raises VideoError if it cannot be read."""
-    return image_stats(read_frames(path), frames)
+    return sampled_stats(read_frames(path), frames).result()
 
 
 def column_stats(values: NDArray[Any]) -> Stats:

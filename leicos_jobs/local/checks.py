@@ -1,7 +1,7 @@
 """Checks before anything starts: every template, argument and reference of a workflow is there, with the forms we know.
 
-Argo leaves an unknown reference in the text and runs the pod; here it is an error, because what a pod would do with it is
-never what was meant.
+Argo leaves an unknown reference in the text and runs the pod; here it is an error, because what a pod would do with it
+is never what was meant.
 """
 
 from __future__ import annotations
@@ -10,28 +10,49 @@ from collections.abc import Iterable
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.local import depends
+from leicos_jobs.local.expressions import truth
 from leicos_jobs.local.model import Task, Template, Workflow
 from leicos_jobs.local.substitution import references
 
-GLOBALS = frozenset({"workflow.name", "workflow.status"})
+LAST_RETRY = {
+    "retries": "0",
+    "lastRetry.exitCode": "75",
+    "lastRetry.status": "Failed",
+    "lastRetry.duration": "1",
+    "lastRetry.message": "",
+}
+"""An attempt to try retry expressions on: a wrong one shall not show after hours."""
 
 
 def reachable(workflows: dict[str, Workflow], entry: Workflow) -> dict[tuple[str, str], Template]:
     """All templates that a workflow can run, each checked. The keys are (manifest, template)."""
-    found: dict[tuple[str, str], Template] = {}
     if entry.entrypoint is None:
         raise InputError(f"{entry.name}.spec.entrypoint: is required", fix="name the template to start with")
-    ahead = [(entry.name, entry.entrypoint, f"{entry.name}.spec.entrypoint")]
+    known = frozenset({"workflow.name", *(f"workflow.parameters.{name}" for name in entry.parameters)})
+    found = walk(workflows, entry, entry.entrypoint, "entrypoint", known)
     if entry.on_exit is not None:
-        ahead.append((entry.name, entry.on_exit, f"{entry.name}.spec.onExit"))
+        found |= walk(workflows, entry, entry.on_exit, "onExit", known | {"workflow.status"})
+    return found
+
+
+def walk(
+    workflows: dict[str, Workflow], entry: Workflow, start: str, field: str, known: frozenset[str]
+) -> dict[tuple[str, str], Template]:
+    """The templates that one template leads to. `known`: what all of them can refer to."""
+    found: dict[tuple[str, str], Template] = {}
+    first = resolve(workflows, entry.name, start, f"{entry.name}.spec.{field}")
+    for parameter in first.inputs:
+        if parameter.default is None and parameter.name not in entry.parameters:
+            raise InputError(f"{entry.name}.{start}.inputs.{parameter.name}: has no value", fix="add the parameter")
+    ahead = [first]
     while ahead:
-        home, name, caller = ahead.pop()
-        if (home, name) in found:
+        template = ahead.pop()
+        if (template.home, template.name) in found:
             continue
-        template = resolve(workflows, home, name, caller)
-        found[home, name] = template
-        check_template(template, entry, workflows)
-        ahead += [(task.home, task.template, f"{home}.{name}.{task.name}") for task in template.tasks]
+        found[template.home, template.name] = template
+        check_template(template, known, workflows)
+        where = f"{template.home}.{template.name}"
+        ahead += [resolve(workflows, task.home, task.template, f"{where}.{task.name}") for task in template.tasks]
     return found
 
 
@@ -45,20 +66,21 @@ def resolve(workflows: dict[str, Workflow], home: str, name: str, caller: str) -
     return templates[name]
 
 
-def check_template(template: Template, entry: Workflow, workflows: dict[str, Workflow]) -> None:
+def check_template(template: Template, known: frozenset[str], workflows: dict[str, Workflow]) -> None:
     """Refuse a template with references that cannot be resolved."""
     where = f"{template.home}.{template.name}"
-    known = GLOBALS | {f"workflow.parameters.{name}" for name in entry.parameters}
     known |= {f"inputs.parameters.{parameter.name}" for parameter in template.inputs}
     if template.container is not None:
         texts = [*template.container.command, *template.container.args, *template.container.env.values()]
         check_texts(where, texts, known | ({"retries"} if template.retry else set()))
+    if template.retry is not None and template.retry.expression is not None:
+        truth(template.retry.expression, LAST_RETRY)
     depends.check(template)
     for task in template.tasks:
         check_task(template, task, known, workflows)
 
 
-def check_task(template: Template, task: Task, known: set[str] | frozenset[str], workflows: dict[str, Workflow]) -> None:
+def check_task(template: Template, task: Task, known: frozenset[str], workflows: dict[str, Workflow]) -> None:
     """Refuse a task whose arguments or references do not fit."""
     where = f"{template.home}.{template.name}.{task.name}"
     called = resolve(workflows, task.home, task.template, where)
@@ -80,7 +102,7 @@ def check_task(template: Template, task: Task, known: set[str] | frozenset[str],
     check_texts(where, [task.with_param or ""], known | outputs)
 
 
-def check_texts(where: str, texts: Iterable[str], known: set[str] | frozenset[str]) -> None:
+def check_texts(where: str, texts: Iterable[str], known: frozenset[str]) -> None:
     """Refuse texts that refer to what is not known."""
     for text in texts:
         for name in references(text):

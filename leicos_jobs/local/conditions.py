@@ -1,7 +1,7 @@
 """`when`: a comparison of texts and numbers, after its references are replaced. Argo evaluates it with govaluate.
 
-Bare words are texts, so `{{...}} == true` compares with the boolean and `a != b` two texts. Implemented are numbers, quoted
-texts, words, true and false, == != < <= > >=, ! && || and parentheses.
+Bare words are texts, so `{{...}} == true` compares with the boolean and `a != b` two texts. Implemented are numbers,
+quoted texts, words, true and false, == != < <= > >=, ! && || and parentheses.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Argo's expressions, the part that our workflows use: `{{=...}}`, the retry expression and the truth of a `depends`.
 
-Argo evaluates them with the expr language. Implemented are literals, lists, `a.b.c` and `a['b']`, the functions asInt, int,
-asFloat, float and string, ! && || and their words, comparisons, `in`, `matches`, + - * / %, `??` and `? :`. Anything else is
-an error: a wrong guess at a language is worse than none.
+Argo evaluates them with the expr language. Implemented are literals, lists, `a.b.c` and `a['b']`, the functions asInt,
+int, asFloat, float and string, ! && || and their words, comparisons, `in`, `matches`, + - * / %, `??` and `? :`.
+Anything else is an error: a wrong guess at a language is worse than none.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def tokens(text: str) -> list[tuple[str, str]]:
 
 
 class _Parser:
-    """Evaluates while it parses; both sides of && and || are computed, which has no effect since nothing has effects."""
+    """Evaluates while it parses. Both sides of && and || are computed: no operand has a side effect."""
 
     def __init__(self, text: str, scope: Mapping[str, Any]) -> None:
         self._text = text

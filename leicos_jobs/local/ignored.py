@@ -1,7 +1,7 @@
-"""The closed list of fields that mean something on a cluster and nothing on one machine. All others must be implemented.
+"""The closed list of fields that mean something on a cluster and nothing on one machine. The rest is implemented.
 
-Grouped by where they stand. Nothing here may change what a command computes: that is why, for example, `parallelism` and
-`activeDeadlineSeconds` are implemented and not listed.
+Grouped by where they stand. Nothing here may change what a command computes: that is why, for example, `parallelism`
+and `activeDeadlineSeconds` are implemented and not listed.
 """
 
 from __future__ import annotations

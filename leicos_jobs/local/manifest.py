@@ -83,6 +83,11 @@ def parse_template(home: str, reader: Reader) -> Template:
             f"{reader.path}.{'retryStrategy' if retry else 'outputs'}: is implemented for containers only",
             fix="set it on the templates that the tasks run",
         )
+    if reader.flag("failFast", False):
+        raise InputError(
+            f"{reader.path}.failFast: with true a single failed attempt ends the DAG, whatever is retried",
+            fix="use dag.failFast",
+        )
     template = Template(
         home=home,
         name=name,

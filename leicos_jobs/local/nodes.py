@@ -1,7 +1,7 @@
 """The nodes of a running workflow, linked as Argo links them.
 
-Two relations matter and differ: `boundary` is the DAG that a node belongs to; `children` are the nodes that came after it.
-The phase of a DAG is found by walking children (see `dag`), which is why they are kept exactly as Argo keeps them.
+Two relations matter and differ: `boundary` is the DAG that a node belongs to; `children` are the nodes that came after
+it. The phase of a DAG is found by walking children (see `dag`), which is why they are kept exactly as Argo keeps them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from leicos_jobs.local.results import COMPLETED, FULFILLED, UNSUCCESSFUL, NodeEv
 POD, RETRY, DAG, TASK_GROUP, SKIPPED_NODE = "Pod", "Retry", "DAG", "TaskGroup", "Skipped"
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
-    """One node. `attempt`: it is an attempt of the Retry node of which it is a child."""
+    """One node. `home`: the manifest that a DAG is defined in. `attempt`: it is one of its Retry node's attempts."""
 
     name: str
     type: str
@@ -26,6 +26,7 @@ class Node:
     boundary: str | None
     phase: str
     message: str = ""
+    home: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] | None = None
     exit_code: int | None = None
@@ -59,7 +60,8 @@ class Nodes:
 
     def __init__(self, on_event: Callable[[NodeEvent], None] | None = None) -> None:
         self._nodes: dict[str, Node] = {}
-        self._parents: dict[str, str] = {}
+        self._members: dict[str, list[Node]] = {}
+        self._order: dict[str, int] = {}
         self._on_event = on_event
 
     def get(self, name: str) -> Node | None:
@@ -79,11 +81,22 @@ class Nodes:
         if node.fulfilled:
             node.finished = node.started
         self._nodes[node.name] = node
+        self._order[node.name] = len(self._order) + 1
+        if node.boundary is not None:
+            self._members.setdefault(node.boundary, []).append(node)
         self._tell(node, None)
         return node
 
+    def rank(self, name: str | None) -> int:
+        """When a node was created, as a number that grows."""
+        return self._order.get(name or "", 0)
+
+    def active(self, boundary: str, *types: str) -> int:
+        """How many nodes of these types are pending or running in a DAG."""
+        return sum(node.type in types and not node.fulfilled for node in self._members.get(boundary, ()))
+
     def link(self, parent: str, child: str) -> None:
-        """Make one node the child of another, once."""
+        """Make one node the child of another, once. The child may still have to wait before it is created."""
         children = self._nodes[parent].children
         if child not in children:
             children.append(child)
@@ -97,7 +110,7 @@ class Nodes:
         node.phase = phase
         if message is not None:
             node.message = message
-        if node.fulfilled:
+        if phase in FULFILLED:
             node.finished = time.time()
         if changed:
             self._tell(node, previous)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from leicos_jobs.core.errors import RetryError
-
 PENDING, RUNNING = "Pending", "Running"
 SUCCEEDED, FAILED, ERROR = "Succeeded", "Failed", "Error"
 SKIPPED, OMITTED = "Skipped", "Omitted"
@@ -19,9 +17,9 @@ FULFILLED = (*COMPLETED, SKIPPED, OMITTED)
 class NodeResult:
     """A node of the workflow, as Argo would list it in status.nodes.
 
-    name: Argo's node name. parent: the DAG, fan-out or retry node above it. type: Pod, Retry, DAG, TaskGroup or Skipped.
-    attempts: processes that were started for it (for a Retry node, all of them). exit_code: of the last process.
-    progress: what the process wrote to ARGO_PROGRESS_FILE, e.g. "3/8".
+    name: Argo's node name. parent: the DAG, fan-out or retry node above it. type: Pod, Retry, DAG, TaskGroup or
+    Skipped. attempts: processes that were started for it (for a Retry node, all of them). exit_code: of the last
+    process. progress: what the process wrote to ARGO_PROGRESS_FILE, e.g. "3/8".
     """
 
     name: str
@@ -66,11 +64,10 @@ class WorkflowResult:
         return self.phase == SUCCEEDED
 
     def failures(self) -> list[NodeResult]:
-        """The pods that failed for good, in the order in which they started."""
-        found = [node for node in self.nodes.values() if node.type == "Pod" and node.phase in UNSUCCESSFUL]
-        retried = {node.parent for node in self.nodes.values() if node.type == "Pod" and node.phase == SUCCEEDED}
-        return [node for node in found if node.parent is None or node.parent not in retried]
-
-
-class Interrupted(RetryError):
-    """The workflow was asked to stop; the same command goes on."""
+        """What failed for good, in order: commands (after their last attempt) and tasks that could not be started."""
+        retried = {node.name for node in self.nodes.values() if node.type == "Retry"}
+        return [
+            node
+            for node in self.nodes.values()
+            if node.phase in UNSUCCESSFUL and node.type in ("Pod", "Retry", "Skipped") and node.parent not in retried
+        ]

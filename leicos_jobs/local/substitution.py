@@ -1,7 +1,7 @@
 """`{{...}}`: simple references and `{{=expressions}}`, replaced in texts.
 
-A value None in the scope is what Argo calls an absent optional: the output of a skipped task that has no default. Putting it
-into a text is an error; an argument that is nothing but a reference to it counts as not given.
+A value None in the scope is what Argo calls an absent optional: the output of a skipped task that has no default.
+Putting it into a text is an error; an argument that is nothing but a reference to it counts as not given.
 """
 
 from __future__ import annotations

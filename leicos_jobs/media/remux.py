@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,39 +23,72 @@ def restamp(src: Path, dst: Path, fps: float | Fraction) -> int:
     order gets time stamp k; frames may be stored in another order (B-frames). Audio and other streams are dropped.
     Raises VideoError if the source cannot be read.
     """
-    rate = as_rate(fps)
-    order, shift = _display_order(src)
+    frames = _join([src], dst, as_rate(fps))
+    return frames[0]
+
+
+def concatenate(sources: Sequence[Path], dst: Path, fps: float | Fraction) -> list[int]:
+    """Join H.264 videos into one without re-encoding, frame k of all at k/fps; returns the frames of each.
+
+    All must have the same stream headers (`stream_header`), or players would decode the later ones wrongly. Raises
+    VideoError that names the file.
+    """
+    headers = {path: stream_header(path) for path in sources}
+    for path, header in headers.items():
+        if header != headers[sources[0]]:
+            raise VideoError(path, "codec", f"was encoded unlike {sources[0]}", fix="transcode it with equal settings")
+    return _join(sources, dst, as_rate(fps))
+
+
+def stream_header(path: Path) -> bytes:
+    """Codec, size and parameter sets of a video: equal for videos that can be joined. Raises VideoError."""
+    with open_video(path) as (_, stream):
+        context = stream.codec_context
+        facts = f"{context.name} {context.width}x{context.height} {context.pix_fmt} ".encode()
+        return facts + (context.extradata or b"")
+
+
+def _join(sources: Sequence[Path], dst: Path, rate: Fraction) -> list[int]:
+    orders = [_display_order(path) for path in sources]
+    # One lead of storage order over display order for the whole file, or decoding times would run backwards
+    lead = max(lead for _, lead in orders)
     part = dst.with_name(dst.name + ".part")
+    begun = 0
+    source = sources[0]
     try:
         with (
-            open_video(src) as (container, stream),
+            open_video(source) as (_, first),
             av.open(str(part), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as output,
         ):
-            target = output.add_stream_from_template(stream, opaque=False)
+            target = output.add_stream_from_template(first, opaque=False)
             target.time_base = 1 / rate
-            # The rate inside the H.264 headers is rewritten too: some readers prefer it to the container's.
-            rewrite = None
-            if stream.codec_context.name == "h264":
-                text = f"h264_metadata=tick_rate={2 * rate.numerator}/{rate.denominator}"
-                rewrite = BitStreamFilterContext(text, stream, target)
-            position = 0
-            for packet in container.demux(stream):
-                if not packet.size:
-                    continue
-                for piece in rewrite.filter(packet) if rewrite else [packet]:
-                    piece.stream = target
-                    piece.time_base = 1 / rate
-                    piece.pts = order[position]
-                    piece.dts = position - shift
-                    piece.duration = 1
-                    output.mux(piece)
-                    position += 1
+            for source, (order, _) in zip(sources, orders, strict=True):
+                for number, packet in enumerate(_packets(source, target, rate)):
+                    packet.stream = target
+                    packet.time_base = 1 / rate
+                    packet.pts = begun + order[number]
+                    packet.dts = begun + number - lead
+                    packet.duration = 1
+                    output.mux(packet)
+                begun += len(order)
         part.replace(dst)
     except av.FFmpegError as error:
-        raise VideoError(src, "unreadable", f"cannot be re-stamped ({error})") from error
+        raise VideoError(source, "unreadable", f"cannot be re-stamped ({error})") from error
     finally:
         part.unlink(missing_ok=True)
-    return len(order)
+    return [len(order) for order, _ in orders]
+
+
+def _packets(path: Path, target: av.VideoStream, rate: Fraction) -> Iterator[av.Packet[av.VideoStream]]:
+    """A video's packets, with the rate inside their H.264 headers rewritten: some readers prefer it to the file's."""
+    with open_video(path) as (container, stream):
+        rewrite = None
+        if stream.codec_context.name == "h264":
+            text = f"h264_metadata=tick_rate={2 * rate.numerator}/{rate.denominator}"
+            rewrite = BitStreamFilterContext(text, stream, target)
+        for packet in container.demux(stream):
+            if packet.size:
+                yield from rewrite.filter(packet) if rewrite else [packet]
 
 
 def _display_order(src: Path) -> tuple[list[int], int]:

@@ -172,7 +172,7 @@ def read_truth(run: Run, state: State, scratch: Path) -> tuple[dict[str, Any], d
 def _demo_requests(run: Run, scratch: Path) -> Iterator[ReplayRequest]:
     """The demos' own actions at full rate and resampled, and the IDM's labels on held-out demos."""
     stage = ReplayStage(run)
-    real = held_out_labels(run)
+    real = held_out_labels(run, scratch)
     for name in sorted({item.file for item in stage.episodes.values()}):
         with Recording(fetch_source(name, run, scratch)) as recording:
             for item in (item for item in stage.episodes.values() if item.file == name):

@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats import lerobot_layout as layout
-from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording, control_rate
+from leicos_jobs.formats.leisaac_hdf5 import control_rate
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_check import require
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter, EncodeSettings
 from leicos_jobs.robots.embodiment import Embodiment
-from leicos_jobs.stages.convert_demo import DemoJob, DemoResult
-from leicos_jobs.stages.convert_pool import Progress, run_jobs
+from leicos_jobs.stages.choose_demos import Choice, opened, same_stride, survey
+from leicos_jobs.stages.convert_demo import DemoJob, DemoResult, convert_demo, prepare_process
+from leicos_jobs.stages.processes import Progress, spread
 
 EPISODES = Path("meta/leicos/episodes.jsonl")
 LEFT_OUT = Path("meta/leicos/left_out.jsonl")
+
+SHOWN = 10
+"""Demos that an error names one by one."""
 
 _OURS = frozenset({"data", "videos", "meta"})
 
@@ -79,17 +84,6 @@ class ConvertOptions:
     strict: bool = False
 
 
-@dataclass
-class _Item:
-    """A demo on its way: why it is out, or what became of it."""
-
-    source: int
-    name: str
-    problem: Problem | None
-    sizes: dict[str, tuple[int, int]]
-    result: DemoResult | None = None
-
-
 def convert(
     sources: Sequence[Path],
     out: Path,
@@ -110,20 +104,24 @@ def convert(
     _clear(out)
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        rate, items = _survey(sources, options)
-        _refuse_if_poor(items, called, options.strict)
-        hashes = _convert_items(items, sources, staging, rate, options, progress)
-        _same_stride(items)
-        _refuse_if_poor(items, called, options.strict)
-        report = _write(items, out, called, hashes, rate, options)
+        with opened(sources) as recordings:
+            choices = survey(recordings, options.cameras)
+            rate = control_rate(recordings, options.control_hz)
+        _refuse_if_poor(choices, called, options.strict)
+        with ThreadPoolExecutor(1) as beside:  # hashing leaves the interpreter free, and the parent has nothing to do
+            hashes = beside.submit(lambda: [sha256_file(path) for path in sources])
+            results = _convert_all(choices, sources, staging, rate, options, progress)
+            same_stride(choices)
+            _refuse_if_poor(choices, called, options.strict)
+            digests = hashes.result()
+        report = _write(choices, results, out, called, digests, rate, options)
         require(out, decode=False)
         return report
     except BaseException as error:
         shutil.rmtree(out, ignore_errors=True)
         if isinstance(error, OSError):
-            raise InputError(
-                f"{out}: cannot be written: {error}", fix="free some space or give another folder"
-            ) from error
+            fix = "free some space or give another folder"
+            raise InputError(f"{out}: cannot be written: {error}", fix=fix) from error
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -140,103 +138,64 @@ def _clear(out: Path) -> None:
         raise InputError(f"{out}: is not a folder", fix="give a new folder")
 
 
-def _survey(sources: Sequence[Path], options: ConvertOptions) -> tuple[float, list[_Item]]:
-    """Look at every demo without its images: control rate, and what is out already."""
-    if not sources:
-        raise InputError("no file to convert", fix="give a recording of LeIsaac")
-    items: list[_Item] = []
-    recordings: list[Recording] = []
-    try:
-        for index, path in enumerate(sources):
-            recordings.append(Recording(path))
-            for demo in recordings[-1].demos(options.cameras):
-                items.append(_Item(index, demo.name, verdict(demo), demo.camera_sizes))
-        rate = control_rate(recordings, options.control_hz)
-    finally:
-        for recording in recordings:
-            recording.close()
-    for camera in options.cameras:
-        sizes = Counter(item.sizes[camera] for item in items if item.problem is None)
-        for item in items:
-            if item.problem is None and item.sizes[camera] != (usual := sizes.most_common(1)[0][0]):
-                found = "{}x{}".format(*item.sizes[camera])
-                item.problem = Problem("image-size", f"`obs/{camera}` is {found}, others are {usual[0]}x{usual[1]}")
-    return rate, items
-
-
-def verdict(demo: Demo) -> Problem | None:
-    """Why a demo is left out, as far as its tables and marks say; None if its images decide."""
-    if demo.problem and demo.problem.kind == "unreadable":
-        return demo.problem
-    if not demo.marked:
-        return Problem("interrupted", "it has no success mark; its recording was interrupted")
-    if not demo.success:
-        return Problem("failed", "it is marked as failed")
-    return demo.problem
-
-
-def _convert_items(
-    items: Sequence[_Item],
+def _convert_all(
+    choices: Sequence[Choice],
     sources: Sequence[Path],
     staging: Path,
     rate: float,
     options: ConvertOptions,
     progress: Progress | None,
-) -> list[str]:
-    """Convert what is not out yet; returns the files' sha256."""
-    todo = [item for item in items if item.problem is None]
+) -> dict[int, DemoResult]:
+    """Convert what is not out yet; returns results by place in `choices` and settles each choice."""
+    todo = [place for place, choice in enumerate(choices) if choice.problem is None]
     encode = dataclasses.asdict(options.encode)
     jobs = [
         DemoJob(
-            file=sources[item.source],
-            name=item.name,
+            file=sources[choices[place].source],
+            name=choices[place].name,
             cameras=options.cameras,
             control_hz=rate,
-            out=staging / f"{number:06d}",
+            out=staging / f"{place:06d}",
             base=options.time,
             **encode,
         )
-        for number, item in enumerate(todo)
+        for place in todo
     ]
-    outcomes, hashes = run_jobs(jobs, sources, options.workers, progress)
-    for item, outcome in zip(todo, outcomes, strict=True):
+    outcomes = spread(convert_demo, jobs, workers=options.workers, prepare=prepare_process, progress=progress)
+    results: dict[int, DemoResult] = {}
+    for place, outcome in zip(todo, outcomes, strict=True):
         if isinstance(outcome, Problem):
-            item.problem = outcome
+            choices[place].settle(outcome)
         else:
-            item.result = outcome
-    return hashes
+            choices[place].settle(outcome.timing)
+            results[place] = outcome
+    return results
 
 
-def _same_stride(items: Iterable[_Item]) -> None:
-    """A dataset has one rate: demos whose stride is not the usual one (the smaller of two equally usual) are out."""
-    strides = Counter(item.result.timing.stride for item in items if item.result)
-    if len(strides) < 2:
-        return
-    usual = min(strides, key=lambda stride: (-strides[stride], stride))
-    for item in items:
-        if item.result and (own := item.result.timing.stride) != usual:
-            item.problem = Problem("stride-differs", f"its image changes every {own} rows, in others every {usual}")
-            item.result = None
-
-
-def _refuse_if_poor(items: Sequence[_Item], called: Sequence[str], strict: bool) -> None:
+def _refuse_if_poor(choices: Sequence[Choice], called: Sequence[str], strict: bool) -> None:
     """Raise InputError if no demo is left, or if `strict` and one is out that did not simply fail."""
-    out = [item for item in items if item.problem]
-    odd = [item for item in out if item.problem and item.problem.kind != "failed"]
-    listed = "".join(
-        f"\n  {called[item.source]}: {item.name} is left out: {item.problem}" for item in (odd or out)[:10]
-    )
-    if len(out) == len(items):
+    out = [choice for choice in choices if choice.problem]
+    odd = [choice for choice in out if choice.problem and choice.problem.kind != "failed"]
+    if len(out) == len(choices):
         raise InputError(
-            f"no demo of {', '.join(called)} can be used ({len(items)} in all){listed}",
+            f"no demo of {', '.join(called)} can be used ({len(choices)} in all){_listed(out, called)}",
             fix="record successful demonstrations (key N marks success in LeIsaac)",
         )
     if strict and odd:
-        raise InputError(f"{len(odd)} demos would be left out{listed}", fix="repair or remove them, or drop --strict")
+        raise InputError(
+            f"{len(odd)} demos would be left out{_listed(odd, called)}", fix="repair or remove them, or drop --strict"
+        )
+
+
+def _listed(choices: Sequence[Choice], called: Sequence[str]) -> str:
+    lines = [f"\n  {called[one.source]}: {one.name} is left out: {one.problem}" for one in choices[:SHOWN]]
+    more = [f"\n  ... and {len(choices) - SHOWN} more"] if len(choices) > SHOWN else []
+    return "".join(lines + more)
 
 
 def _write(
-    items: Sequence[_Item],
+    choices: Sequence[Choice],
+    results: Mapping[int, DemoResult],
     out: Path,
     called: Sequence[str],
     hashes: Sequence[str],
@@ -245,33 +204,25 @@ def _write(
 ) -> ConvertReport:
     """Put the converted demos together; info.json comes last."""
     robot = options.embodiment
-    timings = [item.result.timing for item in items if item.result]
+    timings = [choice.timing for choice in choices if choice.timing]
     fps = timings[0].fps(rate)
     writer = DatasetWriter(out, robot, options.cameras, fps)
     stats = gr00t.StatsBuilder()
     episodes, left_out = [], []
-    for item in items:
-        result = item.result
-        if result is None:
-            problem = item.problem or Problem("malformed", "it gave no result")
-            entry = LeftOut(file=called[item.source], demo=item.name, kind=problem.kind, reason=problem.text)
+    for place, choice in enumerate(choices):
+        file = called[choice.source]
+        if choice.problem:
+            entry = LeftOut(file=file, demo=choice.name, kind=choice.problem.kind, reason=choice.problem.text)
             left_out.append(entry)
             continue
+        result = results[place]
         actions, states = robot.to_motor(result.actions), robot.to_motor(result.states)
         first = writer.frames
         index = writer.add_episode(actions, states, options.task, result.videos, image_stats=result.image_stats)
         stats.add(layout.columns(actions, states, fps, episode_index=index, first_index=first, task_index=0))
-        episodes.append(
-            {
-                "episode_index": index,
-                "file": called[item.source],
-                "file_sha256": hashes[item.source],
-                "demo": item.name,
-                "success": True,
-                "control_hz": rate,
-                **dataclasses.asdict(result.timing),
-            }
-        )
+        origin = {"file": file, "file_sha256": hashes[choice.source], "demo": choice.name, "success": True}
+        timing = dataclasses.asdict(result.timing)
+        episodes.append({"episode_index": index, **origin, "control_hz": rate, **timing})
     (out / EPISODES.parent).mkdir(parents=True)
     (out / EPISODES).write_text("".join(map(layout.json_line, episodes)), encoding="utf-8")
     (out / LEFT_OUT).write_text("".join(layout.json_line(entry.model_dump()) for entry in left_out), encoding="utf-8")
@@ -284,6 +235,6 @@ def _write(
         control_hz=rate,
         stride=timings[0].stride,
         cameras=options.cameras,
-        demos=len(items),
+        demos=len(choices),
         left_out=tuple(left_out),
     )

@@ -15,27 +15,35 @@ from leicos_jobs.core.errors import DefectError
 
 
 def write_table(path: Path, columns: dict[str, NDArray[np.float32]], meta: dict[str, Any]) -> None:
-    """Write (rows, width) float32 arrays of equal length as fixed-size-list columns, and `meta` into the schema."""
+    """Write (rows, width) float32 arrays as fixed-size-list columns, and `meta` into the schema.
+
+    Truth has columns at two rates: shorter ones are padded with NaN, and `read_table` takes the padding off again.
+    """
+    longest = max(len(values) for values in columns.values())
     arrays, fields = [], []
     for name, values in columns.items():
-        flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).ravel())
+        padded = np.full((longest, values.shape[1]), np.nan, dtype=np.float32)
+        padded[: len(values)] = values
         kind = pa.list_(pa.float32(), values.shape[1])
-        arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=kind))
+        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(padded.ravel()), type=kind))
         fields.append(pa.field(name, kind, nullable=False))
-    schema = pa.schema(fields, metadata={"leicos": json.dumps(meta, sort_keys=True)})
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="snappy", store_schema=False)
+    lengths = {name: len(values) for name, values in columns.items()}
+    texts = {"leicos": json.dumps(meta, sort_keys=True), "rows": json.dumps(lengths)}
+    schema = pa.schema(fields, metadata=texts)
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="snappy")
 
 
 def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """Read what `write_table` wrote: columns as (rows, width) float32, and the meta data. Raises DefectError."""
     try:
         table = pq.read_table(path)
-        meta = json.loads((table.schema.metadata or {}).get(b"leicos", b"{}"))
+        texts = table.schema.metadata or {}
+        meta, rows = json.loads(texts[b"leicos"]), json.loads(texts[b"rows"])
         columns = {}
         for field in table.schema:
-            column = table.column(field.name).combine_chunks()
-            values = column.flatten().to_numpy(zero_copy_only=False)
-            columns[field.name] = np.asarray(values, dtype=np.float32).reshape(table.num_rows, -1)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DefectError(f"{path.name} cannot be read: {error}") from error
+            values = table.column(field.name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            wide = np.asarray(values, dtype=np.float32).reshape(table.num_rows, -1)
+            columns[field.name] = wide[: rows[field.name]]
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise DefectError(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
     return columns, meta

@@ -6,10 +6,12 @@ separate the IDM's error from the generator's, and need no truth.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from leicos_jobs.backends import registry
 from leicos_jobs.backends.contracts import LabelRequest, TrainRequest
@@ -24,7 +26,7 @@ from leicos_jobs.stages import context
 from leicos_jobs.stages.checkpoints import HELD_OUT, artifact_digest, import_artifact
 from leicos_jobs.stages.label import label_seed
 from leicos_jobs.stages.resume import ResumeFolder, reporter
-from leicos_jobs.stages.tables import write_table
+from leicos_jobs.stages.tables import read_table, write_table
 from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
 
 VERSION = 1
@@ -110,17 +112,11 @@ def _label_held_out(run: Run, dataset: Path, held: list[int], artifact: Path, sc
         write_table(out / f"episode_{int(result.sample):06d}.parquet", {"action": result.actions}, meta)
 
 
-def held_out_labels(run: Run) -> dict[int, Any]:
+def held_out_labels(run: Run, scratch: Path) -> dict[int, NDArray[np.float32]]:
     """(rows, width) float32 labels of the held-out demos' real videos, by episode index."""
-    import io
-
-    import pyarrow.parquet as pq
-
-    found: dict[int, Any] = {}
+    found = {}
     for key in needed(run, "train-idm").files:
         if key.startswith(f"{layout.IDM}/{HELD_OUT}/"):
-            table = pq.read_table(io.BytesIO(run.store.read(key)))
-            meta = json.loads(table.schema.metadata[b"leicos"])
-            flat = table.column("action").combine_chunks().flatten().to_numpy(zero_copy_only=False)
-            found[int(meta["episode"])] = flat.reshape(table.num_rows, -1)
+            columns, meta = read_table(run.store.fetch(key, scratch))
+            found[int(meta["episode"])] = columns["action"]
     return found

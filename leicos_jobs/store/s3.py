@@ -34,7 +34,7 @@ class S3Store:
         self.bucket = bucket
         self.prefix = prefix
         self.uri = f"s3://{bucket}/{prefix}"
-        self._client = client or boto3.client(
+        self._client = client or boto3.session.Session().client(
             "s3",
             config=Config(
                 retries={"max_attempts": 8, "mode": "standard"},

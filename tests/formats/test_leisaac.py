@@ -251,7 +251,7 @@ def test_blocks_are_whole_chunks_in_one_buffer(tmp_path: Path) -> None:
             (start, block[:, 0, 0, 0].tolist(), block.base is not None) for start, block in read_blocks(images, 215)
         ]
     assert [start for start, _, _ in blocks] == [0, 100, 200]
-    assert sum((values for _, values, _ in blocks), []) == list(range(215))
+    assert [value for _, values, _ in blocks for value in values] == list(range(215))
     assert all(shared for _, _, shared in blocks)
 
 

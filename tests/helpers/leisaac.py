@@ -101,6 +101,7 @@ def tables(demo: int, spec: DemoSpec) -> dict[str, np.ndarray]:
     """All tables of a demo but images and initial_state."""
     rows, width = spec.rows, spec.width
     actions = np.array([[action(demo, t, j) for j in range(width)] for t in range(rows)], np.float32)
+    actions = actions.reshape(rows, width)
     joints = np.array([[joint(demo, t, j) for j in range(6)] for t in range(rows + 1)], np.float32)
     after = rows - spec.cut
     cube = np.array([[0.1 * demo, 0.001 * t, 0.015, 1, 0, 0, 0] for t in range(1, after + 1)], np.float32)
@@ -109,7 +110,7 @@ def tables(demo: int, spec: DemoSpec) -> dict[str, np.ndarray]:
         "processed_actions": actions[:after],
         "obs/joint_pos": joints[:rows],
         "obs/joint_vel": np.zeros((rows, 6), np.float32),
-        "obs/actions": np.vstack([np.zeros((1, width), np.float32), actions[:-1]])[:rows],
+        "obs/actions": np.vstack([np.zeros((1, width), np.float32), actions])[:rows],
         "obs/ee_frame_state": np.zeros((rows, 7), np.float32),
         "states/articulation/robot/joint_position": joints[1 : after + 1],
         "states/articulation/robot/joint_velocity": np.zeros((after, 6), np.float32),

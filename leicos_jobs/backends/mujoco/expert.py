@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import poses, scene
+from leicos_jobs.backends.mujoco import lift_cube, poses
 from leicos_jobs.backends.mujoco.kinematics import Arm, ToolPose
 from leicos_jobs.robots.embodiment import SO101
 
@@ -223,7 +223,7 @@ def _play(
 
 def _tremor(rows: int, rng: np.random.Generator, size: float) -> F64:
     """Slow wander (rows, 6) rad: three sines a joint between 0.3 and 3 Hz, the faster the smaller."""
-    time = np.arange(rows)[:, None, None] / scene.CONTROL_HZ
+    time = np.arange(rows)[:, None, None] / lift_cube.CONTROL_HZ
     rate = rng.uniform(0.3, 3.0, (1, SO101.width, 3))
     phase = rng.uniform(0.0, 2.0 * math.pi, (1, SO101.width, 3))
     waves = np.sin(2.0 * math.pi * rate * time + phase) / np.sqrt(rate)

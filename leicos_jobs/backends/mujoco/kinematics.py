@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import scene
+from leicos_jobs.backends.mujoco import lift_cube, scene
 
 F64 = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ class Arm:
     def __init__(self) -> None:
         self._model: Any = scene.model()
         self._data: Any = mujoco.MjData(self._model)
-        self._gripper = self._model.body(scene.GRIPPER_BODY).id
+        self._gripper = self._model.body(lift_cube.GRIPPER_BODY).id
         limits = np.array(self._model.actuator_ctrlrange)
         self.low: F64 = limits[:, 0]
         self.high: F64 = limits[:, 1]
@@ -99,4 +99,4 @@ class Arm:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
         mujoco.mj_rne(self._model, self._data, 0, self._bias)
-        return np.array(self._bias[:6] / scene.STIFFNESS)
+        return np.array(self._bias[:6] / lift_cube.STIFFNESS)

@@ -71,14 +71,14 @@ def multiply(a: F64, b: F64) -> F64:
 
 def conjugate(q: F64) -> F64:
     """The inverse of unit quaternions wxyz, (..., 4)."""
-    return q * np.array([1.0, -1.0, -1.0, -1.0])
+    inverse: F64 = q * np.array([1.0, -1.0, -1.0, -1.0])
+    return inverse
 
 
 def rotate(q: F64, vector: F64) -> F64:
     """Turn vectors (..., 3) by unit quaternions wxyz (..., 4)."""
     pure = np.concatenate([np.zeros_like(vector[..., :1]), vector], axis=-1)
-    turned: F64 = multiply(multiply(q, pure), conjugate(q))[..., 1:]
-    return turned
+    return multiply(multiply(q, pure), conjugate(q))[..., 1:]
 
 
 def base_to_mjcf(position: F64, quaternion: F64 = _IDENTITY) -> tuple[F64, F64]:

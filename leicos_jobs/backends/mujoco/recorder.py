@@ -10,7 +10,6 @@ and the parts are joined in order by copying compressed chunks, so the file does
 
 from __future__ import annotations
 
-import atexit
 import functools
 import json
 import math
@@ -28,8 +27,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import expert, poses, rollout, scene
-from leicos_jobs.backends.mujoco.render import Look, Renderer, draw_look
+from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
+from leicos_jobs.backends.mujoco.looks import Look, draw_look
+from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.simulation import Simulation
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError
@@ -44,7 +44,8 @@ HOME = np.radians([0.0, -95.0, 85.0, 50.0, 0.0, -3.0])
 HOME_SPREAD = np.radians([8.0, 5.0, 5.0, 8.0, 10.0, 4.0])
 """Where an attempt begins: near LeIsaac's rest pose (0, -100, 90, 50, 0, -10 degrees), +-."""
 
-_ENV_ARGS = {"env_name": "", "type": 2}
+_ENV_ARGS = {"env_name": "leicos-mujoco/LiftCube", "type": 2}
+"""As LeIsaac's streaming handler, which leaves the name empty: the name tells these recordings from real ones."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ def tasks(episodes: int, seed: int, width: int, height: int, failed_share: float
 def draw_start(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
     """A start as LeIsaac's reset draws it: arm near home, cube at its place +-75 mm and +-30 degrees, in its format."""
     joints = HOME + rng.uniform(-1.0, 1.0, 6) * HOME_SPREAD
-    x, y = np.array(scene.CUBE_CENTRE) + rng.uniform(-scene.CUBE_SPREAD, scene.CUBE_SPREAD, 2)
-    half = 0.5 * rng.uniform(-scene.CUBE_YAW, scene.CUBE_YAW)
+    x, y = np.array(lift_cube.CUBE_CENTRE) + rng.uniform(-lift_cube.CUBE_SPREAD, lift_cube.CUBE_SPREAD, 2)
+    half = 0.5 * rng.uniform(-lift_cube.CUBE_YAW, lift_cube.CUBE_YAW)
     quaternion = [math.cos(half), 0.0, 0.0, math.sin(half)]
-    return poses.to_leisaac(poses.State.at_rest(joints, [x, y, scene.CUBE_HALF], quaternion))
+    return poses.to_leisaac(poses.State.at_rest(joints, [x, y, lift_cube.CUBE_HALF], quaternion))
 
 
 def attempt(task: Task) -> tuple[rollout.Rollout, Look]:
@@ -164,10 +165,8 @@ def _write_apart(task: Task, parts: Path) -> Done:
 
 @functools.cache
 def _renderer(width: int, height: int) -> Renderer:
-    """One renderer a process, closed before the interpreter takes GL down."""
-    renderer = Renderer(width, height)
-    atexit.register(renderer.close)
-    return renderer
+    """One renderer a process: making one takes as long as drawing fifty pictures."""
+    return Renderer(width, height)
 
 
 def _write(task: Task, parts: Path, renderer: Renderer) -> Done:

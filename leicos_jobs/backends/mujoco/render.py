@@ -1,76 +1,24 @@
 """Pictures from LiftCube's front camera, on the CPU, fast enough to record and generate by the thousand.
 
-No shadows, reflections or multi-sampling, light meshes (see `meshes`), one raster thread a process. What varies between
-episodes and within an imagined one is a `Look`: the camera's jitter as LeIsaac resets it, light, and colour.
+No shadows, reflections or multi-sampling, light meshes (see `meshes`), one raster thread a process.
 """
 
 from __future__ import annotations
 
+import atexit
 import copy
-import math
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import mujoco
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import poses, scene
+from leicos_jobs.backends.mujoco import lift_cube, poses, scene
+from leicos_jobs.backends.mujoco.looks import Look
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
-
-JITTER_M, JITTER_RAD = 0.005, math.radians(0.05)
-"""LeIsaac's camera reset noise, uniform in each axis (leisaac.md 2.4)."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """How the scene looks.
-
-    shift: camera (3,) m along its own axes; turn: (3,) rad about them. light: factor of the lamp; ambient: factor of
-    the light from everywhere; lamp: displacement (3,) m of the lamp. table: (3,) factors of the table's colour. gain:
-    (3,) factors of the finished picture's red, green and blue, as an exposure or a white balance would.
-    """
-
-    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    turn: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    light: float = 1.0
-    ambient: float = 1.0
-    lamp: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    table: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
-
-    def vector(self) -> F64:
-        """All numbers in one row (17,)."""
-        return np.array([*self.shift, *self.turn, self.light, self.ambient, *self.lamp, *self.table, *self.gain])
-
-    @classmethod
-    def from_vector(cls, values: ArrayLike) -> Look:
-        """The inverse of `vector`."""
-        v = [float(value) for value in np.asarray(values)]
-        return cls(
-            (v[0], v[1], v[2]), (v[3], v[4], v[5]), v[6], v[7], (v[8], v[9], v[10]), (v[11], v[12], v[13]),
-            (v[14], v[15], v[16]),
-        )  # fmt: skip
-
-    def toward(self, other: Look, share: float) -> Look:
-        """A look between this one (share 0) and another (share 1)."""
-        return Look.from_vector((1.0 - share) * self.vector() + share * other.vector())
-
-
-def draw_look(rng: np.random.Generator, spread: float = 1.0) -> Look:
-    """LeIsaac's camera jitter and a modest change of light and colour; `spread` scales the latter (1 = a recording)."""
-
-    def around(size: float, count: int) -> F64:
-        return 1.0 + spread * size * rng.uniform(-1.0, 1.0, count)
-
-    shift, turn = rng.uniform(-JITTER_M, JITTER_M, 3), rng.uniform(-JITTER_RAD, JITTER_RAD, 3)
-    light, ambient = around(0.10, 1), around(0.06, 1)
-    lamp = spread * rng.uniform(-0.15, 0.15, 3)
-    table, gain = around(0.05, 3), around(0.015, 3)
-    return Look.from_vector(np.concatenate([shift, turn, light, ambient, lamp, table, gain]))
 
 
 class Renderer:
@@ -87,10 +35,11 @@ class Renderer:
         self._option: Any = mujoco.MjvOption()
         for group in range(len(self._option.geomgroup)):
             self._option.geomgroup[group] = group == scene.DRAWN_GROUP
-        self._camera = self._model.camera(scene.CAMERA).id
+        self._camera = self._model.camera(lift_cube.CAMERA).id
         self._table = self._model.geom("table").id
         self._curve: U8 | None = None
         self.look = Look()
+        atexit.register(self.close)  # whoever keeps one for the process's life: EGL complains if Python ends first
 
     def wear(self, look: Look) -> None:
         """Change how the scene looks from the next frame on."""
@@ -126,7 +75,8 @@ class Renderer:
         return picture
 
     def close(self) -> None:
-        """Give the GL context back; left to the interpreter's end, EGL complains."""
+        """Give the GL context back; again is no error."""
+        atexit.unregister(self.close)
         self._renderer.close()
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import poses, scene
+from leicos_jobs.backends.mujoco import lift_cube, poses
 from leicos_jobs.backends.mujoco.simulation import Simulation, state_of
 
 F32 = NDArray[np.float32]
@@ -42,7 +42,7 @@ class Rollout:
     @property
     def success(self) -> bool:
         """LiftCube's rule: the cube was above the height after any of the steps."""
-        return bool((self.qpos[1:, 8] > scene.SUCCESS_HEIGHT).any())
+        return bool((self.qpos[1:, 8] > lift_cube.SUCCESS_HEIGHT).any())
 
 
 def run(simulation: Simulation, targets: F32) -> Rollout:

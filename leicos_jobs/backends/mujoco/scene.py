@@ -1,12 +1,7 @@
 """LiftCube for the SO-101 as a MuJoCo model, in the base frame of the MJCF so101_new_calib (arm along +x, table z=0).
 
-From LeIsaac (reference/leisaac.md 2.1, 2.4, 2.5): joint limits, servo gains and effort limits, cube, success height,
-front camera. From the MJCF: kinematics (identical), masses, armature, joint friction. Where LeIsaac's numbers are not
-public, they are chosen and marked so: the cube's mean place on the table, the table's size, contact stiffness.
-
-The gripper's effort limit is LeIsaac's too: it sets mass of the nearest object / 0.15 before each step, 0.067 N m for
-this cube. PhysX clamps spring and damper together, so here the gripper's damper belongs to the clamped actuator, and
-the joint has no friction of its own (0.052 N m as the MJCF would have it leaves next to nothing of 0.067).
+The numbers are in `lift_cube`. The MJCF is read as an asset and changed: LeIsaac's drives, light meshes to draw, pads
+to grip with, and a table, a cube, a room, a lamp and the camera around it.
 """
 
 from __future__ import annotations
@@ -19,41 +14,27 @@ from typing import Any
 import mujoco
 
 from leicos_jobs.backends.mujoco import meshes
+from leicos_jobs.backends.mujoco.lift_cube import (
+    CAMERA,
+    CAMERA_AXES,
+    CAMERA_FOVY,
+    CAMERA_POSITION,
+    CONTROL_HZ,
+    CUBE_BODY,
+    CUBE_CENTRE,
+    CUBE_GEOM,
+    CUBE_HALF,
+    CUBE_MASS,
+    DAMPING,
+    EFFORT,
+    FIXED_PAD,
+    GRIPPER_ARMATURE,
+    GRIPPER_EFFORT,
+    MOVING_PAD,
+    PHYSICS_HZ,
+    STIFFNESS,
+)
 from leicos_jobs.robots.embodiment import SO101
-
-CONTROL_HZ = 60.0
-"""LeIsaac's single-arm tasks step at 1/60 s with decimation 1."""
-PHYSICS_HZ = 480.0
-"""Least rate of the integrator; a control step is a whole number of its steps. The light jaw needs it: at 240 Hz it
-overshoots a step of its target by 0.01 rad."""
-
-STIFFNESS, DAMPING, EFFORT = 17.8, 0.60, 10.0
-"""LeIsaac's implicit actuators: N m/rad, N m s/rad, N m."""
-CUBE_HALF, CUBE_MASS = 0.015077, 0.0100
-"""Half edge (m) and mass (kg) of Lightwheel's BuildingBlock003."""
-GRIPPER_EFFORT = CUBE_MASS / 0.15
-"""N m; LeIsaac's dynamic_reset_gripper_effort_limit_sim for this cube."""
-GRIPPER_ARMATURE = 1e-4
-"""kg m2, chosen: PhysX needs none, this integrator a little. More, or the 0.028 of the MJCF's geared motor, and
-0.067 N m cannot stop the jaw at its target: it swings past it by 0.2 rad (0.0005) to 0.7 rad (0.005)."""
-
-CUBE_CENTRE = (0.235, 0.0)
-"""Mean place of the cube (m), chosen: LeIsaac's is inside its USD, which is not public text."""
-CUBE_SPREAD, CUBE_YAW = 0.075, math.radians(30.0)
-"""LeIsaac's reset noise: +-m in x and y, +-rad."""
-SUCCESS_HEIGHT = 0.1675
-"""Cube z above which LiftCube has succeeded: 0.20 m over LeIsaac's base origin, which is at z = -0.0325 here."""
-
-CAMERA = "front"
-CAMERA_POSITION = (0.766, -0.621, 0.348)
-CAMERA_AXES = (0.5792, 0.8029, 0.141, -0.3089, 0.0561, 0.9494)
-CAMERA_FOVY = 38.78
-"""Front camera: position (m), x and y axes, vertical field of view (degrees)."""
-
-JAW_FRAME = (-0.021, -0.070, 0.02)
-"""LeIsaac's jaw target of ee_frame, in the moving jaw's frame (m)."""
-FIXED_PAD, MOVING_PAD, CUBE_GEOM = "fixed_jaw_pad", "moving_jaw_pad", "cube"
-GRIPPER_BODY, JAW_BODY, CUBE_BODY = "gripper", "moving_jaw_so101_v1", "cube"
 
 _FRICTION = (0.95, 0.01, 0.001)
 """Sliding as the cube's asset; torsional (m) for pads of about 15 mm; rolling (m)."""
@@ -61,9 +42,9 @@ _SMALL_CELL, _CELL = 0.003, 0.008
 """Grid (m) of the drawn meshes: the gripper's parts, whose outline tells roll and opening, and the rest."""
 _FINE = ("moving_jaw", "wrist_roll_follower")
 
-_YELLOW, _AMBER, _BLACK = (0.93, 0.74, 0.12, 1.0), (0.93, 0.46, 0.08, 1.0), (0.09, 0.09, 0.10, 1.0)
+_YELLOW, _AMBER, _BLACK = (0.85, 0.67, 0.18, 1.0), (0.82, 0.44, 0.16, 1.0), (0.09, 0.09, 0.10, 1.0)
 TABLE_COLOUR = (0.66, 0.55, 0.43, 1.0)
-CUBE_COLOUR = (0.78, 0.10, 0.09, 1.0)
+CUBE_COLOUR = (0.95, 0.06, 0.06, 1.0)
 _WALL_COLOUR, _FLOOR_COLOUR = (0.60, 0.62, 0.64, 1.0), (0.45, 0.45, 0.46, 1.0)
 
 DRAWN_GROUP = 2

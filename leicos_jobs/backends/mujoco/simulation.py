@@ -12,12 +12,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import poses, scene
+from leicos_jobs.backends.mujoco import lift_cube, poses, scene
 
 F64 = NDArray[np.float64]
 
-GRASP_DISTANCE, GRASP_OPENING = 0.02, 0.26
-"""LeIsaac's object_grasped: cube to jaw frame in m, gripper joint in rad (leisaac.md 2.3)."""
+GRASP_DISTANCE = 0.02
+"""m from the cube's centre to the jaw frame, LeIsaac's object_grasped (leisaac.md 2.3)."""
 
 
 CLIPPED = 1e-5
@@ -28,23 +28,17 @@ class Simulation:
     """One arm, one cube. All poses are in the MJCF frame."""
 
     def __init__(
-        self, control_hz: float = scene.CONTROL_HZ, gripper_effort: float = scene.GRIPPER_EFFORT
+        self, control_hz: float = lift_cube.CONTROL_HZ, gripper_effort: float = lift_cube.GRIPPER_EFFORT
     ) -> None:
         self.model: Any = scene.model(control_hz, gripper_effort)
         self.data: Any = mujoco.MjData(self.model)
         self.control_hz = control_hz
         self._substeps = scene.substeps(control_hz)
-        self._jaw = self.model.body(scene.JAW_BODY).id
-        self._gripper = self.model.body(scene.GRIPPER_BODY).id
+        self._jaw = self.model.body(lift_cube.JAW_BODY).id
+        self._gripper = self.model.body(lift_cube.GRIPPER_BODY).id
+        self._cube = self.model.body(lift_cube.CUBE_BODY).id
         self._limits: F64 = np.array(self.model.actuator_ctrlrange)
         self.root = poses.ROBOT_ROOT_POSE
-        self._pads = {self.model.geom(name).id: bit for bit, name in ((1, scene.FIXED_PAD), (2, scene.MOVING_PAD))}
-        self._pads |= {
-            geom: bit
-            for bit, body in ((1, self._gripper), (2, self._jaw))
-            for geom in range(self.model.ngeom)
-            if self.model.geom_bodyid[geom] == body
-        }
 
     def reset(self, state: poses.State) -> None:
         """Go to a state; nothing of what was before remains."""
@@ -94,25 +88,21 @@ class Simulation:
     @property
     def success(self) -> bool:
         """LiftCube's rule at this instant: the cube's centre is above SUCCESS_HEIGHT."""
-        return bool(self.cube_pos[2] > scene.SUCCESS_HEIGHT)
+        return bool(self.cube_pos[2] > lift_cube.SUCCESS_HEIGHT)
 
     @property
     def grasped(self) -> bool:
-        """LeIsaac's object_grasped at this instant."""
-        jaw = self.data.xpos[self._jaw] + self.data.xmat[self._jaw].reshape(3, 3) @ np.array(scene.JAW_FRAME)
-        near = np.linalg.norm(self.cube_pos - jaw) < GRASP_DISTANCE
-        return bool(near and self.data.qpos[5] < GRASP_OPENING)
+        """LeIsaac's object_grasped at this instant, but for its second half: there the gripper joint must be under
+        0.26 rad, which this cube never allows (30 mm between these pads are 0.33 rad); here both jaws must touch."""
+        jaw = self.data.xpos[self._jaw] + self.data.xmat[self._jaw].reshape(3, 3) @ np.array(lift_cube.JAW_FRAME)
+        return bool(np.linalg.norm(self.cube_pos - jaw) < GRASP_DISTANCE) and self.pinched
 
     @property
     def pinched(self) -> bool:
-        """Whether both jaws touch the cube (contacts of the last step)."""
-        cube = self.model.geom(scene.CUBE_GEOM).id
-        sides = 0
-        for pair in self.data.contact.geom:
-            if cube in pair:
-                other = int(pair[0] if pair[1] == cube else pair[1])
-                sides |= self._pads.get(other, 0)
-        return sides == 3
+        """Whether both jaws touch the cube (contacts of the last physics step)."""
+        bodies = self.model.geom_bodyid[self.data.contact.geom]
+        touching = bodies[(bodies == self._cube).any(axis=1)]
+        return bool((touching == self._jaw).any() and (touching == self._gripper).any())
 
     @property
     def gripper_pose(self) -> F64:

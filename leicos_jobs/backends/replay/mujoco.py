@@ -5,22 +5,35 @@ The simulator is deterministic, so repeats would all be the same: each request r
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from leicos_jobs.backends.contracts import ReplayRequest, ReplayResult, Started
-from leicos_jobs.backends.mujoco import poses, scene
-from leicos_jobs.backends.mujoco.simulation import Simulation
+from leicos_jobs.backends.mujoco import lift_cube, poses
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import SO101
 
+if TYPE_CHECKING:
+    from leicos_jobs.backends.mujoco.simulation import Simulation
+
 HELD_STEPS = 30
 """Control steps in a row above the height that count as held: half a second at 60 Hz."""
+
+
+class MujocoReplayerSettings(BaseModel):
+    """Physics of the replay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    gripper_effort_limit: float = Field(lift_cube.GRIPPER_EFFORT, gt=0)
+    """N m; the gripper servo's largest torque. LeIsaac sets mass of the nearest object / 0.15, 0.0667 for this cube;
+    the MJCF's stock 3.35 drives the jaws a centimetre into it."""
 
 
 class MujocoReplayer:
@@ -29,23 +42,14 @@ class MujocoReplayer:
     name: ClassVar[str] = "mujoco"
     version: ClassVar[int] = 1
     upstream: ClassVar[str] = ""
-
-    class Settings(BaseModel):
-        """Physics of the replay."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        gripper_effort_limit: float = Field(
-            default=round(scene.GRIPPER_EFFORT, 6),
-            gt=0.0,
-            description="Largest torque of the gripper's servo, N m. LeIsaac sets mass of the nearest object / 0.15, "
-            "0.0667 for this cube; the MJCF's stock value, 3.35, presses the cube by centimetres.",
-        )
+    batch: int = 16
+    Settings: ClassVar[type[BaseModel]] = MujocoReplayerSettings
 
     def __init__(self, settings: BaseModel, work: Path) -> None:
-        self.batch = 16
-        self._settings = MujocoReplayer.Settings.model_validate(settings.model_dump())
-        self._simulations: dict[float, Simulation] = {}
+        from leicos_jobs.backends.mujoco.simulation import Simulation  # mujoco: not where versions are read
+
+        effort = MujocoReplayerSettings.model_validate(settings.model_dump()).gripper_effort_limit
+        self._simulation = functools.cache(lambda control_hz: Simulation(control_hz, effort))
 
     def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
         """Replay one request after the other. Raises InputError for actions or a start that are not an SO-101's."""
@@ -70,11 +74,6 @@ class MujocoReplayer:
             trace.step(target)
         return trace.metrics()
 
-    def _simulation(self, control_hz: float) -> Simulation:
-        if control_hz not in self._simulations:
-            self._simulations[control_hz] = Simulation(control_hz, self._settings.gripper_effort_limit)
-        return self._simulations[control_hz]
-
 
 class _Trace:
     """What is noted along a replay. `rows`: how many of the steps are the request's own, the rest is the hold."""
@@ -98,7 +97,7 @@ class _Trace:
         self._heights.append(float(simulation.cube_pos[2]))
 
     def metrics(self) -> dict[str, Any]:
-        above = np.array(self._heights) > scene.SUCCESS_HEIGHT
+        above = np.array(self._heights) > lift_cube.SUCCESS_HEIGHT
         errors = np.degrees(np.array(self._errors))
         rms = np.sqrt(np.mean(errors**2, axis=0))
         return {
@@ -106,7 +105,7 @@ class _Trace:
             "success_held": _held(above),
             "success_rate": float(above.any()),
             "repeats": 1,
-            "max_lift": max(self._heights) - scene.CUBE_HALF,
+            "max_lift": max(self._heights) - lift_cube.CUBE_HALF,
             "first_grasp_row": self._grasp,
             "tracking_error_deg": float(np.sqrt(np.mean(rms[: SO101.width - 1] ** 2))),
             "gripper_error_deg": float(rms[-1]),

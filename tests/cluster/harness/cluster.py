@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,6 +26,7 @@ from .processes import HarnessError, run, tail
 
 _EXTERNAL = "LEICOS_TEST_KUBECONFIG"
 _LOAD = "LEICOS_TEST_LOAD_IMAGE"
+_BASE = "LEICOS_TEST_BASE_IMAGE"
 _FINISHED = ("Succeeded", "Failed", "Error")
 
 
@@ -47,6 +49,7 @@ class Cluster:
             raise HarnessError(lacking)
         try:
             self._store = self._external_store() if self.external else self._own_store()
+            self.kubeconfig = self._kubeconfig_of_namespace()
             self.create_namespace(self.namespace)
         except BaseException:
             self._cleanup.close()
@@ -87,8 +90,7 @@ class Cluster:
 
     def kubectl(self, *arguments: str | Path, stdin: str | None = None) -> str:
         """Run kubectl, in the tests' namespace unless told otherwise, and return its output."""
-        command = (parts.kubectl(), "--kubeconfig", self.kubeconfig, "--namespace", self.namespace)
-        return run(*command, *arguments, stdin=stdin)
+        return run(parts.kubectl(), "--kubeconfig", self.kubeconfig, *arguments, stdin=stdin)
 
     def argo(self, *arguments: str | Path, stdin: str | None = None) -> str:
         """Run Argo's client; it always gets the namespace, without it `submit` creates here and waits there."""
@@ -153,7 +155,7 @@ class Cluster:
 
     def base_image(self) -> str:
         """The name of a Debian with Python to build on: what Dockerfiles get as their base argument."""
-        return images.base()[0]
+        return os.environ.get(_BASE) or images.base()[0]
 
     def diagnose(self) -> str:
         """Pods, recent events and the controller's log, for the text of a failure."""
@@ -169,10 +171,21 @@ class Cluster:
                 told.append(str(error))
         return "\n".join([*told, "" if self.external else tail("workflow-controller")])
 
+    def _kubeconfig_of_namespace(self) -> Path:
+        """A copy whose context names our namespace: the option --namespace would refuse objects of any other."""
+        config = json.loads(self.kubectl("config", "view", "--flatten", "--minify", "-o", "json"))
+        config["contexts"][0]["context"]["namespace"] = self.namespace
+        file = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory())) / "kubeconfig"
+        file.write_text(json.dumps(config))
+        return file
+
     def _own_store(self) -> ObjectStore:
-        running = machine.found()
-        if running is not None:
-            return running
+        with ExitStack() as use:
+            use.enter_context(machine.locked(shared=True))
+            running = machine.found()
+            if running is not None:
+                self._cleanup.push(use.pop_all())
+                return running
         self._cleanup.enter_context(machine.locked())
         store = machine.up()
         self._cleanup.callback(machine.down)

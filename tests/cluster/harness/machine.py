@@ -17,21 +17,21 @@ from pathlib import Path
 
 from . import argo, control_plane, images, kernel, network, node, object_store, oci, parts, processes
 from .object_store import ObjectStore
-from .places import BRIDGE, CACHE, HOST_IP, LOCK, NAMESPACE, STATE, WORK
+from .places import BRIDGE, HOST_IP, LOCK, NAMESPACE, STATE, WORK
 
 _CONTROL_PLANE = ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
 
 
 @contextmanager
-def locked() -> Iterator[None]:
-    """Wait for any other cluster of this machine to end."""
-    CACHE.mkdir(parents=True, exist_ok=True)
+def locked(shared: bool = False) -> Iterator[None]:
+    """Hold the machine: alone to start or stop a cluster, shared to use a kept one."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with LOCK.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             parts.say("another test run has a cluster on this machine; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, kind)
         yield
 
 

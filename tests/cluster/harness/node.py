@@ -48,19 +48,27 @@ def start_kubelet() -> None:
     (WORK / "resolv.conf").write_text("# pods have no name service: endpoints are addresses\n")
     config = WORK / "kubelet.json"
     config.write_text(json.dumps(_kubelet_config(), indent=1))
-    start(
-        "kubelet",
-        [
-            kubernetes("kubelet"),
-            f"--config={config}",
-            f"--kubeconfig={NODE_KUBECONFIG}",
-            f"--root-dir={WORK / 'kubelet'}",
-            f"--cert-dir={WORK / 'kubelet-pki'}",
-            f"--hostname-override={NODE}",
-            f"--node-ip={HOST_IP}",
-        ],
-    )
-    wait_until("node", _node_ready, 120, needs="kubelet")
+    command: list[str | Path] = [
+        kubernetes("kubelet"),
+        f"--config={config}",
+        f"--kubeconfig={NODE_KUBECONFIG}",
+        f"--root-dir={WORK / 'kubelet'}",
+        f"--cert-dir={WORK / 'kubelet-pki'}",
+        f"--hostname-override={NODE}",
+        f"--node-ip={HOST_IP}",
+    ]
+    deadline = time.monotonic() + 120
+    while True:
+        start("kubelet", command)
+        try:
+            wait_until("node", _node_ready, deadline - time.monotonic(), needs="kubelet")
+        except HarnessError:
+            # It exits while containerd still reads its own state. A service manager would start it again.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        else:
+            return
 
 
 def ctr(*arguments: str | Path) -> str:

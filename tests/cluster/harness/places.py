@@ -40,7 +40,7 @@ WORK = CACHE / "cluster"  # one run of the cluster: emptied by the next start
 RUN = Path("/run/leicos")  # sockets: their paths are limited to 108 bytes
 LOGS = WORK / "logs"
 STATE = WORK / "state.json"
-LOCK = CACHE / "cluster.lock"
+LOCK = Path("/run/leicos-cluster.lock")  # one a machine, whatever the folder
 KUBECONFIG = WORK / "kubeconfig"
 
 ARGO = Path(os.environ.get("LEICOS_ARGO_BIN", str(CACHE / "argo"))).expanduser()

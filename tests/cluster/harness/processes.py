@@ -30,16 +30,19 @@ def run(
     *command: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> str:
     """Run a command to its end and return its output; its error text is raised, not lost."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env=None if env is None else {**os.environ, **env},
-    )
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=cwd,
+            env=None if env is None else {**os.environ, **env},
+        )
+    except FileNotFoundError as error:
+        raise HarnessError(f"{error.filename} is not there") from error
     if done.returncode:
         shown = " ".join(str(part) for part in command)
         raise HarnessError(f"{shown}\nexited {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}")

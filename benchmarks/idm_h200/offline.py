@@ -1,0 +1,95 @@
+"""What it takes to run GR00T-Dreams' own scripts with no network and without packages that they import but never use.
+
+Written by us from reading the source at ec3881d: nothing here edits a checkout. Four things are made in a folder:
+import stubs (`stubs`), a Hugging Face cache with a SigLIP of the right shape and random weights (`hub`), a checkpoint
+of the whole IDM with random weights (`checkpoint`), and a patched copy of the dump script (`dump_script`).
+
+    python offline.py stubs DIR | hub DIR | checkpoint DIR --checkout CHECKOUT
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+SIGLIP = "google/siglip2-large-patch16-256"
+REVISION = "0" * 40
+
+STUBS = {
+    "pytorch3d/__init__.py": "",
+    "pytorch3d/transforms.py": "",  # used for rotation targets only, which joint robots have not
+    "albumentations/__init__.py": "",  # the other backend of the video transforms
+    "tianshou/__init__.py": "",
+    "tianshou/data.py": "class Batch(dict):\n    pass\n",  # the dump script uses it as a mapping
+}
+
+VISION = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 256,
+    "patch_size": 16,
+    "hidden_act": "gelu_pytorch_tanh",
+    "layer_norm_eps": 1e-6,
+}
+TEXT = {"hidden_size": 1024, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1,
+        "vocab_size": 16, "max_position_embeddings": 8}  # fmt: skip
+PROCESSOR = {
+    "do_convert_rgb": None, "do_normalize": True, "do_rescale": True, "do_resize": True,
+    "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "image_processor_type": "SiglipImageProcessor",
+    "processor_class": "SiglipProcessor", "resample": 2, "rescale_factor": 1 / 255,
+    "size": {"height": 256, "width": 256},
+}  # fmt: skip
+
+
+def stubs(folder: Path, *, peft: bool) -> None:
+    """Write the import stubs; peft only where it is not installed (it is called by no IDM code)."""
+    files = dict(STUBS)
+    if peft:
+        files["peft/__init__.py"] = "LoraConfig = get_peft_model = object\n"
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def hub(home: Path, seed: int = 0) -> None:
+    """Write a hub cache below `home` (HF_HOME): SigLIP2-large's vision tower with random weights, a one-layer text
+    tower (the IDM deletes it), the image processor, and a tokenizer of four words."""
+    import torch
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipModel
+
+    repository = home / "hub" / f"models--{SIGLIP.replace('/', '--')}"
+    snapshot = repository / "snapshots" / REVISION
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (repository / "refs").mkdir(exist_ok=True)
+    (repository / "refs" / "main").write_text(REVISION)
+    torch.manual_seed(seed)
+    SiglipModel(SiglipConfig(vision_config=VISION, text_config=TEXT)).save_pretrained(snapshot)
+    words = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}, unk_token="<unk>"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", pad_token="<pad>")
+    tokenizer.save_pretrained(snapshot)
+    (snapshot / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["stubs", "hub"])
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    if options.what == "stubs":
+        import importlib.util
+
+        stubs(options.folder, peft=importlib.util.find_spec("peft") is None)
+    else:
+        hub(options.folder)
+    print(options.folder, os.getcwd(), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

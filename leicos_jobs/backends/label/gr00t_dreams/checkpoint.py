@@ -1,0 +1,190 @@
+"""Reading upstream's checkpoint folder: weights (safetensors) and the sizes of the network (config.json).
+
+The safetensors format is eight bytes of little-endian header length, a JSON header with dtype, shape and byte range a
+tensor, and the bytes (huggingface/safetensors, README, "Format"). Reading it needs no package.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from leicos_jobs.core.errors import InputError
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+CONFIG = "config.json"
+KNOWN_VISION = {
+    "google/siglip2-large-patch16-256": {
+        "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+        "image_size": 256, "patch_size": 16, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6,
+    },
+}  # fmt: skip
+"""Vision towers by hub name: a checkpoint names its tower and does not describe it."""
+
+_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_HEAD = "gr00t.model.action_head."
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the network, as config.json and the tower's own configuration give them."""
+
+    vision_layers: int
+    vision_width: int
+    vision_heads: int
+    vision_eps: float
+    image: int
+    patch: int
+    width: int
+    mix_layers: int
+    mix_heads: int
+    denoise_layers: int
+    denoise_heads: int
+    steps: int
+    buckets: int
+    horizon: int
+    action_dim: int
+    slots: int
+
+    @property
+    def patches(self) -> int:
+        """Tokens an image inside the tower."""
+        return (self.image // self.patch) ** 2
+
+    @property
+    def tokens(self) -> int:
+        """Tokens an image after the projector's two 2x2 merges."""
+        return self.patches // 16
+
+    def to_json(self) -> dict[str, Any]:
+        """For artifact.json."""
+        return asdict(self)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, one or as its index names them. Raises InputError."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / INDEX).is_file():
+        names = json.loads((folder / INDEX).read_text())["weight_map"].values()
+        return [folder / name for name in sorted(set(names))]
+    raise InputError(f"{folder} has no {WEIGHTS}", fix="name a checkpoint folder of IDM training")
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a checkpoint on the CPU, as stored, backed by the mapped files. Raises InputError."""
+    found: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        try:
+            found |= _read_file(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is not a whole safetensors file: {error}", fix="copy it again") from error
+    return found
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as stream:
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+    size = int.from_bytes(mapped[:8], "little")
+    header = json.loads(mapped[8 : 8 + size])
+    base = 8 + size
+    if max(item["data_offsets"][1] for name, item in header.items() if name != "__metadata__") != len(mapped) - base:
+        raise ValueError("its length is not what its header says")
+    found = {}
+    for name, item in header.items():
+        if name != "__metadata__" and item["dtype"] in _DTYPES:
+            begin, end = item["data_offsets"]
+            dtype = _DTYPES[item["dtype"]]
+            flat = torch.frombuffer(mapped, dtype=dtype, offset=base + begin, count=(end - begin) // dtype.itemsize)
+            found[name] = flat.reshape(item["shape"])
+    return found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a safetensors file has the length that its header promises (a killed writer leaves a shorter one)."""
+    try:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(size))
+        ends = [item["data_offsets"][1] for name, item in header.items() if name != "__metadata__"]
+        return path.stat().st_size == 8 + size + max(ends)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def read_architecture(folder: Path, vision: dict[str, Any] | None = None) -> Architecture:
+    """Sizes from config.json. vision: the tower's configuration where its hub name is not a known one.
+
+    Raises InputError for a network that the engine does not compute, naming the field.
+    """
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text())["action_head_cfg"]["config"]
+        name = config["siglip_model_cfg"]["pretrained_model_name_or_path"]
+        tower = vision or KNOWN_VISION.get(name) or _local_tower(name)
+        if tower is None:
+            raise InputError(f"{path}: the vision tower {name!r} is not known", fix="give its configuration")
+        _check(path, config, tower)
+        mix, denoise = config["vl_self_attention_cfg"], config["diffusion_model_cfg"]
+        return Architecture(
+            vision_layers=tower["num_hidden_layers"],
+            vision_width=tower["hidden_size"],
+            vision_heads=tower["num_attention_heads"],
+            vision_eps=float(tower["layer_norm_eps"]),
+            image=tower["image_size"],
+            patch=tower["patch_size"],
+            width=config["hidden_size"],
+            mix_layers=mix["num_layers"],
+            mix_heads=mix["num_attention_heads"],
+            denoise_layers=denoise["num_layers"],
+            denoise_heads=denoise["num_attention_heads"],
+            steps=config["num_inference_timesteps"],
+            buckets=config["num_timestep_buckets"],
+            horizon=config["action_horizon"],
+            action_dim=config["action_dim"],
+            slots=config.get("max_num_embodiments", 32),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} does not describe a GR00T-Dreams IDM: {error!r}") from error
+
+
+def _local_tower(name: str) -> dict[str, Any] | None:
+    path = Path(name) / CONFIG
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text())["vision_config"]
+    return found
+
+
+def _check(path: Path, config: dict[str, Any], tower: dict[str, Any]) -> None:
+    """Everything that would make the function another one must have the value that the engine computes."""
+    denoise, mix = config["diffusion_model_cfg"], config["vl_self_attention_cfg"]
+    head = {"positional_embeddings": None, "activation_fn": "gelu-approximate", "attention_bias": True,
+            "upcast_attention": False}  # fmt: skip
+    wanted = [
+        ("siglip hidden_act", tower.get("hidden_act", "gelu_pytorch_tanh"), "gelu_pytorch_tanh"),
+        ("mm_projector_type", config["mm_projector_cfg"]["config"]["mm_projector_type"], "mlp_doubledownsample"),
+        ("add_pos_embed", config.get("add_pos_embed"), True),
+        ("add_view_embed", config.get("add_view_embed"), True),
+        ("diffusion_model_cfg._target_", denoise["_target_"], _HEAD + "cross_attention_dit.DiT"),
+        ("vl_self_attention_cfg._target_", mix["_target_"], _HEAD + "cross_attention_dit.SelfAttentionTransformer"),
+        ("norm_type", denoise.get("norm_type", "ada_norm"), "ada_norm"),
+        ("norm_elementwise_affine", denoise.get("norm_elementwise_affine", False), False),
+        ("interleave_self_attention", denoise.get("interleave_self_attention", False), True),
+        ("norm_eps", denoise.get("norm_eps", 1e-5), 1e-5),
+        ("output_dim", denoise["output_dim"], config["hidden_size"]),
+    ]
+    for part, which in ((denoise, "diffusion_model_cfg"), (mix, "vl_self_attention_cfg")):
+        given = {"positional_embeddings": "sinusoidal", **{key: head[key] for key in list(head)[1:]}} | part
+        wanted += [(f"{which}.{key}", given[key], value) for key, value in head.items()]
+        wanted.append((f"{which} width", part["num_attention_heads"] * part["attention_head_dim"], config["hidden_size"]))
+    for name, given, value in wanted:
+        if given != value:
+            raise InputError(f"{path}: {name} is {given!r}; the engine computes {value!r} only")

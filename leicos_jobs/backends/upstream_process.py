@@ -1,0 +1,123 @@
+"""A program of an upstream's: in an environment of its own, in a process group of its own, and never left behind.
+
+Upstreams bring their own Python and their own libraries, so they run as programs, not as imports. Two things go wrong
+with that on a cluster and are settled here: variables of an operator or of our own Python leak into theirs (RANK and
+WORLD_SIZE turn an independent Cosmos worker into a member of a group that does not exist), and a program outlives the
+worker that was killed, holding the GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+_PR_SET_PDEATHSIG = 1
+_DROPPED = frozenset(
+    "RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE NODE_RANK GROUP_RANK GROUP_WORLD_SIZE ROLE_RANK ROLE_NAME "
+    "ROLE_WORLD_SIZE MASTER_ADDR MASTER_PORT PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV __PYVENV_LAUNCHER__".split()
+)
+_DROPPED_PREFIXES = ("TORCHELASTIC_", "PET_")
+TAIL_LINES = 60
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Our environment without what makes a program think it belongs to a distributed job or to our Python."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
+    }
+    return kept | dict(extra or {})
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class UpstreamProcess:
+    """A running program. Its output goes to our stderr line by line; the last lines are kept for error messages.
+
+    Start it from the thread that lives as long as it should: Linux ends it when that thread ends.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdin: bool = False,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self.command = [str(part) for part in command]
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._process = subprocess.Popen(
+            self.command,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=pass_fds,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        self.pid = self._process.pid
+        self._pump = threading.Thread(target=self._copy_output, daemon=True)
+        self._pump.start()
+
+    def _copy_output(self) -> None:
+        output = self._process.stdout
+        if output is None:
+            return
+        with output:
+            for raw in output:
+                line = raw.decode(errors="replace").rstrip()
+                self._tail.append(line)
+                print(f"    | {line}", file=sys.stderr, flush=True)
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """Where its standard input is written to."""
+        if self._process.stdin is None:
+            raise ValueError("the process was started without standard input")
+        return self._process.stdin
+
+    def poll(self) -> int | None:
+        """Its exit code (negative: the signal that ended it), None while it runs."""
+        return self._process.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait up to `seconds`; the exit code, or None if it still runs."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> int:
+        """End it and everything that it started; returns its exit code."""
+        code = self._process.poll()
+        with suppress(ProcessLookupError):  # the group is gone already
+            os.killpg(self.pid, signal.SIGKILL)
+        ended = self._process.wait()
+        if self._process.stdin is not None:
+            with suppress(OSError):  # what it never read
+                self._process.stdin.close()
+        self._pump.join(2.0)
+        return code if code is not None else ended
+
+    def tail(self) -> str:
+        """The last lines of its output."""
+        if self.poll() is not None:
+            self._pump.join(2.0)
+        return "\n".join(self._tail)

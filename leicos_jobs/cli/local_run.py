@@ -1,0 +1,113 @@
+"""`leicos run`: start the run, execute the shipped manifest here, say what happens while it happens."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from leicos_jobs.core import signals
+from leicos_jobs.core.errors import ExitCode
+from leicos_jobs.local import NodeEvent, NodeResult, WorkflowResult, run_workflow, shipped_manifests
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.opened import create_run
+from leicos_jobs.stages.context import check_backends
+from leicos_jobs.stages.finish import summary
+
+ENTRY = "leicos-pipeline"
+SHOWN_TYPES = ("Pod", "Retry")
+MARKS = {"Succeeded": ("done", "green"), "Failed": ("failed", "red"), "Error": ("error", "red")}
+
+
+class Progress:
+    """Lines for what ended, and on a terminal one live line for what is running."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.running: dict[str, NodeResult] = {}
+        self.live = sys.stderr.isatty()
+
+    def __call__(self, event: NodeEvent) -> None:
+        """Take an event of the interpreter."""
+        node = event.node
+        if node.type not in SHOWN_TYPES:
+            return
+        if node.phase == "Running" and node.type == "Pod":
+            self.running[node.name] = node
+        elif node.phase != "Running":
+            self.running.pop(node.name, None)
+            if node.phase in MARKS and event.previous != node.phase and node.type == "Pod":
+                self._ended(node)
+        if self.live:
+            self._line()
+
+    def _ended(self, node: NodeResult) -> None:
+        word, color = MARKS[node.phase]
+        seconds = (node.finished or node.started) - node.started
+        clock = f"{time.monotonic() - self.began:6.1f} s"
+        name = node.display_name.removesuffix("(0)")
+        text = f"{clock}  {click.style(word, fg=color):<6} {label(node.name) or name} ({seconds:.1f} s)"
+        if node.phase != "Succeeded":
+            text += f"\n         {node.message}; log: {node.log}"
+        self._clear()
+        click.echo(text, err=True)
+
+    def _line(self) -> None:
+        names = [f"{label(node.name)} {node.progress}".strip() for node in self.running.values()]
+        text = f"{time.monotonic() - self.began:6.1f} s  " + ", ".join(names)
+        self._clear()
+        click.echo(text[: shutil.get_terminal_size().columns - 1], err=True, nl=False)
+
+    def _clear(self) -> None:
+        if self.live:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def label(name: str) -> str:
+    """`w.round.shard(0:0).generate(1)` -> `round shard 0 generate`: what a person wants to read of a node's name."""
+    parts = []
+    for part in name.split(".")[1:]:
+        word, _, rest = part.partition("(")
+        item = rest.split(":")[0].rstrip(")") if ":" in rest else ""
+        parts.append(f"{word} {item}".strip())
+    return " ".join(parts)
+
+
+def run_here(config: RunConfig, out: str, *, workers: int, amend: bool, max_rounds: int) -> int:
+    """Run the whole pipeline on this machine; returns the exit code. Committed work is kept whatever happens."""
+    signals.install()
+    check_backends(config)
+    run = create_run(out, config, amend=amend)
+    local = "://" not in out
+    logs = (Path(out) if local else Path("runs") / config.name) / "logs" / time.strftime("%Y%m%d-%H%M%S")
+    click.echo(f"run {run.store.uri}, logs {logs}", err=True)
+    result = run_workflow(
+        shipped_manifests(),
+        ENTRY,
+        {"run": run.store.uri, "config": "", "max-rounds": str(max_rounds)},
+        workers=workers,
+        logs=logs,
+        on_event=Progress(),
+        max_backoff=2.0,
+    )
+    click.echo(summary(run, result.phase))
+    return exit_code(result)
+
+
+def exit_code(result: WorkflowResult) -> int:
+    """The workflow's outcome as one of `ExitCode`: the command's own code where one failed."""
+    if result.succeeded:
+        return ExitCode.DONE
+    if result.interrupted:
+        click.echo("interrupted; start again to go on", err=True)
+        return ExitCode.RETRY
+    for node in result.failures():
+        click.echo(f"{label(node.name)}: {node.message}", err=True)
+        if node.log is not None and node.log.is_file():
+            for line in node.log.read_text(errors="replace").splitlines()[-12:]:
+                click.echo(f"  | {line}", err=True)
+    codes = [node.exit_code for node in result.failures() if node.exit_code in tuple(ExitCode)]
+    return codes[0] if codes and codes[0] is not None else ExitCode.DEFECT

@@ -1,0 +1,97 @@
+"""Which demos go into a dataset, and why the others do not: one rule for `convert` and for `inspect`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
+from leicos_jobs.formats.leisaac_problems import Problem
+from leicos_jobs.formats.leisaac_timing import Timing
+
+
+@dataclass
+class Choice:
+    """A demo on its way. source: index of its file. problem: why it is out, None while it is in. timing: once its
+    images were looked at. sizes: camera -> (width, height)."""
+
+    source: int
+    name: str
+    rows: int
+    success: bool | None
+    seed: int | None
+    sizes: dict[str, tuple[int, int]]
+    problem: Problem | None
+    timing: Timing | None = None
+
+    def settle(self, found: Timing | Problem) -> None:
+        """Take over what the images say."""
+        if isinstance(found, Problem):
+            self.problem, self.timing = found, None
+        else:
+            self.timing = found
+
+
+@contextmanager
+def opened(sources: Sequence[Path]) -> Iterator[list[Recording]]:
+    """All files open at once. Raises InputError if there is none or one is unusable."""
+    if not sources:
+        raise InputError("no file to convert", fix="give a recording of LeIsaac")
+    recordings: list[Recording] = []
+    try:
+        for path in sources:
+            recordings.append(Recording(path))
+        yield recordings
+    finally:
+        for recording in recordings:
+            recording.close()
+
+
+def survey(recordings: Sequence[Recording], cameras: Sequence[str]) -> list[Choice]:
+    """Look at every demo without its images, in the order of the files and natural order within."""
+    choices = []
+    for index, recording in enumerate(recordings):
+        for demo in recording.demos(cameras):
+            success = demo.success if demo.marked else None
+            choices.append(Choice(index, demo.name, demo.rows, success, demo.seed, demo.camera_sizes, verdict(demo)))
+    for camera in cameras:
+        _same_size(choices, camera)
+    return choices
+
+
+def verdict(demo: Demo) -> Problem | None:
+    """Why a demo is left out, as far as its tables and marks say; None if its images decide."""
+    if demo.problem and demo.problem.kind == "unreadable":
+        return demo.problem
+    if not demo.marked:
+        return Problem("interrupted", "it has no success mark; its recording was interrupted")
+    if not demo.success:
+        return Problem("failed", "it is marked as failed")
+    return demo.problem
+
+
+def _same_size(choices: Sequence[Choice], camera: str) -> None:
+    """A dataset has one image size: demos of another than the usual one are out."""
+    left = [choice for choice in choices if choice.problem is None]
+    if not left:
+        return
+    usual = Counter(choice.sizes[camera] for choice in left).most_common(1)[0][0]
+    for choice in left:
+        if (own := choice.sizes[camera]) != usual:
+            text = f"`obs/{camera}` is {own[0]}x{own[1]}, others are {usual[0]}x{usual[1]}"
+            choice.problem = Problem("image-size", text)
+
+
+def same_stride(choices: Sequence[Choice]) -> None:
+    """A dataset has one rate: demos whose stride is not the usual one (the smaller of two equally usual) are out."""
+    strides = Counter(choice.timing.stride for choice in choices if choice.timing)
+    if len(strides) < 2:
+        return
+    usual = min(strides, key=lambda stride: (-strides[stride], stride))
+    for choice in choices:
+        if choice.timing and (own := choice.timing.stride) != usual:
+            choice.settle(Problem("stride-differs", f"its image changes every {own} rows, in others every {usual}"))

@@ -1,0 +1,76 @@
+"""Work spread over processes, one a core, that are stopped together."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from leicos_jobs.core import signals
+from leicos_jobs.core.errors import RetryError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+Progress = Callable[[int, int], None]
+"""Called with (jobs done, jobs in all)."""
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def spread(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    workers: int | None,
+    prepare: Callable[[], None],
+    progress: Progress | None = None,
+) -> list[Result]:
+    """`function` of every job, in the order given; it, the jobs and the results are pickled.
+
+    workers: processes, as many as cores when None; one job or worker needs no process of its own. prepare: called once
+    a process. Raises RetryError on a stop or when a process vanishes, otherwise the first error of a job; the jobs not
+    begun are then dropped.
+    """
+    report = progress or (lambda _done, _total: None)
+    count = min(workers or available_cores(), len(jobs))
+    if count > 1:
+        return _in_pool(function, jobs, count, prepare, report)
+    prepare()
+    results: list[Result] = []
+    for job in jobs:
+        signals.check()
+        results.append(function(job))
+        report(len(results), len(jobs))
+    return results
+
+
+def _in_pool(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    count: int,
+    prepare: Callable[[], None],
+    report: Progress,
+) -> list[Result]:
+    # spawn: a forked child would inherit HDF5's and FFmpeg's locks in whatever state another thread left them
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=prepare)
+    try:
+        futures = [pool.submit(function, job) for job in jobs]
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            signals.check()
+            for future in done:
+                future.result()
+            report(len(jobs) - len(pending), len(jobs))
+        return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise RetryError("a worker process died", fix="give it more memory or use fewer workers") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,35 @@
+"""record: demonstrations to start from where nobody has a robot or Isaac Sim. It comes before a run, not within one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from leicos_jobs.core.errors import InputError
+
+
+def record(
+    path: Path,
+    episodes: int,
+    seed: int,
+    width: int,
+    height: int,
+    failed_share: float = 0.2,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Record SO-101 LiftCube in MuJoCo, in LeIsaac's HDF5; the same arguments give the same file, whatever `workers`.
+
+    width, height: pixels of the camera `front`. failed_share: of the episodes, rounded; they are in the file with
+    success False, as LeIsaac's export has them. workers: processes. progress: called with (done, episodes).
+    Returns facts: episodes, successes, rows, frames, bytes, seconds. Raises InputError for sizes that H.264 could not
+    take later and for a missing mujoco, RetryError when asked to stop.
+    """
+    if width % 2 or height % 2 or min(width, height) < 16:
+        raise InputError(f"images of {width}x{height} cannot become video", fix="use even sizes, e.g. 320x240")
+    try:
+        from leicos_jobs.backends.mujoco import recorder
+    except ImportError as error:
+        raise InputError(f"recording needs MuJoCo: {error}", fix="pip install 'leicos[mujoco]'") from error
+    return recorder.record(path, episodes, seed, width, height, failed_share, workers, progress)

@@ -1,0 +1,203 @@
+"""report: static HTML without script, pictures beside it, and single.html with its pictures inside.
+
+The Argo UI shows HTML artifacts under a policy that forbids script, video and data: URIs, so index.html has its
+pictures as files; single.html is for a presigned link or a mail (reference/argo.md 2.6).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.lerobot_v21 import video_file
+from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.run import layout
+from leicos_jobs.run.commits import StageRecord
+from leicos_jobs.run.opened import Run
+from leicos_jobs.stages import context
+from leicos_jobs.stages.curate import read_decisions
+from leicos_jobs.stages.score import Score, Scored, collect, optional
+from leicos_jobs.stages.whole import needed, whole_stage
+
+VERSION = 1
+SHOWN = 12
+"""Videos on a contact sheet."""
+TRAJECTORIES = 3
+
+
+def report(run: Run) -> StageRecord:
+    """Run the stage."""
+    inputs = {stage: needed(run, stage).digest() for stage in ("convert", "plan", "curate", "assemble")}
+    controls = run.commits.stage("controls")
+    inputs["controls"] = controls.digest() if controls else ""
+
+    def build(folder: Path) -> dict[str, Any]:
+        score = collect(run)
+        with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+            pictures = draw(run, score, folder, Path(name))
+        page = render(run, score, pictures)
+        (folder / "index.html").write_text(page)
+        (folder / "single.html").write_text(embed(page, folder))
+        (folder / "score.json").write_text(json.dumps(score.numbers, indent=1))
+        return {"pictures": len(pictures)}
+
+    return whole_stage(
+        run,
+        "report",
+        version=VERSION,
+        settings={"name": run.config.name},
+        inputs={name: digest_of(value) for name, value in inputs.items()},
+        prefix=layout.REPORT,
+        build=build,
+        last="index.html",
+    )
+
+
+def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
+    """Make all pictures in `folder`; returns name -> file name."""
+    try:
+        from leicos_jobs.stages.reporting import plots
+        from leicos_jobs.stages.reporting.sheets import contact_sheet
+    except ImportError as error:
+        raise InputError(f"the report needs {error.name}", fix="pip install 'leicos[report]'") from None
+    pictures: dict[str, str] = {}
+
+    def picture(name: str) -> Path:
+        pictures[name] = f"{name}.png"
+        return folder / pictures[name]
+
+    contact_sheet(demo_strips(run, scratch), picture("demos"))
+    strips = sample_strips(run, score.samples, scratch)
+    if strips:
+        contact_sheet(strips, picture("generated"))
+    joints = [joint.name for joint in embodiment(run.config.source.robot).joints]
+    idm = score.numbers["idm"]
+    titles = {"held_out_demos": "real videos of demos that the IDM never saw", "generated": "generated videos"}
+    for name, title in titles.items():
+        if name in idm:
+            plots.joint_errors(idm[name], joints, picture(f"errors_{name}"), title)
+    plots.success_bars(score.numbers["replay"], picture("success"))
+    fps = context.episodes(run)[0].fps
+    for number, item in enumerate(best_and_worst(score.samples)):
+        if item.labels is not None and item.truth is not None:
+            title = f"sample {item.state.sample.id[:8]} from {item.state.sample.demo} ({item.state.sample.split})"
+            plots.trajectory(item.labels, item.truth, joints, fps, picture(f"trajectory_{number}"), title)
+    return pictures
+
+
+def demo_strips(run: Run, scratch: Path) -> list[Any]:
+    """The first demos, with their side of the split."""
+    from leicos_jobs.stages.reporting.sheets import Strip
+
+    items = context.episodes(run)
+    sides = context.split(items, run.config)
+    strips = []
+    for item in items[: SHOWN // 2]:
+        key = f"{layout.DATASET}/{video_file(item.episode_index, run.config.source.camera)}"
+        side = sides[item.episode_index].replace("_", " ")
+        strips.append(Strip(run.store.fetch(key, scratch), f"{item.demo}  {item.frames} frames  {side}"))
+    return strips
+
+
+def sample_strips(run: Run, samples: Sequence[Scored], scratch: Path) -> list[Any]:
+    """Generated videos: refused ones first (two), then a spread over the others, with what became of them."""
+    from leicos_jobs.stages.reporting.sheets import Strip
+
+    made = [item for item in samples if item.state.generate is not None]
+    refused = [item for item in made if item.state.rejected is not None][:2]
+    rest = [item for item in made if item not in refused]
+    step = max(1, len(rest) // (SHOWN - len(refused)))
+    strips = []
+    for item in rest[::step][: SHOWN - len(refused)] + refused:
+        if item.state.generate is not None:
+            video = run.commits.fetch(item.state.generate, scratch)
+            strips.append(Strip(video, f"{item.state.sample.id[:8]}  {outcome(item)}", tone(item)))
+    return strips
+
+
+def outcome(item: Scored) -> str:
+    """What became of a sample, in a few words."""
+    if item.quarantined is not None:
+        return f"quarantined in {item.quarantined.stage}"
+    if item.state.generate is None:
+        return "not generated"
+    if item.state.rejected is not None:
+        return f"refused: {item.state.rejected}"
+    if item.success is None:
+        return "labelled" if item.state.label else "not labelled"
+    return "task done in replay" if item.success else "task not done in replay"
+
+
+def tone(item: Scored) -> str:
+    """Colour of a sample's caption."""
+    if item.success is None:
+        return "bad" if item.state.rejected is not None else "plain"
+    return "good" if item.success else "bad"
+
+
+def best_and_worst(samples: Sequence[Scored]) -> list[Scored]:
+    """Samples at the 10th, 50th and 90th percentile of label error: neither the best nor the worst picked by hand."""
+    known = [item for item in samples if item.labels is not None and item.truth is not None]
+    known.sort(key=lambda item: float(abs(item.labels - item.truth).mean()))  # type: ignore[operator]
+    if len(known) < TRAJECTORIES:
+        return known
+    return [known[round(share * (len(known) - 1))] for share in (0.1, 0.5, 0.9)]
+
+
+def render(run: Run, score: Score, pictures: dict[str, str]) -> str:
+    """index.html."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("leicos_jobs.stages.reporting", ""), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
+    environment.filters["degrees"] = lambda value: "-" if value is None else f"{value:.2f}"
+    decisions = {item.sample: item for item in read_decisions(run)}
+    return environment.get_template("report.html.j2").render(
+        config=run.config,
+        uri=run.store.uri,
+        numbers=score.numbers,
+        pictures=pictures,
+        rows=[sample_row(item, decisions) for item in score.samples],
+        convert=optional(run, "convert"),
+        assembled=optional(run, "assemble"),
+        idm_facts=optional(run, "train-idm"),
+        joints=[joint.name for joint in embodiment(run.config.source.robot).joints],
+        machine=f"{platform.machine()}, Python {platform.python_version()}",
+    )
+
+
+def sample_row(item: Scored, decisions: dict[str, Any]) -> dict[str, Any]:
+    """One line of the sample table: lineage and outcome."""
+    sample, decision = item.state.sample, decisions.get(item.state.sample.id)
+    generate, label = item.state.generate, item.state.label
+    return {
+        "id": sample.id,
+        "demo": sample.demo,
+        "row0": sample.row0,
+        "seed": sample.seed,
+        "split": sample.split.replace("_", " "),
+        "video": f"../{generate.object}" if generate else "",
+        "video_sha": (generate.sha256 or "")[:12] if generate else "",
+        "label_sha": (label.sha256 or "")[:12] if label else "",
+        "outcome": outcome(item),
+        "tone": tone(item),
+        "accepted": bool(decision and decision.accepted),
+        "reason": item.quarantined.error if item.quarantined else (decision.reason if decision else ""),
+    }
+
+
+def embed(page: str, folder: Path) -> str:
+    """The page with its pictures inside, and without links to files that are not beside it."""
+    for path in sorted(folder.glob("*.png")):
+        data = base64.b64encode(path.read_bytes()).decode()
+        page = page.replace(f'src="{path.name}"', f'src="data:image/png;base64,{data}"')
+    return page

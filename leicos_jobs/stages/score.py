@@ -1,0 +1,211 @@
+"""Scoring: how good the labels are, against truth where a generator knows it. The only reader of truth beside controls.
+
+Replay is judged over all labelled samples, before curation, none filtered by its true outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.backends.label import metrics
+from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.run import failures, layout
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.opened import Run
+from leicos_jobs.stages import context
+from leicos_jobs.stages.controls import GROUPS, read_truth
+from leicos_jobs.stages.rounds import SHARD_STAGES, why_quarantined
+from leicos_jobs.stages.tables import read_table
+from leicos_jobs.stages.train_idm import held_out_labels
+from leicos_jobs.stages.whole import fetch_folder
+from leicos_jobs.store import KeyMissingError
+
+F32 = NDArray[np.float32]
+
+
+@dataclass
+class Scored:
+    """One sample, with what scoring knows of it. `labels` and `truth`: (frames, width) float32 motor units."""
+
+    state: State
+    quarantined: failures.Failure | None = None
+    labels: F32 | None = None
+    truth: F32 | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    """The generator's truth facts: success, planned_failure, defect."""
+
+    @property
+    def success(self) -> bool | None:
+        """Whether the labels succeed in replay."""
+        record = self.state.replay
+        return bool(record.facts["metrics"]["success"]) if record else None
+
+
+@dataclass
+class Score:
+    """Everything the report shows. `numbers` goes to report/score.json."""
+
+    samples: list[Scored]
+    controls: dict[str, dict[str, dict[str, Any]]]
+    """group -> sample or episode -> metrics"""
+    numbers: dict[str, Any]
+
+
+def collect(run: Run) -> Score:
+    """Read a finished run and score it."""
+    notes = {stage: failures.read_all(run.store, stage) for stage in (*SHARD_STAGES, "replay")}
+    samples = [Scored(state, why_quarantined(run, state, notes)) for state in context.states(run, run.samples())]
+    with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+        scratch = Path(name)
+        for item in samples:
+            _read(run, item, scratch)
+        dataset = Dataset(fetch_folder(run, layout.DATASET, scratch))
+        actions = {episode.index: episode.actions for episode in dataset.episodes()}
+        real = held_out_labels(run, scratch)
+    controls = read_controls(run)
+    numbers = {
+        "idm": _idm(run, samples, actions, real),
+        "replay": replay_table(samples, controls),
+        "gate": gate_table(samples),
+        "stages": stage_times(run),
+    }
+    return Score(samples, controls, numbers)
+
+
+def _read(run: Run, item: Scored, scratch: Path) -> None:
+    if item.state.label is not None:
+        item.labels = read_table(run.commits.fetch(item.state.label, scratch))[0]["action"]
+    known = read_truth(run, item.state, scratch)
+    if known is not None:
+        item.truth, item.facts = known[0].get("action"), known[1]
+
+
+def read_controls(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
+    """controls.json as group -> name -> metrics; empty groups before the stage has run."""
+    try:
+        data = json.loads(run.store.read(layout.CONTROLS))
+    except KeyMissingError:
+        data = {}
+    return {group: {item["name"]: item["metrics"] for item in data.get(group, [])} for group in GROUPS}
+
+
+def _idm(
+    run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dict[int, F32]
+) -> dict[str, Any]:
+    """Label errors on the held-out demos' real videos, and on generated videos where the truth is known."""
+    robot = embodiment(run.config.source.robot)
+    items = {item.episode_index: item for item in context.episodes(run)}
+    sides = context.split(list(items.values()), run.config)
+    training = [actions[index] for index, side in sides.items() if side == "train"]
+    common = (training, robot.degrees_per_unit(), robot.motor_limits())
+    found: dict[str, Any] = {"joints": [joint.name for joint in robot.joints]}
+    if real:
+        found["held_out_demos"] = metrics.judge(list(real.values()), [actions[index] for index in real], *common)
+    known = [item for item in samples if item.labels is not None and item.truth is not None]
+    for name, wanted in (("generated", ("train", "held_out")), ("generated_held_out", ("held_out",))):
+        chosen = [item for item in known if item.state.sample.split in wanted]
+        if chosen:
+            first = [
+                (item.state.sample.row0 - items[item.state.sample.episode].first_row)
+                // items[item.state.sample.episode].stride
+                for item in chosen
+            ]
+            labels = [item.labels for item in chosen if item.labels is not None]
+            truths = [item.truth for item in chosen if item.truth is not None]
+            found[name] = metrics.judge(labels, truths, *common, first_rows=first)
+    return found
+
+
+def replay_table(samples: Sequence[Scored], controls: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Success of labels beside ceilings and floors, agreement of outcomes; all samples, and held-out ones alone."""
+    table: dict[str, Any] = {}
+    for name, wanted in (("all", ("train", "held_out")), ("held_out", ("held_out",))):
+        chosen = [item for item in samples if item.success is not None and item.state.sample.split in wanted]
+        ids = [item.state.sample.id for item in chosen]
+        outcome = {item.state.sample.id: bool(item.success) for item in chosen}
+        part: dict[str, Any] = {"labels": rate(list(outcome.values()))}
+        for group in ("truth", "truth_resampled", "other_demo", "shuffled"):
+            known = {key: bool(controls[group][key]["success"]) for key in ids if key in controls[group]}
+            if known:
+                part[group] = rate(list(known.values()))
+                if group.startswith("truth"):
+                    part[f"agreement_{group}"] = rate([outcome[key] == value for key, value in known.items()])
+        if part.get("truth", {}).get("successes"):
+            part["of_ceiling"] = part["labels"]["successes"] / part["truth"]["successes"]
+        table[name] = part
+    for group in ("demo", "demo_resampled", "idm_on_real"):
+        if controls[group]:
+            table[group] = rate([bool(item["success"]) for item in controls[group].values()])
+    return table
+
+
+def rate(outcomes: Sequence[bool]) -> dict[str, Any]:
+    """Count, successes, share, and the Wilson 95 % interval (E. B. Wilson, JASA 22, 1927)."""
+    count, hits, z = len(outcomes), sum(outcomes), 1.959964
+    if not count:
+        return {"count": 0, "successes": 0, "share": None, "low": None, "high": None}
+    share = hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    spread = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return {"count": count, "successes": hits, "share": share, "low": middle - spread, "high": middle + spread}
+
+
+def gate_table(samples: Sequence[Scored]) -> dict[str, Any]:
+    """Hits and false alarms on defects that the generator planted; a defect caught by verification counts as a hit."""
+    planted: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons: Counter[str] = Counter()
+    judged = 0
+    for item in samples:
+        gate = item.state.gate
+        if gate is None:
+            continue
+        judged += 1
+        refused = not gate.facts["passed"]
+        reasons.update(gate.facts["reasons"])
+        if item.facts:
+            planted[item.facts.get("defect") or "none"]["refused" if refused else "passed"] += 1
+    unreadable = sum(item.quarantined is not None and item.quarantined.stage == "generate" for item in samples)
+    return {
+        "judged": judged,
+        "reasons": dict(reasons),
+        "planted": {name: dict(counts) for name, counts in sorted(planted.items())},
+        "refused_before_gate": unreadable,
+    }
+
+
+def stage_times(run: Run) -> list[dict[str, Any]]:
+    """Seconds a stage: sums over its processes, samples, and the share spent loading models."""
+    totals: dict[str, dict[str, Any]] = {}
+    for key in run.store.list("timings/"):
+        item = json.loads(run.store.read(key))
+        row = totals.setdefault(
+            item["stage"], {"stage": item["stage"], "processes": 0, "seconds": 0.0, "load_seconds": 0.0, "samples": 0}
+        )
+        row["processes"] += 1
+        row["seconds"] += item["seconds"]
+        row["load_seconds"] += item["load_seconds"]
+        row["samples"] += item["samples"] or 0
+    order = ["convert", "cosmos-dataset", "post-train", "train-idm", "plan", *SHARD_STAGES, "replay", "controls"]
+    order += ["curate", "assemble"]
+    return sorted(totals.values(), key=lambda row: order.index(row["stage"]) if row["stage"] in order else 99)
+
+
+def optional(run: Run, stage: str) -> dict[str, Any]:
+    """Facts of a stage that may not have run."""
+    try:
+        record = run.commits.stage(stage)
+    except LeicosError:
+        return {}
+    return dict(record.facts) if record else {}

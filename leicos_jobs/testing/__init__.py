@@ -1,0 +1,1 @@
+"""Contract tests that ship with leicos: outsiders' stores and backends inherit them (needs pytest)."""

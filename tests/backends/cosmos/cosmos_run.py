@@ -1,0 +1,157 @@
+"""A run with a plan made by hand, and a worker over it as a process of its own: what the kill tests kill.
+
+    python cosmos_run.py RUN          one pass of the real worker loop over all samples of RUN
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from cosmos_helpers import FRAMES, HEIGHT, WIDTH, read_journal, write_clip
+from pydantic import BaseModel
+
+from leicos_jobs.backends import registry
+from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.media.decode import read_frames
+from leicos_jobs.media.probe import verify
+from leicos_jobs.run import layout
+from leicos_jobs.run.chain import generate_key
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.opened import create_run, open_run
+from leicos_jobs.run.samples import Sample, dump_lines
+from leicos_jobs.stages.context import Episode
+
+NAME = "cosmos-predict2.5"
+
+
+class Nothing(BaseModel):
+    pass
+
+
+class Elsewhere:
+    """In the place of the other stages' backends: only asked for what enters their keys."""
+
+    name, version, upstream = "elsewhere", 1, ""
+    Settings: ClassVar[type[BaseModel]] = Nothing
+
+
+def load(stage: str, name: str) -> Any:
+    """The registry, independent of which entry points the installed leicos happens to have."""
+    if (stage, name) == ("generate", NAME):
+        from leicos_jobs.backends.generate.cosmos.generator import CosmosGenerator
+
+        return CosmosGenerator
+    return Elsewhere
+
+
+def make_run(root: Path, prompts: list[str], settings: dict[str, Any]) -> list[Sample]:
+    config = RunConfig.model_validate(
+        {
+            "source": {"files": ["/nowhere.hdf5"], "task": "Lift the red cube up."},
+            "generate": {
+                "backend": NAME, "settings": settings, "frames": FRAMES, "width": WIDTH, "height": HEIGHT,
+            },
+            "rounds": {"losses_max": 1000, "sample_seconds_max": 60},
+        }
+    )  # fmt: skip
+    run = create_run(str(root), config)
+    clip = write_clip(root.parent / f"{root.name}.mp4")
+    samples = [
+        Sample(
+            id=f"{number:020x}", demo="demo_0", file_sha256="0" * 64, episode=0, split="train", row0=5, frames=FRAMES,
+            prompt=prompt, seed=number * 3, clip=layout.clip("demo_0", 5, "a"), start=layout.start("demo_0", 5, "a"),
+        )
+        for number, prompt in enumerate(prompts)
+    ]  # fmt: skip
+    episode = Episode(
+        episode_index=0, file="/nowhere.hdf5", file_sha256="0" * 64, demo="demo_0", first_row=5, stride=2, frames=100,
+        control_hz=60,
+    )  # fmt: skip
+    run.store.put(layout.EPISODES, dump_lines([episode]))
+    run.store.upload(samples[0].clip, clip)
+    run.store.put(samples[0].start, json.dumps({}).encode())
+    run.store.put(layout.SAMPLES, dump_lines(samples))
+    return samples
+
+
+def start_worker(root: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    log = (root.parent / f"{root.name}.log").open("ab")
+    with log:
+        return subprocess.Popen(
+            [sys.executable, __file__, str(root)], stdout=log, stderr=log, env={**os.environ, **environment}
+        )
+
+
+def kill_and_finish(root: Path, kills: int, environment: dict[str, str], seed: int, longest: float) -> None:
+    """Kill the worker, its child or upstream itself at random moments; then let a worker finish."""
+    chance = random.Random(seed)
+    for _ in range(kills):
+        worker = start_worker(root, environment)
+        time.sleep(chance.uniform(0.2, longest))
+        victims = [worker.pid, *descendants(worker.pid)]
+        victim = worker.pid if chance.random() < 0.5 else chance.choice(victims)
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it had finished
+        if victim != worker.pid:
+            time.sleep(chance.uniform(0.0, longest / 2))  # the worker starts its child anew meanwhile
+            worker.kill()
+        worker.wait()
+    assert start_worker(root, environment).wait(600) == 0
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue
+            if parent == pid:
+                found += [int(entry.name), *descendants(int(entry.name))]
+    return found
+
+
+def assert_all_committed(root: Path, samples: list[Sample], grey: Any = None) -> None:
+    """Every sample has one record, whose bytes are there, whole, verified and its own."""
+    run = open_run(str(root))
+    for sample in samples:
+        records = [key for key in run.store.list(f"generate/{sample.id}/") if key.endswith(".json")]
+        assert records == [layout.sample_record("generate", sample.id, generate_key(sample))]
+        record = run.commits.get("generate", sample.id, generate_key(sample))
+        assert record is not None
+        path = root / str(record.object)
+        assert sha256_file(path) == record.sha256
+        verify(path, frames=FRAMES, fps=30, size=(WIDTH, HEIGHT))
+        if grey is not None:
+            first = next(iter(read_frames(path)))
+            assert abs(float(first.mean()) - grey(sample.seed)) < 3, f"{sample.id} has another sample's video"
+
+
+def worked(journal: Path) -> int:
+    """How many times upstream began with a sample."""
+    return sum(entry["name"] != "load" for entry in read_journal(journal))
+
+
+def main() -> None:
+    registry.load = load
+    from leicos_jobs.stages.generate import GenerateStage
+    from leicos_jobs.stages.worker import Worker
+
+    run = open_run(sys.argv[1])
+    summary = Worker(GenerateStage(run), run.samples(), "shard-0").work()
+    print(summary)
+
+
+if __name__ == "__main__":
+    main()

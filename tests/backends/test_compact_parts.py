@@ -1,0 +1,105 @@
+"""Pieces that need PyTorch but no training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from leicos_jobs.backends.label.compact import augment, encoder_training, head, predict
+from leicos_jobs.backends.label.compact.kinematics import Chain
+from leicos_jobs.backends.label.compact.model import Encoder, Keypoints
+from leicos_jobs.backends.label.compact.settings import CompactSettings
+from leicos_jobs.backends.label.compact.train import settings_from
+from leicos_jobs.core.errors import InputError
+
+
+def test_the_gripper_stands_where_mujoco_s_forward_kinematics_puts_it() -> None:
+    angles = torch.tensor([[0.0] * 6, [0.3, -0.5, 0.4, 0.7, -0.2, 0.5]])
+    # Body `gripper` and the point (0.02, 0, -0.1) in it, of so101_new_calib.xml by mj_kinematics.
+    expected = [
+        [[0.393235, -0.001151, 0.254346], [0.293235, -0.000178, 0.23437]],
+        [[0.303501, -0.087209, 0.17249], [0.215651, -0.054882, 0.212955]],
+    ]
+    assert Chain("so101")(angles).numpy() == pytest.approx(np.array(expected), abs=2e-5)
+
+
+def test_keypoints_find_the_brightest_place() -> None:
+    layer = Keypoints(1, 1, 5, 9)
+    with torch.no_grad():
+        layer.maps.weight.fill_(1.0)
+        layer.maps.bias.zero_()
+    features = torch.zeros(1, 1, 5, 9)
+    features[0, 0, 4, 2] = 50.0
+    assert layer(features)[0].tolist() == pytest.approx([-0.5, 1.0], abs=1e-5)
+
+
+def test_the_encoder_gives_state_and_step_of_each_frame() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder((48, 40), (8, 12), 1, 16, 6).eval()
+    frames = torch.rand(3, 3, 40, 48)
+    with torch.no_grad():
+        assert encoder(frames).shape == (3, 2, 6)
+        assert torch.allclose(encoder(frames)[1], encoder(frames[1:2])[0], atol=1e-5)
+
+
+def test_every_row_is_seen_once_an_epoch_whatever_the_step_it_goes_on_from() -> None:
+    rows = np.concatenate([augment.draw(3, step, 5, 23, 1.0).rows for step in range(8, 12)])
+    assert len(rows) == len(set(rows.tolist())) == 20
+    again = augment.draw(3, 9, 5, 23, 1.0)
+    assert np.array_equal(again.rows, rows[5:10])
+    assert not np.array_equal(augment.draw(4, 9, 5, 23, 1.0).rows, again.rows)
+
+
+def test_no_augmentation_is_the_labelling_picture() -> None:
+    frames = torch.randint(0, 256, (4, 20, 24, 3), dtype=torch.uint8)
+    numbers = augment.draw(0, 0, 4, 4, 0.0)
+    mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.2, 0.3])
+    windows = augment.cut(frames, torch.from_numpy(numbers.shift), (20, 16))
+    assert torch.equal(windows, frames[:, 2:-2, 2:-2])
+    assert torch.allclose(
+        augment.augmented(windows, mean, std, numbers), augment.normalise(windows, mean, std), atol=1e-5
+    )
+
+
+def test_head_windows_stay_inside_their_episode() -> None:
+    bounds = np.array([[0, 30], [30, 41], [41, 90]])
+    for rows in head.draw_windows(0, 5, bounds):
+        episode = np.searchsorted(bounds[:, 1], rows, side="right")
+        assert (episode == episode[:, :1]).all()
+        assert (np.diff(rows, axis=1) >= 0).all()
+
+
+def test_a_head_recovers_an_action_that_leads_the_state() -> None:
+    rng = np.random.default_rng(0)
+    path = np.cumsum(np.convolve(rng.normal(0, 0.05, 900), np.ones(20) / 20, "same"))[:, None].astype(np.float32)
+    path = (path - path.mean()) / path.std()
+    states, actions = path[:-3], path[3:]
+    estimates = np.stack([states, actions - states], axis=1) + rng.normal(0, 0.05, (len(states), 2, 1))
+    fitted = head.train_head(estimates.astype(np.float32), states, actions, np.array([[0, len(states)]]), 0, 300)
+    clean = np.stack([states, actions - states], axis=1)[head.neighbours(len(states))]
+    with torch.no_grad():
+        guess = fitted(torch.from_numpy(clean)).numpy()
+    assert np.abs(guess - actions).mean() < 0.3 * np.abs(states - actions).mean()
+
+
+def test_hann_keeps_lines_and_ends() -> None:
+    line = np.arange(20, dtype=np.float32)[:, None]
+    smooth = predict.hann(line, 5)
+    assert smooth[4:-4] == pytest.approx(line[4:-4], abs=1e-5)
+    assert predict.hann(np.full((6, 2), 7, dtype=np.float32), 5) == pytest.approx(7)
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
+    rates = [encoder_training.rate(step, 1000) for step in range(1000)]
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[0] < 0.05
+    assert rates[-1] < 1e-4
+
+
+def test_settings_name_every_mistake() -> None:
+    assert settings_from(["size=full", "steps=7", "channels=[8,16]"]).recipe().channels == (8, 16)
+    assert CompactSettings(size="full").recipe().bf16
+    with pytest.raises(InputError, match="stepz") as error:
+        settings_from(["stepz=1", "batch=0"])
+    assert "batch" in str(error.value)

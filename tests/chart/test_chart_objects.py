@@ -1,0 +1,129 @@
+"""The objects beside the WorkflowTemplates: rights, network, store, model cache."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+from chart.rendering import containers, of_kind, render, rendered
+
+
+def test_job_pods_may_report_results_and_nothing_else() -> None:
+    role = of_kind(rendered("everything"), "Role")["leicos-jobs"]
+    only = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}
+    assert role["rules"] == [only]
+    binding = of_kind(rendered("everything"), "RoleBinding")["leicos-jobs"]
+    assert [subject["name"] for subject in binding["subjects"]] == ["leicos-jobs"]
+
+
+def test_submitters_can_neither_read_secrets_nor_change_templates() -> None:
+    rules = of_kind(rendered("everything"), "Role")["leicos-people"]["rules"]
+    assert "secrets" not in json.dumps(rules)
+    (templates,) = [rule for rule in rules if "workflowtemplates" in rule["resources"]]
+    assert templates["verbs"] == ["get", "list"]
+    bindings = of_kind(rendered("defaults"), "RoleBinding")
+    assert "leicos-submitter" not in bindings
+
+
+def test_all_leicos_pods_are_cut_off_and_get_back_what_they_need() -> None:
+    policies = of_kind(rendered("everything"), "NetworkPolicy")
+    deny, jobs, web = (policies[name]["spec"] for name in ("leicos-deny", "leicos-jobs", "leicos-web"))
+    every_pod = {"matchExpressions": [{"key": "leicos.dev/pool", "operator": "Exists"}]}
+    assert deny == {"podSelector": every_pod, "policyTypes": ["Ingress", "Egress"]}
+    assert jobs["podSelector"] == every_pod
+    reached = [
+        (destination.get("ipBlock", {}).get("cidr"), port.get("protocol"), port.get("port"))
+        for rule in jobs["egress"]
+        for destination in rule["to"]
+        for port in rule.get("ports", [{}])
+    ]
+    assert reached == [
+        (None, "UDP", 53),
+        (None, "TCP", 53),
+        ("10.0.0.1/32", "TCP", 6443),
+        ("10.1.0.0/16", "TCP", 443),
+        ("10.1.0.0/16", "TCP", 9000),
+        ("10.2.0.0/16", None, None),
+    ]
+    (selector,) = web["podSelector"]["matchExpressions"]
+    assert selector["values"] == ["cpu", "cache"]
+    assert not of_kind(render({"networkPolicy": {"enabled": False}}), "NetworkPolicy")
+
+
+def test_every_pod_carries_the_label_that_the_policies_select() -> None:
+    for template in containers(rendered("everything")).values():
+        assert template["metadata"]["labels"]["leicos.dev/pool"]
+    (job,) = of_kind(rendered("everything"), "Job").values()
+    assert job["spec"]["template"]["metadata"]["labels"]["leicos.dev/pool"] == "cache"
+
+
+def test_the_store_becomes_environment_and_artifact_repository() -> None:
+    maps = of_kind(rendered("everything"), "ConfigMap")
+    assert maps["leicos-s3"]["data"] == {
+        "AWS_ENDPOINT_URL": "http://s3.storage.svc:9000",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CA_BUNDLE": "/etc/leicos/ca/bundle.pem",
+    }
+    repository = maps["artifact-repositories"]
+    annotation = {"workflows.argoproj.io/default-artifact-repository": "leicos"}
+    assert repository["metadata"]["annotations"] == annotation
+    assert yaml.safe_load(repository["data"]["leicos"]) == {
+        "s3": {
+            "bucket": "leicos",
+            "endpoint": "s3.storage.svc:9000",
+            "insecure": True,
+            "region": "us-east-1",
+            "keyFormat": "argo/artifacts/{{workflow.name}}/{{pod.name}}",
+            "accessKeySecret": {"name": "my-s3", "key": "AWS_ACCESS_KEY_ID"},
+            "secretKeySecret": {"name": "my-s3", "key": "AWS_SECRET_ACCESS_KEY"},
+            "caSecret": {"name": "my-ca", "key": "bundle.pem"},
+        }
+    }
+
+
+def test_without_an_endpoint_or_bucket_nothing_is_said_about_the_store() -> None:
+    assert set(of_kind(rendered("defaults"), "ConfigMap")) == {"leicos-semaphores"}
+
+
+def test_a_claim_that_exists_is_mounted_and_not_made() -> None:
+    objects = render({"modelCache": {"enabled": True, "claim": {"existingClaim": "mine"}}})
+    assert not of_kind(objects, "PersistentVolumeClaim")
+    assert not of_kind(objects, "Job")
+    volumes = {volume["name"]: volume for volume in containers(objects)["generate"]["volumes"]}
+    assert volumes["models"]["persistentVolumeClaim"]["claimName"] == "mine"
+    assert "models" not in {volume["name"] for volume in containers(objects)["gate"]["volumes"]}
+
+
+def test_the_filling_job_gets_a_new_name_when_a_revision_changes() -> None:
+    def job(revision: str) -> Any:
+        models = [{"repository": "nvidia/Cosmos-Reason1-7B", "revision": revision}]
+        (found,) = of_kind(render({"modelCache": {"enabled": True, "models": models}}), "Job")
+        return found
+
+    assert job("1" * 40) == job("1" * 40)
+    assert job("1" * 40) != job("2" * 40)
+
+
+def test_the_token_is_given_to_the_filling_job_only() -> None:
+    objects = rendered("everything")
+    holders = [found["kind"] for found in objects if "hugging-face" in json.dumps(found)]
+    assert holders == ["Job"]
+    claim = of_kind(objects, "PersistentVolumeClaim")["leicos-models"]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_an_image_volume_needs_no_claim_and_no_job() -> None:
+    objects = rendered("eks-karpenter")
+    assert not of_kind(objects, "Job")
+    volumes = {volume["name"]: volume for volume in containers(objects)["label"]["volumes"]}
+    assert volumes["models"]["image"]["reference"].startswith("123456789012.dkr.ecr")
+
+
+def test_a_quota_comes_with_defaults_for_containers_that_state_nothing() -> None:
+    objects = rendered("everything")
+    assert of_kind(objects, "ResourceQuota")["leicos"]["spec"]["hard"]["requests.nvidia.com/gpu"] == "16"
+    (limit,) = of_kind(objects, "LimitRange")["leicos"]["spec"]["limits"]
+    assert limit["defaultRequest"] == {"cpu": "10m", "memory": "32Mi"}
+    assert not of_kind(rendered("defaults"), "ResourceQuota")

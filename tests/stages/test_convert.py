@@ -1,0 +1,398 @@
+"""convert, read back with pandas, json and PyAV: every frame, action and state must be of the row it should be of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from leicos_jobs.core import signals
+from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.formats import gr00t
+from leicos_jobs.formats.leisaac_timing import TimeBase
+from leicos_jobs.formats.lerobot_check import check
+from leicos_jobs.formats.lerobot_v21 import EncodeSettings
+from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.stages.convert import ConvertOptions, ConvertReport, convert
+from tests.helpers.leisaac import DemoSpec, action, image_numbers, joint, motor, read_code, write_recording
+
+TASK = "Lift the red cube up."
+
+
+def run(sources: list[Path], out: Path, **changes: Any) -> ConvertReport:
+    given = {"control_hz": 60.0, "workers": 1} | changes
+    return convert(sources, out, ConvertOptions(embodiment=SO101, task=TASK, **given))
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def frames(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def parquet(out: Path, episode: int) -> pd.DataFrame:
+    return pd.read_parquet(out / f"data/chunk-000/episode_{episode:06d}.parquet")
+
+
+def video(out: Path, episode: int, camera: str = "front") -> Path:
+    return out / f"videos/chunk-000/observation.images.{camera}/episode_{episode:06d}.mp4"
+
+
+def tree(out: Path) -> dict[str, str]:
+    files = sorted(path for path in out.rglob("*") if path.is_file())
+    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[DemoSpec], ConvertReport]:
+    """Twelve demos of all kinds; natural order differs from lexicographic, phases differ."""
+    root = tmp_path_factory.mktemp("convert")
+    specs = [DemoSpec(rows=41 + index, phase=index % 2) for index in range(12)]
+    specs[3].success = False
+    specs[5] = DemoSpec(rows=40, success=None, cut=1)
+    specs[7].step_at = (21,)
+    specs[8].nan = ("actions", 13, 2)
+    specs[9].compression, specs[9].chunk_rows = "gzip", None
+    out = root / "dataset"
+    report = run([write_recording(root / "a.hdf5", specs)], out)
+    return out, specs, report
+
+
+def test_report_and_map(converted: tuple[Path, list[DemoSpec], ConvertReport]) -> None:
+    out, specs, report = converted
+    assert (report.episodes, report.demos, report.fps, report.stride, report.control_hz) == (8, 12, 30.0, 2, 60.0)
+    entries = lines(out / "meta/leicos/episodes.jsonl")
+    assert [entry["demo"] for entry in entries] == [f"demo_{i}" for i in (0, 1, 2, 4, 6, 9, 10, 11)]
+    digest = hashlib.sha256((out.parent / "a.hdf5").read_bytes()).hexdigest()
+    for index, entry in enumerate(entries):
+        number = int(entry["demo"][5:])
+        first = 6 if number % 2 == 0 else 5
+        count = (specs[number].rows - 1 - first) // 2 + 1
+        assert entry == {
+            "episode_index": index,
+            "file": str(out.parent / "a.hdf5"),
+            "file_sha256": digest,
+            "demo": f"demo_{number}",
+            "success": True,
+            "control_hz": 60.0,
+            "first_row": first,
+            "stride": 2,
+            "frames": count,
+        }
+    assert report.frames == sum(entry["frames"] for entry in entries)
+    left = lines(out / "meta/leicos/left_out.jsonl")
+    kinds = {entry["demo"]: entry["kind"] for entry in left}
+    assert kinds == {"demo_3": "failed", "demo_5": "interrupted", "demo_7": "irregular", "demo_8": "not-finite"}
+    assert [entry.model_dump() for entry in report.left_out] == left
+
+
+def test_every_frame_and_number_is_of_its_row(converted: tuple[Path, list[DemoSpec], ConvertReport]) -> None:
+    out, specs, _ = converted
+    start = 0
+    for entry in lines(out / "meta/leicos/episodes.jsonl"):
+        episode, demo = entry["episode_index"], int(entry["demo"][5:])
+        numbers = image_numbers(specs[demo])
+        rows = [entry["first_row"] + k * entry["stride"] for k in range(entry["frames"])]
+        assert [read_code(image) for image in frames(video(out, episode))] == [(demo, numbers[row]) for row in rows]
+        table = parquet(out, episode)
+        wanted = np.array([[motor(action(demo, row, j), j) for j in range(6)] for row in rows])
+        np.testing.assert_allclose(np.stack(table["action"]), wanted, atol=2e-5)
+        wanted = np.array([[motor(joint(demo, row, j), j) for j in range(6)] for row in rows])
+        np.testing.assert_allclose(np.stack(table["observation.state"]), wanted, atol=2e-5)
+        steps = np.arange(len(rows))
+        np.testing.assert_allclose(table["timestamp"], steps / 30, atol=1e-6)
+        assert table["frame_index"].tolist() == steps.tolist()
+        assert table["index"].tolist() == (start + steps).tolist()
+        assert set(table["episode_index"]) == {episode}
+        assert set(table["task_index"]) == {0}
+        start += len(rows)
+
+
+def test_metadata_is_lerobots(converted: tuple[Path, list[DemoSpec], ConvertReport]) -> None:
+    out, _, report = converted
+    info = json.loads((out / "meta/info.json").read_text())
+    features = info.pop("features")
+    assert list(info.items()) == [
+        ("codebase_version", "v2.1"),
+        ("robot_type", "so101_follower"),
+        ("total_episodes", 8),
+        ("total_frames", report.frames),
+        ("total_tasks", 1),
+        ("total_videos", 8),
+        ("total_chunks", 1),
+        ("chunks_size", 1000),
+        ("fps", 30),
+        ("splits", {"train": "0:8"}),
+        ("data_path", "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"),
+        ("video_path", "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"),
+    ]
+    assert list(features) == [
+        "action",
+        "observation.state",
+        "observation.images.front",
+        "timestamp",
+        "frame_index",
+        "episode_index",
+        "index",
+        "task_index",
+    ]
+    assert features["action"]["names"][0] == "shoulder_pan.pos"
+    assert features["observation.images.front"]["shape"] == [48, 64, 3]
+    assert features["observation.images.front"]["info"] == {
+        "video.height": 48,
+        "video.width": 64,
+        "video.codec": "h264",
+        "video.pix_fmt": "yuv420p",
+        "video.is_depth_map": False,
+        "video.fps": 30,
+        "video.channels": 3,
+        "has_audio": False,
+    }
+    assert (out / "meta/tasks.jsonl").read_text() == '{"task_index": 0, "task": "Lift the red cube up."}\n'
+    first = lines(out / "meta/episodes.jsonl")[0]
+    assert first == {"episode_index": 0, "tasks": [TASK], "length": 18}
+    assert check(out) == []
+    assert gr00t.check(out, SO101, ("front",)) == []
+    assert not list(out.parent.glob(".*")), "no staging left"
+
+
+def test_bytes_do_not_depend_on_workers_or_on_what_stood_there(tmp_path: Path) -> None:
+    specs = [DemoSpec(rows=30, phase=index % 2, cameras=("front", "wrist")) for index in range(5)]
+    source = write_recording(tmp_path / "a.hdf5", specs)
+    run([source], tmp_path / "one", cameras=("front", "wrist"))
+    (tmp_path / "two" / "data" / "old").mkdir(parents=True)
+    (tmp_path / "two" / "data" / "old" / "x.parquet").write_text("left from before")
+    calls: list[tuple[int, int]] = []
+    options = ConvertOptions(embodiment=SO101, task=TASK, cameras=("front", "wrist"), control_hz=60, workers=2)
+    convert([source], tmp_path / "two", options, progress=lambda done, total: calls.append((done, total)))
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    assert calls[-1] == (5, 5)
+    assert check(tmp_path / "two") == []
+
+
+def test_several_cameras(tmp_path: Path) -> None:
+    specs = [DemoSpec(rows=30, cameras=("front", "wrist"))]
+    run([write_recording(tmp_path / "a.hdf5", specs)], tmp_path / "out", cameras=("front", "wrist"))
+    front, wrist = (frames(video(tmp_path / "out", 0, camera)) for camera in ("front", "wrist"))
+    assert [read_code(image) for image in front] == [read_code(image) for image in wrist]
+    assert front[0][..., 2].max() > wrist[0][..., 2].max() + 8
+    modality = json.loads((tmp_path / "out/meta/modality.json").read_text())
+    assert modality["video"]["wrist"] == {"original_key": "observation.images.wrist"}
+
+
+def test_cameras_out_of_step_with_each_other(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=30, cameras=("front", "wrist"))] * 2)
+    with h5py.File(path, "a") as file:
+        images = file["data/demo_1/obs/wrist"]
+        images[1:] = images[:-1]
+    report = run([path], tmp_path / "out", cameras=("front", "wrist"))
+    assert [(entry.demo, entry.kind) for entry in report.left_out] == [("demo_1", "cameras-differ")]
+
+
+def test_row_for_row_takes_what_upstream_takes(tmp_path: Path) -> None:
+    spec = DemoSpec(rows=33, phase=1)
+    report = run([write_recording(tmp_path / "a.hdf5", [spec])], tmp_path / "out", time=TimeBase(row_for_row=True))
+    assert (report.frames, report.fps, report.stride) == (28, 60.0, 1)
+    codes = [read_code(image) for image in frames(video(tmp_path / "out", 0))]
+    assert codes == [(0, image_numbers(spec)[row]) for row in range(5, 33)]
+
+
+def test_larger_stride_and_control_rate_of_the_file(tmp_path: Path) -> None:
+    source = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=60)], sim=(1 / 50, 1))
+    report = run([source], tmp_path / "out", time=TimeBase(stride=6, drop_rows=11))
+    assert (report.frames, report.control_hz, report.stride) == (8, 50.0, 6)
+    assert report.fps == pytest.approx(50 / 6)
+    rows = [12 + 6 * k for k in range(8)]
+    np.testing.assert_allclose(
+        np.stack(parquet(tmp_path / "out", 0)["action"])[:, 1], [motor(action(0, row, 1), 1) for row in rows], atol=2e-5
+    )
+    assert check(tmp_path / "out") == []
+
+
+def test_a_first_block_that_misleads_costs_a_second_reading_only(tmp_path: Path) -> None:
+    """Nothing moves in the first hundred rows, or only every fourth row changes there."""
+    still = DemoSpec(rows=160, frozen=range(120))
+    slow = DemoSpec(rows=330, frozen=[row for row in range(100) if row % 4])
+    report = run([write_recording(tmp_path / "a.hdf5", [still, slow])], tmp_path / "out")
+    assert (report.episodes, report.stride) == (2, 2)
+    for episode, spec in enumerate((still, slow)):
+        codes = [read_code(image)[1] for image in frames(video(tmp_path / "out", episode))]
+        assert codes == [image_numbers(spec)[row] & 255 for row in range(6, spec.rows, 2)]
+
+
+def test_several_files_and_names(tmp_path: Path) -> None:
+    one = write_recording(tmp_path / "one.hdf5", [DemoSpec(rows=20), DemoSpec(rows=22)])
+    two = write_recording(tmp_path / "two.hdf5", [DemoSpec(rows=24)], first=2)
+    options = ConvertOptions(embodiment=SO101, task=TASK, control_hz=60, workers=1)
+    convert([two, one], tmp_path / "out", options, names=["s3://bucket/two.hdf5", "s3://bucket/one.hdf5"])
+    entries = lines(tmp_path / "out/meta/leicos/episodes.jsonl")
+    assert [(entry["file"][12:], entry["demo"]) for entry in entries] == [
+        ("two.hdf5", "demo_2"),
+        ("one.hdf5", "demo_0"),
+        ("one.hdf5", "demo_1"),
+    ]
+
+
+def test_odd_ones_out(tmp_path: Path) -> None:
+    specs = [DemoSpec(rows=30), DemoSpec(rows=30, stride=3), DemoSpec(rows=30), DemoSpec(rows=30, size=(32, 24))]
+    specs.append(DemoSpec(rows=30, images=np.full((30, 48, 64, 3), 90, np.uint8)))
+    report = run([write_recording(tmp_path / "a.hdf5", specs)], tmp_path / "out")
+    kinds = {entry.demo: entry.kind for entry in report.left_out}
+    assert kinds == {"demo_1": "stride-differs", "demo_3": "image-size", "demo_4": "static"}
+
+
+def test_a_damaged_image_chunk_leaves_its_demo_out(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=40, compression="gzip", chunk_rows=10)] * 2)
+    with h5py.File(path) as file:
+        place = file["data/demo_0/obs/front"].id.get_chunk_info(2)
+    data = bytearray(path.read_bytes())
+    data[place.byte_offset : place.byte_offset + 40] = bytes(40)
+    path.write_bytes(data)
+    report = run([path], tmp_path / "out")
+    assert [(entry.demo, entry.kind) for entry in report.left_out] == [("demo_0", "unreadable")]
+
+
+@pytest.mark.parametrize(
+    ("specs", "said"),
+    [
+        ([DemoSpec(success=False), DemoSpec(success=None)], "marked as failed"),
+        ([DemoSpec(width=8)], "keyboard"),
+        ([DemoSpec(nan=("actions", 3, 1))], "nan at row 3, shoulder_lift"),
+        ([DemoSpec(rows=0)], "no rows"),
+        ([DemoSpec(cameras=("top",))], "cameras that it has: top"),
+        ([DemoSpec(step_at=(20,))], "uneven"),
+        ([], "0 in all"),
+    ],
+)
+def test_no_demo_left_is_an_input_error_and_nothing_is_written(
+    tmp_path: Path, specs: list[DemoSpec], said: str
+) -> None:
+    source = write_recording(tmp_path / "a.hdf5", specs)
+    with pytest.raises(InputError) as caught:
+        run([source], tmp_path / "out")
+    assert said in str(caught.value)
+    assert "a.hdf5" in str(caught.value)
+    assert caught.value.exit_code == 78
+    assert [path.name for path in tmp_path.iterdir()] == ["a.hdf5"]
+
+
+def test_strict_refuses_what_did_not_simply_fail(tmp_path: Path) -> None:
+    good = write_recording(tmp_path / "good.hdf5", [DemoSpec(), DemoSpec(success=False)])
+    assert run([good], tmp_path / "out", strict=True).episodes == 1
+    bad = write_recording(tmp_path / "bad.hdf5", [DemoSpec(), DemoSpec(step_at=(20,))])
+    with pytest.raises(InputError, match="demo_1 is left out: irregular"):
+        run([bad], tmp_path / "out2", strict=True)
+    assert not (tmp_path / "out2").exists()
+
+
+def test_folders_that_are_not_ours_stay(tmp_path: Path) -> None:
+    source = write_recording(tmp_path / "a.hdf5", [DemoSpec()])
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match=r"thesis\.tex"):
+        run([source], tmp_path / "home")
+    assert (tmp_path / "home" / "thesis.tex").exists()
+    with pytest.raises(InputError, match="not a folder"):
+        run([source], source)
+    assert source.exists()
+
+
+def test_wrong_files_are_named(tmp_path: Path) -> None:
+    source = write_recording(tmp_path / "a.hdf5", [DemoSpec()])
+    (tmp_path / "b.hdf5").write_bytes(source.read_bytes()[:-3000])
+    with pytest.raises(InputError, match=r"b\.hdf5: is truncated"):
+        run([source, tmp_path / "b.hdf5"], tmp_path / "out")
+    with pytest.raises(InputError, match="does not say its control rate"):
+        run([source], tmp_path / "out", control_hz=None)
+    with pytest.raises(InputError, match="no file"):
+        run([], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    source = write_recording(tmp_path / "a.hdf5", [DemoSpec()])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file"):
+        run([source], tmp_path / "file" / "out")
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (60, 96, 128, 3), dtype=np.uint8)
+    source = write_recording(
+        tmp_path / "a.hdf5", [DemoSpec(rows=60, size=(128, 96), images=np.repeat(noise, 1, axis=0))]
+    )
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from tests.stages.test_convert import run\n"
+        "from leicos_jobs.formats.leisaac_timing import TimeBase\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))\n"
+        "try: run([Path(sys.argv[1])], Path(sys.argv[2]), time=TimeBase(row_for_row=True))\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    command = [sys.executable, "-c", script, str(source), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.startswith("InputError"), done.stdout + done.stderr
+    assert "free some space" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["a.hdf5"]
+
+
+def test_a_stop_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_recording(tmp_path / "a.hdf5", [DemoSpec()] * 3)
+
+    def stop() -> None:
+        raise RetryError("stopped by a signal")
+
+    monkeypatch.setattr(signals, "check", stop)
+    with pytest.raises(RetryError):
+        run([source], tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.hdf5"]
+
+
+def test_encode_settings_reach_the_encoder(tmp_path: Path) -> None:
+    source = write_recording(tmp_path / "a.hdf5", [DemoSpec()])
+    run([source], tmp_path / "fine", encode=EncodeSettings(crf=10, gop=10))
+    run([source], tmp_path / "coarse", encode=EncodeSettings(crf=45, gop=1, preset="ultrafast"))
+    with av.open(str(video(tmp_path / "coarse", 0))) as container:
+        assert all(packet.is_keyframe for packet in container.demux(video=0) if packet.size)
+    assert video(tmp_path / "fine", 0).stat().st_size != video(tmp_path / "coarse", 0).stat().st_size
+
+
+def test_memory_stays_small_with_full_size_images(tmp_path: Path) -> None:
+    """Four chunks of 92 MB: a converter that holds a demo at once would need 370 MB more."""
+    path = tmp_path / "a.hdf5"
+    spec = DemoSpec(rows=300, omit=["obs/front"])
+    write_recording(path, [spec])
+    row = np.zeros((480, 640, 3), np.uint8)
+    with h5py.File(path, "a") as file:
+        images = file.create_dataset(
+            "data/demo_0/obs/front", (300, 480, 640, 3), "u1", chunks=(100, 480, 640, 3), compression="lzf"
+        )
+        block = np.empty((100, 480, 640, 3), np.uint8)
+        for start in range(0, 300, 100):
+            for offset in range(100):
+                block[offset] = row + (start + offset) // 2 % 250
+            images[start : start + 100] = block
+    script = (
+        "import resource, sys; from pathlib import Path; from tests.stages.test_convert import run\n"
+        "report = run([Path(sys.argv[1])], Path(sys.argv[2]), encode=__import__('leicos_jobs').formats.lerobot_v21"
+        ".EncodeSettings(preset='ultrafast'))\n"
+        "print(report.frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", script, str(path), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    count, peak = map(int, done.stdout.split())
+    assert count == 147
+    assert peak < 600, f"{peak} MiB"

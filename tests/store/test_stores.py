@@ -1,0 +1,137 @@
+"""Both stores against the shipped contract, and what only one of them can get wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from helpers.s3 import S3Server
+from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.store import open_store
+from leicos_jobs.store.folder import FolderStore
+from leicos_jobs.store.s3 import S3Store
+from leicos_jobs.testing.store_contract import StoreContract
+
+
+class RawFolder:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, key: str) -> bytes | None:
+        path = self.root / key
+        return path.read_bytes() if path.is_file() else None
+
+    def write(self, key: str, data: bytes) -> None:
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+class RawS3:
+    def __init__(self, server: S3Server, prefix: str) -> None:
+        self.client, self.bucket, self.prefix = server.client(), server.bucket, prefix
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            return None
+
+    def write(self, key: str, data: bytes) -> None:
+        self.client.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}", Body=data)
+
+
+class TestFolder(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> FolderStore:
+        return FolderStore(tmp_path / "root")
+
+    @pytest.fixture
+    def raw(self, tmp_path: Path) -> RawFolder:
+        return RawFolder(tmp_path / "root")
+
+    def test_partials_of_a_killed_writer_are_no_objects(self, store: FolderStore) -> None:
+        store.put("a/1", b"x")
+        (store.root / ".partial" / "left-behind").write_bytes(b"half")
+        assert list(store.list("")) == ["a/1"]
+
+    def test_an_unwritable_root_is_an_input_error(self, tmp_path: Path) -> None:
+        blocked = tmp_path / "file"
+        blocked.write_text("not a folder")
+        with pytest.raises(InputError, match="folder"):
+            FolderStore(blocked / "run").put("a", b"x")
+
+    def test_a_full_disk_says_so_and_may_be_retried(self, tmp_path: Path) -> None:
+        """With a file size limit the write fails half-way, as on a full disk; no object appears."""
+        code = (
+            "import resource, signal, sys; from pathlib import Path; from leicos_jobs.store.folder import FolderStore\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+            f"FolderStore(Path({str(tmp_path / 'r')!r})).put('a/big', b'x' * 100000)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "RetryError" in done.stderr
+        assert list(FolderStore(tmp_path / "r").list("")) == []
+
+
+class TestS3(StoreContract):
+    @pytest.fixture
+    def prefix(self) -> str:
+        return f"test/{uuid.uuid4().hex[:8]}"
+
+    @pytest.fixture
+    def store(self, s3_environment: S3Server, prefix: str) -> S3Store:
+        return S3Store(s3_environment.bucket, prefix)
+
+    @pytest.fixture
+    def raw(self, s3_environment: S3Server, prefix: str) -> RawS3:
+        return RawS3(s3_environment, prefix)
+
+    def test_a_missing_bucket_is_named(self, s3_environment: S3Server) -> None:
+        with pytest.raises(InputError, match="no-such-bucket"):
+            open_store("s3://no-such-bucket/run").put("a", b"x")
+
+    def test_wrong_credentials_are_an_input_error(
+        self, s3_environment: S3Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        with pytest.raises(InputError, match="credentials|denied"):
+            open_store(f"s3://{s3_environment.bucket}/run").read("a")
+
+    def test_a_retried_put_that_had_succeeded_is_success(self, store: S3Store) -> None:
+        """The answer of the first PUT is lost, the retry meets 412: the bytes are our own."""
+        original = store._client.put_object
+        calls = []
+
+        def lossy(**arguments: object) -> object:
+            calls.append(1)
+            if len(calls) == 1:
+                original(**arguments)
+            return original(**arguments)
+
+        store._client.put_object = lossy
+        assert store.create("lost/1", b"mine") == b"mine"
+
+    def test_an_unreachable_server_may_be_retried(self, monkeypatch: pytest.MonkeyPatch, s3: S3Server) -> None:
+        for name, value in s3.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        with pytest.raises(RetryError):
+            open_store("s3://b/run").size("a")
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket", "ftp://x/y"])
+def test_a_wrong_uri_is_refused(uri: str) -> None:
+    with pytest.raises(InputError):
+        open_store(uri)
+
+
+def test_a_folder_store_needs_no_boto3(tmp_path: Path) -> None:
+    code = f"import sys; from leicos_jobs.store import open_store; open_store({str(tmp_path)!r}).put('a', b'x'); "
+    code += "assert 'boto3' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
