@@ -85,7 +85,7 @@ def template(command: Command, where: Images) -> Container:
     given = [part for name in inputs for part in (f"--{name}", value_of(name))]
     arguments = [command.name, *given, *command.extra]
     artifacts = [report_artifact()] if command is REPORT else []
-    if command.outputs or artifacts:
+    if command.outputs:
         arguments += ["--outputs", OUTPUTS]
     return Container(
         name=command.name,
@@ -121,7 +121,8 @@ def output(name: str, default: str) -> Parameter:
 def report_artifact() -> models.Artifact:
     """The static report for the Argo UI, kept as plain files under a key that ends in "/", which the UI shows as pages.
 
-    The same pages lie under the run root: this copy exists because the UI shows artifacts and nothing else.
+    The same pages lie under the run root; this copy, in the folder that LEICOS_REPORT_DIRECTORY names, exists because
+    the UI shows artifacts and nothing else.
     """
     return exactly(
         models.Artifact,
@@ -138,6 +139,8 @@ def environment(command: Command) -> list[Env]:
     variables = [Env(name="HOME", value="/tmp"), Env(name="LEICOS_ATTEMPT", value="{{retries}}")]
     if command is START:
         variables.append(Env(name="LEICOS_CONFIG_DIRECTORY", value=CONFIG_DIRECTORY))
+    if command is REPORT:
+        variables.append(Env(name="LEICOS_REPORT_DIRECTORY", value=f"{OUTPUTS}/report"))
     return variables
 
 

@@ -105,9 +105,11 @@ def exit_code(result: WorkflowResult) -> int:
         click.echo("interrupted; start again to go on", err=True)
         return ExitCode.RETRY
     for node in result.failures():
-        click.echo(f"{label(node.name)}: {node.message}", err=True)
-        if node.log is not None and node.log.is_file():
-            for line in node.log.read_text(errors="replace").splitlines()[-12:]:
+        pods = [pod for pod in result.nodes.values() if pod.parent == node.name and pod.log is not None]
+        last = pods[-1] if pods else node
+        click.echo(f"{label(node.name)}: {last.message}", err=True)
+        if last.log is not None and last.log.is_file():
+            for line in last.log.read_text(errors="replace").splitlines()[-12:]:
                 click.echo(f"  | {line}", err=True)
     codes = [node.exit_code for node in result.failures() if node.exit_code in tuple(ExitCode)]
     return codes[0] if codes and codes[0] is not None else ExitCode.DEFECT

@@ -39,6 +39,9 @@ PROVENANCE = Path("meta/leicos")
 DATA_MB, VIDEO_MB = 100, 200
 """lerobot 0.4.2's limits of a file."""
 
+ROW_BYTES = 4096
+"""What an episode's row in meta/episodes is taken to cost: its place stands in the row itself, so it is not weighed."""
+
 QUANTILES = (0.01, 0.10, 0.50, 0.90, 0.99)
 BASIC = ("min", "max", "mean", "std", "count")
 
@@ -94,9 +97,8 @@ class _Export:
             for place in places:
                 row |= place[entry.index]
             row |= self._stats(entry.index, entry.length, table, known[entry.index])
-            found = meta.next_place(row_bytes := 4096)
-            row |= {f"meta/episodes/{key}": value for key, value in found.items()}
-            meta.write(_one_row(row), row_bytes)
+            row |= {f"meta/episodes/{key}": value for key, value in meta.next_place(ROW_BYTES).items()}
+            meta.write(_one_row(row), ROW_BYTES)
             begun += entry.length
             progress(done, len(dataset))
         data.close()

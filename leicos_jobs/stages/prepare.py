@@ -17,6 +17,7 @@ from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
 from leicos_jobs.stages import context
 from leicos_jobs.stages.convert import ConvertOptions, convert
+from leicos_jobs.stages.start import needs_post_training
 from leicos_jobs.stages.sources import fetch_source
 from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
 
@@ -61,7 +62,8 @@ def convert_run(run: Run) -> StageRecord:
 
 
 def cosmos_dataset(run: Run) -> StageRecord:
-    """Run the cosmos-dataset stage. Clips of 93 frames or fewer are left out and counted; none left is exit 78."""
+    """Run the cosmos-dataset stage. Clips of 93 frames or fewer are left out and counted; none left is exit 78,
+    unless the generator is not trained at all."""
     dataset = needed(run, "convert")
     prompt = prompt_for(run.config.source.task, use_prompt=run.config.prompt.use_prompt, form=run.config.prompt.form)
 
@@ -70,6 +72,8 @@ def cosmos_dataset(run: Run) -> StageRecord:
             root = fetch_folder(run, layout.DATASET, Path(name))
             items = context.episodes(run)
             usable = [item for item in items if trains(item.frames)]
+            if not usable and not needs_post_training(run.config):
+                return {"videos": 0, "too_short": len(items)}
             if not usable:
                 raise InputError(
                     f"all {len(items)} demos have 93 frames or fewer: Cosmos cannot post-train on them",

@@ -159,7 +159,8 @@ def rate(outcomes: Sequence[bool]) -> dict[str, Any]:
     share = hits / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     spread = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return {"count": count, "successes": hits, "share": share, "low": middle - spread, "high": middle + spread}
+    low, high = max(0.0, min(share, middle - spread)), min(1.0, max(share, middle + spread))
+    return {"count": count, "successes": hits, "share": share, "low": low, "high": high}
 
 
 def gate_table(samples: Sequence[Scored]) -> dict[str, Any]:

@@ -23,7 +23,9 @@ def motion(rng: np.random.Generator, rows: int) -> tuple[F32, F32]:
     knots[:, 5] = rng.uniform(10, 90, 4)
     place = np.linspace(0, 3, rows + 1)
     path = np.stack([np.interp(place, np.arange(4), knots[:, joint]) for joint in range(6)], axis=1)
-    smooth = np.stack([np.convolve(np.pad(path[:, j], 4, mode="edge"), np.ones(9) / 9, "valid") for j in range(6)], axis=1)
+    smooth = np.stack(
+        [np.convolve(np.pad(path[:, j], 4, mode="edge"), np.ones(9) / 9, "valid") for j in range(6)], axis=1
+    )
     return smooth[1:].astype(np.float32), smooth[:-1].astype(np.float32)
 
 
@@ -58,9 +60,7 @@ def make_dataset(root: Path, episodes: int, rows: int = 48, seed: int = 0) -> Pa
     for episode in range(episodes):
         actions, states = motion(rng, rows + episode % 3)
         kind = pa.list_(pa.float32(), 6)
-        table = pa.table(
-            {"action": pa.array(list(actions), kind), "observation.state": pa.array(list(states), kind)}
-        )
+        table = pa.table({"action": pa.array(list(actions), kind), "observation.state": pa.array(list(states), kind)})
         pq.write_table(table, data / f"episode_{episode:06d}.parquet")
         make_video(videos / f"episode_{episode:06d}.mp4", states)
     feature = {"dtype": "video", "shape": [HEIGHT, WIDTH, 3], "names": ["height", "width", "channels"]}

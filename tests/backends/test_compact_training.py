@@ -145,7 +145,9 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(dataset: Path, tmp
     assert steps == [5, 10]
 
 
-@pytest.mark.parametrize(("size", "fps", "said"), [((128, 96), 30, r"128x96.*96x72"), ((96, 72), 15, "15 frames/s.*30")])
+@pytest.mark.parametrize(
+    ("size", "fps", "said"), [((128, 96), 30, r"128x96.*96x72"), ((96, 72), 15, "15 frames/s.*30")]
+)
 def test_videos_of_another_geometry_or_rate_are_refused(
     trained: tuple[Path, dict], tmp_path: Path, size: tuple[int, int], fps: float, said: str
 ) -> None:
@@ -189,7 +191,11 @@ def spoil(dataset: Path, tmp_path: Path, change: str) -> Path:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [("nan", "action is not finite in row 7"), ("short", r"49 frames, its parquet 48"), ("narrow", r"wanted \(rows, 6\)")],
+    [
+        ("nan", "action is not finite in row 7"),
+        ("short", r"49 frames, its parquet 48"),
+        ("narrow", r"wanted \(rows, 6\)"),
+    ],
 )
 def test_bad_episodes_are_refused_by_name(dataset: Path, tmp_path: Path, change: str, said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -38,9 +38,7 @@ def test_a_demos_own_actions_give_its_own_joint_angles_to_the_bit() -> None:
 def test_success_failure_and_what_is_measured() -> None:
     good, bad = demo(0)[0], demo(0, "low")[0]
     assert good.success
-    first, second, again = replay(
-        replay_request(good), replay_request(bad, name="b"), replay_request(good, name="c")
-    )
+    first, second, again = replay(replay_request(good), replay_request(bad, name="b"), replay_request(good, name="c"))
     assert first == again  # nothing of one replay reaches the next
     assert first["success"]
     assert first["success_held"]

@@ -29,5 +29,5 @@ generate)
     ;;
 account) case $round in 0) echo 1 ;; *) echo 0 ;; esac >"$outputs/missing" ;;
 fan-in) echo '[0, 1]' >"$outputs/replay-shards" ;;
-report) mkdir -p "$outputs/report" && echo '<p>a report</p>' >"$outputs/report/index.html" ;;
+report) mkdir -p "$LEICOS_REPORT_DIRECTORY" && echo '<p>a report</p>' >"$LEICOS_REPORT_DIRECTORY/index.html" ;;
 esac

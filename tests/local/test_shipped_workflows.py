@@ -129,7 +129,7 @@ def arguments_of(manifests: list[dict[str, Any]], name: str) -> list[str]:
         ("controls", {"--run"}),
         ("curate", {"--run"}),
         ("assemble", {"--run"}),
-        ("report", {"--run", "--outputs"}),
+        ("report", {"--run"}),
         ("finish", {"--run", "--status"}),
     ],
 )

@@ -78,6 +78,7 @@ class DecodePool:
         self._map = mmap.mmap(self._file.fileno(), processes * SLOTS * self.slot_bytes)
         self.memory: U8 = np.frombuffer(self._map, dtype=np.uint8).reshape(processes, SLOTS, self.slot_bytes)
         self._decoders = [self._start(number) for number in range(processes)]
+        self._locks = [threading.Lock() for _ in range(processes)]
 
     def _start(self, number: int) -> subprocess.Popen[str]:
         at = number * SLOTS * self.slot_bytes
@@ -144,8 +145,9 @@ class DecodePool:
             raise DefectError("a decoder has no pipes")
 
         def say(**command: Any) -> None:
-            commands.write(json.dumps(command) + "\n")
-            commands.flush()
+            with self._locks[number]:  # the reader frees slots while this thread names the next video
+                commands.write(json.dumps(command) + "\n")
+                commands.flush()
 
         say(path=str(path))
         width = height = 0

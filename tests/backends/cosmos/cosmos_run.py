@@ -1,6 +1,6 @@
 """A run with a plan made by hand, and a worker over it as a process of its own: what the kill tests kill.
 
-    python cosmos_run.py RUN          one pass of the real worker loop over all samples of RUN
+python cosmos_run.py RUN          one pass of the real worker loop over all samples of RUN
 """
 
 from __future__ import annotations

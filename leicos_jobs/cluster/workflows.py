@@ -1,0 +1,94 @@
+"""Argo's objects through Kubernetes' API: an installed WorkflowTemplate in, a Workflow out.
+
+The only module that imports `kubernetes`, and only when it connects. Errors of the API become errors with a fix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from leicos_jobs.core.errors import InputError, LeicosError, RetryError
+
+GROUP, VERSION = "argoproj.io", "v1alpha1"
+FINISHED = ("Succeeded", "Failed", "Error")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Workflows:
+    """Workflows of one namespace. `api` is kubernetes.client.CustomObjectsApi, or a test's stand-in."""
+
+    api: Any
+    namespace: str
+
+    @classmethod
+    def connect(cls, namespace: str | None = None, context: str | None = None) -> Workflows:
+        """Connect as kubectl does: KUBECONFIG, its current context and that context's namespace. Raises InputError."""
+        try:
+            from kubernetes import client, config
+        except ImportError:
+            raise InputError("submitting needs the package kubernetes", fix="pip install 'leicos[cluster]'") from None
+        try:
+            config.load_kube_config(context=context)
+            _, current = config.list_kube_config_contexts()
+        except config.ConfigException as error:
+            raise InputError(f"no cluster is configured: {error}", fix="set KUBECONFIG or name a --context") from None
+        chosen = namespace or current.get("context", {}).get("namespace") or "default"
+        return cls(client.CustomObjectsApi(), chosen)
+
+    def parameters(self, template: str) -> list[str]:
+        """Parameters of an installed WorkflowTemplate. Raises InputError if it is not there."""
+        what = f"WorkflowTemplate {template} in namespace {self.namespace}"
+        fix = "install the chart: helm install leicos helm/leicos -n NAMESPACE, or name its --namespace"
+        found = self._call(what, fix, lambda: self.api.get_namespaced_custom_object(
+            GROUP, VERSION, self.namespace, "workflowtemplates", template))  # fmt: skip
+        arguments = found.get("spec", {}).get("arguments", {}).get("parameters", [])
+        return [str(parameter["name"]) for parameter in arguments]
+
+    def create(self, workflow: dict[str, Any]) -> str:
+        """Create a Workflow and return its name."""
+        fix = "correct the workflow; `leicos lint` checks manifests offline"
+        made = self._call("the Workflow", fix, lambda: self.api.create_namespaced_custom_object(
+            GROUP, VERSION, self.namespace, "workflows", workflow))  # fmt: skip
+        return str(made["metadata"]["name"])
+
+    def active(self, run: str) -> list[str]:
+        """Names of unfinished workflows that work on a run."""
+        found = self._call("workflows", "ask for the role leicos-submitter", lambda: self.api.list_namespaced_custom_object(
+            GROUP, VERSION, self.namespace, "workflows"))  # fmt: skip
+        return sorted(
+            item["metadata"]["name"]
+            for item in found.get("items", [])
+            if item.get("status", {}).get("phase") not in FINISHED and run in _runs(item)
+        )
+
+    def _call(self, what: str, fix: str, act: Callable[[], Any]) -> Any:
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return act()
+        except ApiException as error:
+            raise self._explain(what, fix, error) from error
+        except HTTPError as error:
+            raise RetryError(f"the cluster does not answer: {error}", fix="check KUBECONFIG; try again") from error
+
+    def _explain(self, what: str, fix: str, error: Any) -> LeicosError:
+        if error.status == 404:
+            return InputError(f"{what}: not found", fix=fix)
+        if error.status in (401, 403):
+            return InputError(
+                f"{what}: not allowed ({error.reason})",
+                fix=f"ask for the role leicos-submitter in namespace {self.namespace} (chart value submitter.subjects)",
+            )
+        if error.status in (400, 422):
+            return InputError(f"{what}: refused by the cluster: {error.body or error.reason}", fix=fix)
+        return RetryError(f"{what}: {error.status} {error.reason}", fix="try again")
+
+
+def _runs(workflow: dict[str, Any]) -> list[str]:
+    """Values of a workflow's parameter `run`."""
+    parameters = workflow.get("spec", {}).get("arguments", {}).get("parameters", [])
+    return [str(parameter.get("value", "")).rstrip("/") for parameter in parameters if parameter.get("name") == "run"]
