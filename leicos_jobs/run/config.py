@@ -6,6 +6,7 @@ Field descriptions feed `leicos config --schema`, the commented file that `leico
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -267,15 +268,22 @@ def describe_errors(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-def load_config(path: Path) -> RunConfig:
-    """Read a configuration file; relative source paths resolve against its folder. Raises InputError."""
+def load_config(path: Path, files: Sequence[str] = ()) -> RunConfig:
+    """Read a configuration file; relative source paths resolve against its folder. `files` replace its own.
+
+    Raises InputError.
+    """
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}", fix="name a configuration file") from None
     config = parse_config(text, str(path))
-    files = tuple(
-        name if "://" in name or Path(name).is_absolute() else str((path.parent / name).resolve())
-        for name in config.source.files
-    )
-    return config.model_copy(update={"source": config.source.model_copy(update={"files": files})})
+    found = tuple(files) or tuple(_resolved(name, path.parent) for name in config.source.files)
+    return config.model_copy(update={"source": config.source.model_copy(update={"files": found})})
+
+
+def _resolved(name: str, folder: Path) -> str:
+    """A source as it is if it names a store or is absolute, else relative to the configuration's folder."""
+    if re.match(r"[a-z0-9]+:", name) or Path(name).is_absolute():
+        return name
+    return str((folder / name).resolve())

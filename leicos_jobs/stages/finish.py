@@ -36,6 +36,8 @@ def summary(run: Run, status: str) -> str:
         lines.append(f"samples: {error.message}")
     if (made := run.commits.stage("assemble")) is not None:
         lines.append(f"dataset: {run.store.uri}/{layout.SYNTHETIC} ({made.facts['episodes']} episodes)")
-    if run.commits.stage("report") is not None:
+    if (told := run.commits.stage("report")) is not None:
+        if red := told.facts.get("failed_checks"):
+            lines.append(f"FAILED CHECKS: {', '.join(red)} (see the report)")
         lines.append(f"report: {run.store.uri}/{layout.REPORT}/index.html")
     return "\n".join(lines)

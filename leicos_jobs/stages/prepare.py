@@ -17,8 +17,8 @@ from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
 from leicos_jobs.stages import context
 from leicos_jobs.stages.convert import ConvertOptions, convert
-from leicos_jobs.stages.start import needs_post_training
 from leicos_jobs.stages.sources import fetch_source
+from leicos_jobs.stages.start import needs_post_training
 from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
 
 CONVERT_VERSION = 1

@@ -46,7 +46,8 @@ def report(run: Run) -> StageRecord:
         (folder / "index.html").write_text(page)
         (folder / "single.html").write_text(embed(page, folder))
         (folder / "score.json").write_text(json.dumps(score.numbers, indent=1))
-        return {"pictures": len(pictures)}
+        red = [item["name"] for item in score.numbers["checks"] if not item["passed"]]
+        return {"pictures": len(pictures), "failed_checks": red}
 
     return whole_stage(
         run,

@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 from leicos_jobs.backends.label import metrics
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
-from leicos_jobs.stages import context
+from leicos_jobs.stages import checks, context
 from leicos_jobs.stages.controls import GROUPS, read_truth
 from leicos_jobs.stages.rounds import SHARD_STAGES, why_quarantined
 from leicos_jobs.stages.tables import read_table
@@ -33,6 +35,10 @@ from leicos_jobs.stages.whole import fetch_folder
 from leicos_jobs.store import KeyMissingError
 
 F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+CLIPS_CHECKED = 64
+"""Different starts whose clip and state are compared with the dataset."""
 
 
 @dataclass
@@ -74,14 +80,69 @@ def collect(run: Run) -> Score:
         dataset = Dataset(fetch_folder(run, layout.DATASET, scratch))
         actions = {episode.index: episode.actions for episode in dataset.episodes()}
         real = held_out_labels(run, scratch)
+        starts = _starts(run, samples, dataset, scratch)
     controls = read_controls(run)
-    numbers = {
+    numbers: dict[str, Any] = {
         "idm": _idm(run, samples, actions, real),
         "replay": replay_table(samples, controls),
         "gate": gate_table(samples),
         "stages": stage_times(run),
     }
+    verdicts = _checks(run, samples, numbers["idm"], controls, (actions, real), starts)
+    numbers["checks"] = [{"name": item.name, "passed": item.passed, "text": item.text} for item in verdicts]
     return Score(samples, controls, numbers)
+
+
+def _starts(
+    run: Run, samples: Sequence[Scored], dataset: Dataset, scratch: Path
+) -> tuple[list[tuple[U8, U8]], list[tuple[F32, F32]]]:
+    """What `checks.conditioning` compares, for up to CLIPS_CHECKED different starts."""
+    items = {item.episode_index: item for item in context.episodes(run)}
+    robot, camera = embodiment(run.config.source.robot), run.config.source.camera
+    chosen = list({item.state.sample.clip: item.state.sample for item in samples}.values())[:CLIPS_CHECKED]
+    pairs, joints = [], []
+    for sample in chosen:
+        first = (sample.row0 - items[sample.episode].first_row) // items[sample.episode].stride
+        clip = read_all(run.store.fetch(sample.clip, scratch))
+        shown = islice(read_frames(dataset.video_path(sample.episode, camera)), first, first + len(clip))
+        pairs.append((clip, np.stack(list(shown))))
+        start = json.loads(run.store.read(sample.start))["articulation/robot/joint_position"]
+        seen = robot.to_radians(dataset.episode(sample.episode).states[first])
+        joints.append((np.asarray(start, dtype=np.float32), seen))
+    return pairs, joints
+
+
+def _checks(
+    run: Run,
+    samples: Sequence[Scored],
+    idm: dict[str, Any],
+    controls: dict[str, dict[str, dict[str, Any]]],
+    known: tuple[dict[int, F32], dict[int, F32]],
+    starts: tuple[list[tuple[U8, U8]], list[tuple[F32, F32]]],
+) -> list[checks.Check]:
+    """All checks that the run has data for."""
+    actions, real = known
+    found = checks.conditioning(*starts)
+    if real:
+        found.append(checks.alignment(list(real.values()), [actions[index] for index in real]))
+        found += checks.accuracy(idm["held_out_demos"], idm["joints"])
+        found.append(checks.smoothness(idm["held_out_demos"]))
+    truth = [(item.labels, item.truth) for item in samples if item.labels is not None and item.truth is not None]
+    if truth:
+        verdict = checks.alignment([label for label, _ in truth], [true for _, true in truth])
+        found.append(checks.Check("alignment-generated", verdict.passed, verdict.text))
+    if controls["demo"]:
+        found += checks.reproduction(controls)
+    made = [item.state for item in samples if item.state.generate is not None]
+    rates = {state.sample.id: float(state.generate.facts["fps"]) for state in made if state.generate}
+    found.append(checks.time_base(rates, context.episodes(run)[0].fps))
+    owned = [
+        (state.sample.id, state.generate.sha256, state.label.inputs.get("video"))
+        for state in made
+        if state.label and state.generate
+    ]
+    found.append(checks.ownership(owned))
+    return found
 
 
 def _read(run: Run, item: Scored, scratch: Path) -> None:
@@ -101,9 +162,7 @@ def read_controls(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
     return {group: {item["name"]: item["metrics"] for item in data.get(group, [])} for group in GROUPS}
 
 
-def _idm(
-    run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dict[int, F32]
-) -> dict[str, Any]:
+def _idm(run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dict[int, F32]) -> dict[str, Any]:
     """Label errors on the held-out demos' real videos, and on generated videos where the truth is known."""
     robot = embodiment(run.config.source.robot)
     items = {item.episode_index: item for item in context.episodes(run)}

@@ -38,7 +38,7 @@ def config(tower: str) -> dict[str, Any]:
         "_target_": f"{model}{head}Config", "_recursive_": False, "add_pos_embed": True, "add_view_embed": True,
         "hidden_size": WIDTH, "siglip_hidden_size": VISION["hidden_size"], "max_num_views": 6, "action_dim": DIM,
         "action_horizon": HORIZON, "num_inference_timesteps": STEPS, "num_timestep_buckets": 1000,
-        "noise_beta_alpha": 1.5, "noise_beta_beta": 1.0, "noise_s": 0.999, "model_dtype": "float32",
+        "mm_vision_select_layer": -2, "noise_beta_alpha": 1.5, "noise_beta_beta": 1.0, "noise_s": 0.999, "model_dtype": "float32",
         "siglip_model_cfg": {"_target_": f"{model}siglip.SiglipModel.from_pretrained", "_convert_": "object",
                              "pretrained_model_name_or_path": tower},
         "vl_self_attention_cfg": {"_target_": f"{model}cross_attention_dit.SelfAttentionTransformer",

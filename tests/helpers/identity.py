@@ -79,4 +79,6 @@ def check_dataset(root: Path, samples: int) -> None:
             shown = [read(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
         assert shown == [(sample["id"], k) for k in range(7)]
         assert line["replay"]["seen"] == sample["id"]
-        np.testing.assert_allclose(line["replay"]["start"], [joint(number, sample["row0"], j) for j in range(6)], atol=1e-5)
+        np.testing.assert_allclose(
+            line["replay"]["start"], [joint(number, sample["row0"], j) for j in range(6)], atol=1e-5
+        )

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.leisaac import DemoSpec, action, image_numbers, joint, motor, read_code, write_recording
 
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError, RetryError
@@ -24,9 +25,11 @@ from leicos_jobs.formats.lerobot_check import check
 from leicos_jobs.formats.lerobot_v21 import EncodeSettings
 from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.stages.convert import ConvertOptions, ConvertReport, convert
-from tests.helpers.leisaac import DemoSpec, action, image_numbers, joint, motor, read_code, write_recording
 
 TASK = "Lift the red cube up."
+HERE = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE)))}
+"""For scripts that import this module."""
 
 
 def run(sources: list[Path], out: Path, **changes: Any) -> ConvertReport:
@@ -335,14 +338,14 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
         tmp_path / "a.hdf5", [DemoSpec(rows=60, size=(128, 96), images=np.repeat(noise, 1, axis=0))]
     )
     script = (
-        "import resource, signal, sys; from pathlib import Path; from tests.stages.test_convert import run\n"
+        "import resource, signal, sys; from pathlib import Path; from test_convert import run\n"
         "from leicos_jobs.formats.leisaac_timing import TimeBase\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))\n"
         "try: run([Path(sys.argv[1])], Path(sys.argv[2]), time=TimeBase(row_for_row=True))\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
     command = [sys.executable, "-c", script, str(source), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
     assert done.stdout.startswith("InputError"), done.stdout + done.stderr
     assert "free some space" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["a.hdf5"]
@@ -385,14 +388,13 @@ def test_memory_stays_small_with_full_size_images(tmp_path: Path) -> None:
                 block[offset] = row + (start + offset) // 2 % 250
             images[start : start + 100] = block
     script = (
-        "import resource, sys; from pathlib import Path; from tests.stages.test_convert import run\n"
+        "import resource, sys; from pathlib import Path; from test_convert import run\n"
         "report = run([Path(sys.argv[1])], Path(sys.argv[2]), encode=__import__('leicos_jobs').formats.lerobot_v21"
         ".EncodeSettings(preset='ultrafast'))\n"
         "print(report.frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", script, str(path), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
     count, peak = map(int, done.stdout.split())
     assert count == 147
     assert peak < 600, f"{peak} MiB"

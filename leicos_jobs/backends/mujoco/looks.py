@@ -77,23 +77,33 @@ def drifted(look: Look, rng: np.random.Generator, size: float) -> Look:
 def fit_look(picture: U8, draw: Callable[[Look], U8], rounds: int = 2) -> Look:
     """The look that makes `draw` most like a picture (H, W, 3).
 
-    Gauss-Newton on every sixth pixel, each number held near its nominal by what recordings differ in (noise of 4 grey
+    Gauss-Newton on block means, each number held near its nominal by what recordings differ in (noise of 4 grey
     levels against one spread) and within 1.5 spreads: a picture of another scene gives some look, not a wild one.
     """
-    wanted = _thin(picture)
+    wanted = _small(picture)
     units = np.zeros(len(SPREAD))
 
     def drawn(at: F64) -> F64:
-        return _thin(draw(Look.from_vector(Look().vector() + SPREAD * at)))
+        return _small(draw(Look.from_vector(Look().vector() + SPREAD * at)))
 
     for _ in range(rounds):
         now = drawn(units)
-        slope = np.stack([drawn(units + 0.5 * axis) - now for axis in np.eye(len(units))], axis=1) / 0.5
-        gram = slope.T @ slope + 16.0 * np.eye(len(units))
-        units = units + np.linalg.solve(gram, slope.T @ (wanted - now) - 16.0 * units)
+        # A whole spread, since half of one is lost in 8 bits; the gain's slope is known without drawing.
+        slopes = [drawn(units + axis) - now for axis in np.eye(len(units))[:-3]]
+        slopes += [size * now * channel for size, channel in zip(SPREAD[-3:], np.eye(3), strict=True)]
+        slope = np.stack(slopes).reshape(len(units), -1).T
+        weight = 0.005 * wanted.size
+        weight = 0.005 * wanted.size
+        weight = 0.005 * wanted.size
+        gram = slope.T @ slope + weight * np.eye(len(units))
+        units = units + np.linalg.solve(gram, slope.T @ (wanted - now).reshape(-1) - weight * units)
         units = np.clip(units, -1.5, 1.5)
     return Look.from_vector(Look().vector() + SPREAD * units)
 
 
-def _thin(picture: U8) -> F64:
-    return picture[::6, ::6].astype(np.float64).reshape(-1)
+def _small(picture: U8) -> F64:
+    """Means of blocks, some 40 x 50 of them: edges that move by a pixel count in proportion, rounding averages out."""
+    size = max(1, min(picture.shape[:2]) // 40)
+    rows, columns = picture.shape[0] // size, picture.shape[1] // size
+    blocks = picture[: rows * size, : columns * size].reshape(rows, size, columns, size, 3)
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float64))

@@ -5,6 +5,7 @@ python cosmos_run.py RUN          one pass of the real worker loop over all samp
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -98,10 +99,8 @@ def kill_and_finish(root: Path, kills: int, environment: dict[str, str], seed: i
         time.sleep(chance.uniform(0.2, longest))
         victims = [worker.pid, *descendants(worker.pid)]
         victim = worker.pid if chance.random() < 0.5 else chance.choice(victims)
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it had finished
             os.kill(victim, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it had finished
         if victim != worker.pid:
             time.sleep(chance.uniform(0.0, longest / 2))  # the worker starts its child anew meanwhile
             worker.kill()

@@ -117,11 +117,16 @@ def test_its_traps_are_as_the_backend_takes_them_to_be(tmp_path: Path, python: s
 def test_the_generator_through_its_real_runner(driver: str, tmp_path: Path, python: str) -> None:
     generator = CosmosGenerator(real_settings(python, driver=driver), None, tmp_path / "work")
     prompts = ["fine", "SHORT", "fine", "RAISE" if driver == "api" else "SHORT", "fine"]
-    found, started = [], []
-    with pytest.raises(GenerationError):
+    found: list[int] = []
+    started: list[str] = []
+
+    def work() -> None:
         for result in generator.process(requests(tmp_path / "r", prompts), started.append):
             verify(result.video, frames=FRAMES, fps=30, size=(WIDTH, HEIGHT))
             found.append(int(result.sample))
+
+    with pytest.raises(GenerationError):
+        work()
     assert found == [0, 2, 4]
     assert int(started[-1]) == 3
     generator.close()
@@ -132,9 +137,13 @@ def test_keys_that_do_not_fit_are_found_in_its_real_log(
     driver: str, tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_MISSING_KEYS", "blocks.0.self_attn.q_proj.weight")
-    with pytest.raises(InputError, match=r"blocks\.0\.self_attn"):
+
+    def work() -> None:
         generator = CosmosGenerator(real_settings(python, driver=driver), None, tmp_path / "work")
         list(generator.process(requests(tmp_path / "r", ["fine"]), lambda _sample: None))
+
+    with pytest.raises(InputError, match=r"blocks\.0\.self_attn"):
+        work()
 
 
 def test_one_sample_a_folder_and_the_model_loaded_once(tmp_path: Path, python: str) -> None:

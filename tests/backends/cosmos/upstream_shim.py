@@ -23,14 +23,12 @@ from typing import Any
 from unittest import mock
 
 ABSENT = {
-    "pytz",
-    "psutil",
-    "transformer_engine_torch",
-    "cosmos_gradio", "cv2", "decord", "ffmpegcv", "iopath", "megatron", "multistorageclient", "peft", "pynvml",
-    "torchvision", "transformers", "transformer_engine", "ftfy", "wandb", "flash_attn", "natten",
-    "webdataset", "trimesh", "boto3", "botocore", "s3fs", "nvidia_resiliency_ext", "pyinstrument", "qwen_vl_utils",
-    "attr_placeholder", "apex", "tensorrt", "kornia", "imageio_ffmpeg_placeholder", "diffusers", "safetensors",
-    "sentencepiece", "timm", "tokenizers", "huggingface_hub", "skimage", "scipy", "better_profanity", "nltk", "retinaface",
+    "apex", "better_profanity", "boto3", "botocore", "cosmos_gradio", "cv2", "decord", "diffusers", "ffmpegcv",
+    "flash_attn", "ftfy", "huggingface_hub", "iopath", "kornia", "megatron", "multistorageclient", "natten",
+    "nltk", "nvidia_resiliency_ext", "peft", "psutil", "pyinstrument", "pynvml", "pytz", "qwen_vl_utils",
+    "retinaface", "s3fs", "safetensors", "scipy", "sentencepiece", "skimage", "tensorrt", "timm", "tokenizers",
+    "torchvision", "transformer_engine", "transformer_engine_torch", "transformers", "trimesh", "wandb",
+    "webdataset",
 }  # fmt: skip
 REPLACED = {
     "cosmos_predict2._src.predict2.inference.video2world",

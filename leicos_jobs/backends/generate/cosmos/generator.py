@@ -60,7 +60,9 @@ class CosmosGenerator:
             return Resident(*arguments)
         except UnusableError as error:
             if self.settings.driver == "api":
-                raise InputError(f"this upstream cannot be driven from Python: {error}", fix="set driver: cli") from None
+                raise InputError(
+                    f"this upstream cannot be driven from Python: {error}", fix="set driver: cli"
+                ) from None
             logs.event("cosmos.driver", driver="cli", reason=str(error))
             return CommandLine(*arguments)
 

@@ -99,9 +99,7 @@ class CosmosPostTrainer:
             logs.event("cosmos.training_already_done", steps=done)
             return
         size = request.size or (0, 0)
-        arguments = command.train_command(
-            self._checkout.python, train, request.dataset.absolute(), size, request.seed
-        )
+        arguments = command.train_command(self._checkout.python, train, request.dataset.absolute(), size, request.seed)
         environment = self._checkout.environment(offline=self.settings.offline, IMAGINAIRE_OUTPUT_ROOT=str(root))
         logs.event("cosmos.training", resumed_from=done, steps=train.steps, gpus=train.gpus)
         process = UpstreamProcess(arguments, cwd=self._checkout.root, env=environment)
@@ -184,7 +182,9 @@ def check_dataset(folder: Path, frames: int) -> tuple[tuple[str, ...], int]:
     for video in videos:
         info = probe(video)
         if info.codec != "h264":
-            raise VideoError(video, "codec", f"is {info.codec}, which upstream's reader passes over", fix="transcode it")
+            raise VideoError(
+                video, "codec", f"is {info.codec}, which upstream's reader passes over", fix="transcode it"
+            )
         if info.frames <= frames:
             raise VideoError(video, "frames", f"has {info.frames} frames; upstream draws {frames} out of more")
         text = folder / "metas" / f"{video.stem}.txt"

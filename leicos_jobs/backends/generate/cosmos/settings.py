@@ -81,8 +81,7 @@ class CosmosSettings(BaseModel):
     negative_prompt: str = TUTORIAL_NEGATIVE_PROMPT
     """What the video should not look like."""
     resolution: str | None = Field(None, pattern=r"\d+,\d+")
-    """Height and width, e.g. 480,640 as in the tutorial. It must equal the run's generate.height and width, and is those
-    when unset."""
+    """Height and width, e.g. 480,640 as in the tutorial; it must equal the run's, whose it is when unset."""
     autoregressive: bool = True
     """Chunk after chunk, for any length; off, the model makes its native 93 frames and generate.frames must say so."""
     chunk_size: int = Field(77, ge=6, le=NATIVE_FRAMES)

@@ -17,18 +17,24 @@ from torch import Tensor
 from leicos_jobs.backends.label.compact.images import MARGIN
 
 F32 = NDArray[np.float32]
+import os
+PATCHES = int(os.environ.get("PATCHES","2"))
+"""Rectangles covered in each training picture."""
 
 
 @dataclass(frozen=True)
 class Draw:
     """Numbers of one step. rows: (B,) training rows. shift: (B, 2) y, x in 0..2*MARGIN. gain, offset: (B, 3).
-    slope: (B, 2) light across the picture, in gain per half picture."""
+    slope: (B, 2) light across the picture, in gain per half picture. patches: (B, PATCHES, 4) y, x, height, width of
+    covered rectangles as shares of the picture; paint: (B, PATCHES, 3) their normalised colours."""
 
     rows: NDArray[np.int64]
     shift: NDArray[np.int64]
     gain: F32
     offset: F32
     slope: F32
+    patches: F32
+    paint: F32
 
 
 def draw(seed: int, step: int, batch: int, rows: int, strength: float) -> Draw:
@@ -47,6 +53,10 @@ def draw(seed: int, step: int, batch: int, rows: int, strength: float) -> Draw:
         gain=np.exp(light + colour).astype(np.float32),
         offset=rng.normal(0, 0.03 * strength, (batch, 3)).astype(np.float32),
         slope=rng.normal(0, 0.06 * strength, (batch, 2)).astype(np.float32),
+        patches=np.concatenate(
+            [rng.random((batch, PATCHES, 2)), rng.uniform(0, min(0.3 * strength, 0.6), (batch, PATCHES, 2))], axis=2
+        ).astype(np.float32),
+        paint=rng.normal(0, 1, (batch, PATCHES, 3)).astype(np.float32),
     )
 
 
@@ -76,4 +86,17 @@ def augmented(windows: Tensor, mean: Tensor, std: Tensor, numbers: Draw) -> Tens
     scale = gain / (255.0 * std)
     shift = (offset - mean) / std
     out = windows.float() * light[..., None]
-    return torch.addcmul(shift[:, None, None, :], out, scale[:, None, None, :]).permute(0, 3, 1, 2)
+    return cover(torch.addcmul(shift[:, None, None, :], out, scale[:, None, None, :]), numbers).permute(0, 3, 1, 2)
+
+
+def cover(pictures: Tensor, numbers: Draw) -> Tensor:
+    """Paint rectangles over pictures (B, h, w, 3), so that no single part of them can be relied upon."""
+    height, width = pictures.shape[1:3]
+    y = torch.linspace(0, 1, height, device=pictures.device)
+    x = torch.linspace(0, 1, width, device=pictures.device)
+    for index in range(PATCHES):
+        top, left, tall, wide = torch.from_numpy(numbers.patches[:, index].T.copy()).to(pictures.device)[:, :, None]
+        rows, columns = (y > top) & (y < top + tall), (x > left) & (x < left + wide)
+        paint = torch.from_numpy(numbers.paint[:, index]).to(pictures.device)[:, None, None, :]
+        pictures = torch.where((rows[:, :, None] & columns[:, None, :])[..., None], paint, pictures)
+    return pictures

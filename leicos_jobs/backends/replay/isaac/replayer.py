@@ -56,8 +56,9 @@ class IsaacReplayer:
         self._start()
 
     def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
-        """Yield each sample's result when all its repeats are done. Raises ReplayError at the end for one that failed."""
-        batch = _Batch(requests, self.robot)
+        """Yield each sample's result when all its repeats are done. Raises ReplayError at the end if one failed."""
+        batch = _Batch(requests, self.robot, self.settings.lift_object)
+        barren = 0
         if requests:
             started(requests[0].sample)
         while tasks := batch.next_tasks():
@@ -69,7 +70,10 @@ class IsaacReplayer:
             except SimulatorDiedError as error:
                 logs.event("isaac.died", in_hand=",".join(error.in_hand), error=str(error))
                 self._drop()
-                batch.suspect(error, self.settings.tries)
+                if not batch.suspect(error, self.settings.tries):
+                    barren += 1
+                    if barren >= START_TRIES:
+                        raise SystemExit(int(ExitCode.DEFECT)) from None
         for number, (sample, text) in enumerate(batch.failed.items(), start=1):
             if number == len(batch.failed):
                 started(sample)
@@ -138,12 +142,12 @@ class IsaacReplayer:
 class _Batch:
     """The episodes of a batch: requests times repeats, what came of them, who is suspect."""
 
-    def __init__(self, requests: Sequence[ReplayRequest], robot: Embodiment) -> None:
+    def __init__(self, requests: Sequence[ReplayRequest], robot: Embodiment, lift_object: str) -> None:
         self.failed: dict[str, str] = {}
         self._repeats = {request.sample: max(1, request.repeats) for request in requests}
         self._metrics: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
         self._todo = {
-            f"{request.sample}#{repeat}": _task(request, repeat, robot)
+            f"{request.sample}#{repeat}": _task(request, repeat, robot, lift_object)
             for request in requests
             for repeat in range(max(1, request.repeats))
         }
@@ -154,7 +158,9 @@ class _Batch:
         clean = [task for name, task in self._todo.items() if not self._deaths[name]]
         return clean or list(self._todo.values())[:1]
 
-    def take(self, results: Iterator[dict[str, Any] | None], wanted: set[str], started: Started) -> Iterator[ReplayResult]:
+    def take(
+        self, results: Iterator[dict[str, Any] | None], wanted: set[str], started: Started
+    ) -> Iterator[ReplayResult]:
         """Results of the wanted episodes until all are there."""
         open_ = set(wanted)
         for result in results:
@@ -172,18 +178,20 @@ class _Batch:
                 self._metrics[sample][int(repeat)] = result["metrics"]
                 if len(self._metrics[sample]) == self._repeats[sample]:
                     started(sample)
-                    yield ReplayResult(sample, combine([self._metrics[sample][n] for n in range(self._repeats[sample])]))
+                    yield ReplayResult(
+                        sample, combine([self._metrics[sample][n] for n in range(self._repeats[sample])])
+                    )
             if not open_:
                 return
 
-    def suspect(self, error: SimulatorDiedError, tries: int) -> None:
-        """A simulator died: count it for the episodes in hand. A death between episodes is nobody's."""
-        for name in error.in_hand:
-            if name not in self._todo:
-                continue
+    def suspect(self, error: SimulatorDiedError, tries: int) -> bool:
+        """A simulator died: count it for the episodes in hand. Returns whether there were any."""
+        names = [name for name in error.in_hand if name in self._todo]
+        for name in names:
             self._deaths[name] += 1
-            if self._deaths[name] >= tries and len(error.in_hand) == 1:
+            if self._deaths[name] >= tries and len(names) == 1:
                 self._give_up(name.rpartition("#")[0], str(error))
+        return bool(names)
 
     def _give_up(self, sample: str, text: str) -> None:
         self.failed[sample] = text
@@ -191,20 +199,22 @@ class _Batch:
             del self._todo[name]
 
 
-def _task(request: ReplayRequest, repeat: int, robot: Embodiment) -> Task:
+def _task(request: ReplayRequest, repeat: int, robot: Embodiment, lift_object: str) -> Task:
     actions = np.asarray(request.actions, dtype=np.float32)
     if actions.ndim != 2 or actions.shape[1] != robot.width or not len(actions) or not np.isfinite(actions).all():
         raise InputError(
-            f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {robot.width}) finite numbers",
+            f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {robot.width}) finite "
+            "numbers",
             fix="check the label stage's output",
         )
+    pose = request.start.get(f"rigid_object/{lift_object}/root_pose")
     return Task(
         id=f"{request.sample}#{repeat}",
         start=request.start,
         targets=robot.to_radians(actions),
         hold=request.hold,
         seed=(request.seed + repeat) % 2**31,
-        start_height=None,
+        start_height=pose[2] if pose else None,
     )
 
 
@@ -230,10 +240,14 @@ def _launch(settings: IsaacSettings, robot: Embodiment) -> Launch:
     name = settings.python or os.environ.get(PYTHON_ENV) or DEFAULT_PYTHON
     python = shutil.which(name)
     if python is None:
-        raise InputError(f"Isaac Sim is not on this machine: no {name}", fix=f"run in the isaac image, or set ${PYTHON_ENV}")
+        raise InputError(
+            f"Isaac Sim is not on this machine: no {name}", fix=f"run in the isaac image, or set ${PYTHON_ENV}"
+        )
     commit = os.environ.get(COMMIT_ENV, "")
     if commit not in ("", UPSTREAM):
-        raise InputError(f"LeIsaac here is at commit {commit}, not {UPSTREAM}", fix="use the image of this leicos version")
+        raise InputError(
+            f"LeIsaac here is at commit {commit}, not {UPSTREAM}", fix="use the image of this leicos version"
+        )
     root = settings.assets or os.environ.get(ASSETS_ENV, "")
     if not (Path(root) / "robots").is_dir() or not root:
         raise InputError(
@@ -249,8 +263,11 @@ def _launch(settings: IsaacSettings, robot: Embodiment) -> Launch:
         "limits_rad": [[float(np.radians(low)), float(np.radians(high))] for low, high in _limits(robot)],
     }
     environment = {
-        ASSETS_ENV: str(Path(root).absolute()), "ACCEPT_EULA": "Y", "OMNI_KIT_ACCEPT_EULA": "YES", "PRIVACY_CONSENT": "Y",
-    }  # fmt: skip
+        ASSETS_ENV: str(Path(root).absolute()),
+        "ACCEPT_EULA": "Y",
+        "OMNI_KIT_ACCEPT_EULA": "YES",
+        "PRIVACY_CONSENT": "Y",
+    }
     return Launch(Path(python), config, environment, settings.start_seconds_max, settings.hang_seconds)
 
 

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-FIELDS = (
-    "name inference_type prompt prompt_path input_path negative_prompt seed guidance resolution num_output_frames "
-    "num_steps enable_autoregressive chunk_size chunk_overlap"
-).split()
+FIELDS = {
+    "name", "inference_type", "prompt", "prompt_path", "input_path", "negative_prompt", "seed", "guidance",
+    "resolution", "num_output_frames", "num_steps", "enable_autoregressive", "chunk_size", "chunk_overlap",
+}  # fmt: skip
 
 
 class SetupArguments:
@@ -25,8 +25,8 @@ class SetupArguments:
 class InferenceArguments(dict):
     @classmethod
     def model_validate(cls, line: dict[str, Any]) -> InferenceArguments:
-        if set(line) - set(FIELDS):
-            raise ValueError(f"extra inputs are not permitted: {sorted(set(line) - set(FIELDS))}")
+        if set(line) - FIELDS:
+            raise ValueError(f"extra inputs are not permitted: {sorted(set(line) - FIELDS)}")
         if not Path(line["input_path"]).is_file():
             raise ValueError(f"input_path {line['input_path']} is not a file")
         return cls(line)

@@ -1,4 +1,4 @@
-"""The command line: validates everything first, then one sample after the other; exit codes as unhelpful as upstream's."""
+"""The command line: validates everything first, then one sample after the other; exit codes as bad as upstream's."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def main() -> int:
     heart.beat("starting", [])
     try:
         serve(home, json.loads((home / "config.json").read_text()), heart)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it was, the parent must read of it
         text = traceback.format_exc()
         print(text, file=sys.stderr, flush=True)
         files.write_whole(home / files.FAILURE, text)
@@ -64,7 +64,9 @@ def serve(home: Path, config: dict[str, Any], heart: files.Heart) -> None:
         for path in waiting:
             slots, episodes = files.read_batch(path)
             with env.working():
-                replay(env, episodes, limits, slots or env.num_envs, lambda ids: heart.beat("working", ids), results.add)
+                replay(
+                    env, episodes, limits, slots or env.num_envs, lambda ids: heart.beat("working", ids), results.add
+                )
             done.add(path.name)
 
 

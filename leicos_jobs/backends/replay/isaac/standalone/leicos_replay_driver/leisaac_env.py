@@ -5,8 +5,6 @@ LeIsaac's replay.py does, recorders and terminations are emptied, or the environ
 at 25 s; the success term is taken out before that and asked after each step, before anything is reset.
 """
 
-# mypy: ignore-errors
-
 from __future__ import annotations
 
 import contextlib
@@ -26,7 +24,7 @@ def make(config: dict[str, Any]) -> LeIsaacEnv:
     """Launch Isaac Sim headless and build the task."""
     if multiprocessing.get_start_method(allow_none=True) != "spawn":
         multiprocessing.set_start_method("spawn", force=True)
-    from isaaclab.app import AppLauncher
+    from isaaclab.app import AppLauncher  # type: ignore[import-not-found]
 
     launcher = AppLauncher({"headless": True, "enable_cameras": True, "device": config["device"]})
     return LeIsaacEnv(config, launcher.app)
@@ -36,11 +34,11 @@ class LeIsaacEnv:
     """The vectorised environment."""
 
     def __init__(self, config: dict[str, Any], app: Any) -> None:
-        import gymnasium
-        import leisaac  # registers the tasks
+        import gymnasium  # type: ignore[import-not-found]
+        import leisaac  # type: ignore[import-not-found]  # registers the tasks
         import torch
-        from isaaclab_tasks.utils import parse_env_cfg
-        from leisaac.utils.env_utils import get_task_type
+        from isaaclab_tasks.utils import parse_env_cfg  # type: ignore[import-not-found]
+        from leisaac.utils.env_utils import get_task_type  # type: ignore[import-not-found]
 
         self._torch, self._app, self._leisaac = torch, app, leisaac
         task = config["task"]
@@ -73,14 +71,16 @@ class LeIsaacEnv:
 
     def _resolve(self, term: Any) -> Any:
         """The success function with its parameters bound, as a termination manager would bind them."""
-        from isaaclab.managers import SceneEntityCfg
+        from isaaclab.managers import SceneEntityCfg  # type: ignore[import-not-found]
 
         params = dict(term.params or {})
         for value in params.values():
             for item in value if isinstance(value, list | tuple) else [value]:  # PickOrange: a list of entities
                 if isinstance(item, SceneEntityCfg):
                     item.resolve(self._env.scene)
-        function = term.func(cfg=term, env=self._env) if inspect.isclass(term.func) else term.func
+        function: Any = term.func
+        if inspect.isclass(function):
+            function = function(cfg=term, env=self._env)  # type: ignore[call-arg]
         return lambda: function(self._env, **params)
 
     def facts(self) -> dict[str, Any]:
@@ -110,7 +110,9 @@ class LeIsaacEnv:
             state.setdefault(group, {}).setdefault(name, {})[part] = tensor
         scene = self._env.scene
         wanted = {"articulation": scene.articulations, "rigid_object": scene.rigid_objects}
-        missing = [f"{group}/{name}" for group, items in wanted.items() for name in items if name not in state.get(group, {})]
+        missing = [
+            f"{group}/{name}" for group, items in wanted.items() for name in items if name not in state.get(group, {})
+        ]
         if missing:
             raise ValueError(f"the demo's state lacks what this task's scene has: {', '.join(missing)}")
         self._env.reset_to(state, torch.tensor([env], device=device), seed=seed, is_relative=True)

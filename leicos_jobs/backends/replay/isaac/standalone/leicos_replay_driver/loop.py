@@ -84,7 +84,7 @@ class Trace:
     def target(self) -> np.ndarray:
         """The next target, clipped to the joint limits."""
         wanted = self.episode.targets[min(self.step, len(self.episode.targets) - 1)]
-        return np.clip(wanted, self.limits[:, 0], self.limits[:, 1])
+        return np.asarray(np.clip(wanted, self.limits[:, 0], self.limits[:, 1]))
 
     def note(self, success: bool, joint_pos: np.ndarray, height: float | None, grasped: bool) -> None:
         """Take down what is after a step."""

@@ -1,6 +1,6 @@
 """Upstream's own answer for some windows of a video: run by upstream's interpreter, in the checkout, as a script.
 
-    python upstream_check.py JOB.json
+    python idm_check.py JOB.json
 
 JOB: checkpoint (folder with config.json, weights and experiment_cfg/), robot (key in conf.yaml), camera, frames (npy,
 (L, H, W, 3) uint8 RGB), windows (list of first frames), second (rows between a window's two frames), noise (npy,

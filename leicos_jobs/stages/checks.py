@@ -1,0 +1,126 @@
+"""Named checks on a finished run: each is red if a known way of mislabelling happened. The report shows all of them.
+
+They use what a run without truth has, too: the IDM's labels on the real videos of held-out demos, the demos' own
+replays, and the clips. A red check does not stop the pipeline; it is in the report and in the
+exit message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.stages.gate_checks import start_psnr
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+LAGS = range(-4, 5)
+LAG_GAIN = 0.97
+"""Another lag must be better by 3 % to count: the commanded action leads the picture smoothly."""
+JITTER_MAX = 0.25
+"""Share of velocity sign flips beyond the true actions' own."""
+REPRODUCED_MIN = 0.8
+CLIP_PSNR_MIN = 22.0
+STATE_ERROR_MAX = 0.02
+"""Radians between a start state and the recorded observation at that row."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A verdict. `text` says what was compared, with the numbers."""
+
+    name: str
+    passed: bool
+    text: str
+
+
+def alignment(labels: Sequence[F32], truths: Sequence[F32]) -> Check:
+    """Row k must belong to frame k: no shift of labels against true actions fits clearly better than none.
+
+    Red for labels shifted by a frame or a stride.
+    """
+    errors = {lag: _shifted_error(labels, truths, lag) for lag in LAGS}
+    best = min(errors, key=lambda lag: errors[lag])
+    passed = best == 0 or errors[best] > LAG_GAIN * errors[0]
+    text = f"error {errors[0]:.2f} motor units at no shift, best {errors[best]:.2f} at a shift of {best} rows"
+    return Check("alignment", passed, text)
+
+
+def _shifted_error(labels: Sequence[F32], truths: Sequence[F32], lag: int) -> float:
+    total, count, edge = 0.0, 0, max(LAGS)
+    for label, truth in zip(labels, truths, strict=True):
+        rows = np.arange(edge, len(truth) - edge)
+        total += float(np.abs(label[rows + lag] - truth[rows]).sum())
+        count += rows.size * truth.shape[1]
+    return total / max(1, count)
+
+
+def accuracy(judged: Mapping[str, Any], joints: Sequence[str]) -> list[Check]:
+    """Labels must beat both baselines that know no video, over windows in which the arm moves.
+
+    Red for scrambled rows, wrong units, an inverted gripper, wrong normalisation (stats.json), swapped videos.
+    """
+    windows = judged["windows"]
+    checks = []
+    for name, text in (("first_row", "the window's first action"), ("mean_action", "the mean demo action")):
+        ours, base = np.array(windows["labels_deg"], float), np.array(windows[f"{name}_deg"], float)
+        worse = [joint for joint, mine, other in zip(joints, ours, base, strict=True) if mine >= other]
+        mean = f"mean error {ours.mean():.2f} degrees against {base.mean():.2f} of {text}"
+        passed = bool(ours.mean() < base.mean()) and (name != "mean_action" or not worse)
+        suffix = f"; no better for {', '.join(worse)}" if worse else ""
+        checks.append(Check(f"beats-{name.replace('_', '-')}", passed, mean + suffix))
+    return checks
+
+
+def smoothness(judged: Mapping[str, Any]) -> Check:
+    """Labels must not jitter: velocity signs flip hardly more often than the true actions'. Red for scrambled order."""
+    ours = np.nanmean(np.array(judged["sign_flips_labels"], float))
+    true = np.nanmean(np.array(judged["sign_flips_truth"], float))
+    text = f"velocity flips its sign in {ours:.0%} of the rows, {true:.0%} in the true actions"
+    return Check("smoothness", bool(ours - true <= JITTER_MAX), text)
+
+
+def reproduction(controls: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Check]:
+    """The demos' own actions must succeed again. Red for replay from another demo's state, from a wrong row, at a wrong
+    rate, or in wrong units."""
+    checks = []
+    for group, text in (("demo", "full rate"), ("demo_resampled", "dataset rows")):
+        outcomes = [bool(item["success"]) for item in controls[group].values()]
+        share = float(np.mean(outcomes)) if outcomes else 0.0
+        said = f"{sum(outcomes)} of {len(outcomes)} demos succeed again with their own actions at {text}"
+        checks.append(Check(f"reproduces-{group.replace('_', '-')}", share >= REPRODUCED_MIN, said))
+    return checks
+
+
+def conditioning(pairs: Sequence[tuple[U8, U8]], starts: Sequence[tuple[F32, F32]]) -> list[Check]:
+    """Clips and start states must be the demo's at row0. Red for conditioning on the demo's end, or another's state.
+
+    pairs: (clip, the dataset's frames at row0) as (n, H, W, 3). starts: (joint positions of the start state, recorded
+    observation at row0), radians.
+    """
+    worst = min((start_psnr(clip, frames) for clip, frames in pairs), default=0.0)
+    clip = Check("clip-is-row0", worst >= CLIP_PSNR_MIN, f"worst clip against its demo at row0: {worst:.1f} dB")
+    gap = max((float(np.abs(start - seen).max()) for start, seen in starts), default=np.inf)
+    text = f"start states differ from the recorded joints by at most {gap:.4f} rad"
+    return [clip, Check("start-is-row0", gap <= STATE_ERROR_MAX, text)]
+
+
+def time_base(rates: Mapping[str, float], expected: float) -> Check:
+    """Every video must play at control_hz / stride. Red where a nominal 16 fps is believed. rates: video -> fps."""
+    wrong = sorted(name for name, fps in rates.items() if abs(fps - expected) > 1e-6)
+    text = f"{len(rates) - len(wrong)} of {len(rates)} videos play at {expected:g} frames/s"
+    if wrong:
+        text += f"; {wrong[0]} at {rates[wrong[0]]:g}"
+    return Check("time-base", not wrong, text)
+
+
+def ownership(items: Sequence[tuple[str, str | None, str | None]]) -> Check:
+    """Every label must name its own video. Red for swapped samples. items: (sample, video, video that was labelled)."""
+    wrong = [sample for sample, video, seen in items if video != seen]
+    text = f"{len(items) - len(wrong)} of {len(items)} labels name the digest of their own video"
+    return Check("ownership", not wrong, text + (f"; wrong: {wrong[0]}" if wrong else ""))

@@ -1,0 +1,100 @@
+"""Runs made by hand in a folder, with stand-in backends: no model is loaded and no workflow runs."""
+
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from leicos_jobs.run import failures, layout
+from leicos_jobs.run.commits import Record, StageRecord
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.samples import Sample, dump_lines
+from leicos_jobs.stages import context
+
+
+class StandInBackend:
+    """What identities need of a backend."""
+
+    version, upstream = 1, ""
+
+    class Settings(BaseModel):
+        """None."""
+
+
+def configuration(**changes: Any) -> RunConfig:
+    return RunConfig.model_validate({"source": {"files": ["demos.hdf5"], "task": "Lift the red cube up."}, **changes})
+
+
+def sample(number: int) -> Sample:
+    return Sample(
+        id=f"{number:020x}",
+        demo=f"demo_{number}",
+        file_sha256="f" * 64,
+        episode=number,
+        split="train",
+        row0=5,
+        frames=140,
+        prompt="Lift_the_red_cube_up",
+        seed=21,
+        clip=f"plan/clips/{number}.mp4",
+        start=f"plan/clips/{number}.json",
+    )
+
+
+@dataclass
+class HandMade:
+    """A run whose records are written one by one."""
+
+    run: Run
+
+    def plan(self, count: int) -> list[Sample]:
+        samples = [sample(number) for number in range(count)]
+        self.run.store.put(layout.SAMPLES, dump_lines(samples))
+        self.whole("plan")
+        return samples
+
+    def whole(self, stage: str, seconds: float = 10.0, **facts: Any) -> None:
+        attempt = {"leicos": "0.1.0", "git": "aaa"}
+        self.run.commits.commit_stage(StageRecord(stage=stage, key="k", facts=facts, attempt=attempt))
+        self.timing(stage, "k", seconds)
+
+    def idm(self) -> None:
+        self.whole("train-idm", seconds=3600.0, artifact="i" * 64)
+
+    def commit(self, stage: str, item: Sample, seconds: float = 60.0, *, git: str = "aaa", **facts: Any) -> None:
+        """Commit a stage under its current key; the stages before it must stand."""
+        (state,) = context.states(self.run, [item])
+        known = {"passed": True, "reasons": []} if stage == "gate" else {}
+        record = Record(
+            stage=stage,
+            key=state.keys[stage],
+            sample=item.id,
+            sha256="0" * 64,
+            facts={**known, "seconds": seconds, **facts},
+            attempt={"leicos": "0.1.0", "git": git, "image": "sha256:1"},
+        )
+        self.run.commits.commit(record)
+
+    def through(self, item: Sample, last: str) -> None:
+        for stage in layout.SAMPLE_STAGES[: layout.SAMPLE_STAGES.index(last) + 1]:
+            self.commit(stage, item)
+
+    def fail(self, stage: str, item: Sample, error: str, times: int = 3) -> None:
+        (state,) = context.states(self.run, [item])
+        key = state.keys[stage]
+        for _ in range(times):
+            note = failures.Failure(stage=stage, sample=item.id, key=key, kind="failed", error=error)
+            failures.note(self.run.store, note)
+
+    def timing(self, stage: str, name: str, seconds: float, load: float = 0.0) -> None:
+        facts = {"stage": stage, "seconds": seconds, "load_seconds": load, "samples": 1}
+        self.run.store.put(layout.timing(stage, name), json.dumps(facts).encode())
+
+    def worker(self, stage: str, name: str, in_hand: list[Sample]) -> None:
+        beat = {"attempt": "a", "host": "h", "samples": [item.id for item in in_hand]}
+        self.run.store.put(layout.heartbeat(stage, name), json.dumps(beat).encode())

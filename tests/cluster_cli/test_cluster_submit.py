@@ -1,0 +1,271 @@
+"""Submit and resubmit: a real S3 server, and a stand-in for the two calls of Kubernetes' API that they make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster_cli.handmade import HandMade
+from helpers.s3 import S3Server
+from kubernetes.client import ApiException
+from urllib3.exceptions import MaxRetryError
+
+from leicos_jobs.backends import registry
+from leicos_jobs.cluster import upload
+from leicos_jobs.cluster.resubmit import resubmit
+from leicos_jobs.cluster.submit import submit
+from leicos_jobs.cluster.workflows import Workflows
+from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.run.commits import Commits
+from leicos_jobs.run.opened import Run, open_run
+from leicos_jobs.stages.sources import fetch_source
+from leicos_jobs.store import open_store
+
+PARAMETERS = {"leicos-pipeline": ["run", "config", "max-rounds"], "leicos-replay": ["run"]}
+
+
+class FakeApi:
+    """What a cluster with leicos' WorkflowTemplates answers."""
+
+    def __init__(self) -> None:
+        self.workflows: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+
+    def get_namespaced_custom_object(self, group: str, version: str, namespace: str, plural: str, name: str) -> Any:
+        assert (group, version, plural) == ("argoproj.io", "v1alpha1", "workflowtemplates")
+        if self.error:
+            raise self.error
+        if namespace != "leicos" or name not in PARAMETERS:
+            raise ApiException(status=404, reason="Not Found")
+        return {"spec": {"arguments": {"parameters": [{"name": each} for each in PARAMETERS[name]]}}}
+
+    def create_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, body: dict[str, Any]
+    ) -> Any:
+        assert (group, version, namespace, plural) == ("argoproj.io", "v1alpha1", "leicos", "workflows")
+        name = f"{body['metadata']['generateName']}{len(self.workflows)}"
+        self.workflows.append({**body, "metadata": {**body["metadata"], "name": name}})
+        return self.workflows[-1]
+
+    def list_namespaced_custom_object(self, group: str, version: str, namespace: str, plural: str) -> Any:
+        return {"items": self.workflows}
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def cluster(api: FakeApi) -> Workflows:
+    return Workflows(api, "leicos")
+
+
+@pytest.fixture
+def uri(s3_environment: S3Server) -> str:
+    return f"s3://{s3_environment.bucket}/runs/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "my demos.hdf5").write_bytes(b"hdf5")
+    path = tmp_path / "lift.yaml"
+    path.write_text("source: {files: ['my demos.hdf5'], task: Lift the red cube up.}\n")
+    return path
+
+
+def test_a_local_recording_goes_into_the_run_and_the_workflow_is_created(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi, tmp_path: Path
+) -> None:
+    found = submit(uri, str(config), cluster=cluster, parameters={"max-rounds": "5"})
+    run = open_run(uri)
+    assert run.config.source.files == ("run:source/my-demos.hdf5",)
+    assert fetch_source(run.config.source.files[0], run, tmp_path / "pod").read_bytes() == b"hdf5"
+    (workflow,) = api.workflows
+    assert workflow["metadata"]["generateName"] == "leicos-pipeline-"
+    assert workflow["spec"] == {
+        "workflowTemplateRef": {"name": "leicos-pipeline"},
+        "arguments": {"parameters": [{"name": "run", "value": uri}, {"name": "max-rounds", "value": "5"}]},
+    }
+    assert found.workflow == "leicos-pipeline-0"
+    assert found.argo() == (
+        f"argo submit -n leicos --from workflowtemplate/leicos-pipeline -p run={uri} -p max-rounds=5"
+    )
+    assert found.argo() in found.text()
+
+
+def test_submitting_again_sends_nothing_twice_and_says_who_is_at_work(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi
+) -> None:
+    submit(uri, str(config), cluster=cluster)
+    second = submit(uri, str(config), cluster=cluster)
+    assert any("already at" in note for note in second.notes)
+    assert any("leicos-pipeline-0 works on the same run" in note for note in second.notes)
+    api.workflows[0]["status"] = {"phase": "Succeeded"}
+    api.workflows[1]["status"] = {"phase": "Failed"}
+    assert not any("works on" in note for note in submit(uri, None, cluster=cluster).notes)
+
+
+def test_another_recording_under_the_same_name_is_refused_unless_amended(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi
+) -> None:
+    submit(uri, str(config), cluster=cluster)
+    (config.parent / "my demos.hdf5").write_bytes(b"other")
+    with pytest.raises(InputError, match="uploaded from another file"):
+        submit(uri, str(config), cluster=cluster)
+    assert len(api.workflows) == 1
+    submit(uri, str(config), cluster=cluster, amend=True)
+    assert open_store(uri).read("source/my-demos.hdf5") == b"other"
+
+
+def test_two_recordings_of_one_name_are_kept_apart(uri: str, cluster: Workflows, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "demos.hdf5").write_text(folder)
+    names = [str(tmp_path / folder / "demos.hdf5") for folder in ("a", "b")]
+    submit(uri, json.dumps({"source": {"files": [*names, "s3://other/x.hdf5"], "task": "Lift."}}), cluster=cluster)
+    digest = hashlib.sha256(b"b").hexdigest()[:12]
+    files = ("run:source/demos.hdf5", f"run:source/{digest}-demos.hdf5", "s3://other/x.hdf5")
+    assert open_run(uri).config.source.files == files
+    assert open_store(uri).read(f"source/{digest}-demos.hdf5") == b"b"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": "{source: {files: [missing.hdf5], task: Lift}}"}, "source.files: missing.hdf5 does not exist"),
+        ({"config": "{source: {files: [], task: Lift}}"}, "source.files"),
+        ({"template": "leicos-nothing"}, "WorkflowTemplate leicos-nothing in namespace leicos: not found"),
+        ({"parameters": {"rounds": "3"}}, "has no parameter rounds"),
+        ({"uri": "runs/lift"}, "pods cannot reach a folder"),
+        ({"config": None}, "is not a run"),
+    ],
+)
+def test_what_can_be_refused_is_refused_before_anything_is_written(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi, change: dict[str, Any], message: str
+) -> None:
+    given: dict[str, Any] = {"uri": uri, "config": str(config), "cluster": cluster} | change
+    with pytest.raises(InputError, match=message) as caught:
+        submit(**given)
+    assert caught.value.fix
+    assert api.workflows == []
+    assert list(open_store(uri).list("")) == []
+
+
+def test_another_configuration_of_a_run_is_refused_before_the_upload(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi
+) -> None:
+    submit(uri, str(config), cluster=cluster)
+    config.write_text(config.read_text() + "name: other\n")
+    with pytest.raises(InputError, match="name: 'leicos' there, 'other' given"):
+        submit(uri, str(config), cluster=cluster)
+    assert len(api.workflows) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ApiException(status=403, reason="Forbidden"), InputError, "not allowed"),
+        (ApiException(status=503, reason="Busy"), RetryError, "503 Busy"),
+        (MaxRetryError(None, "/", None), RetryError, "does not answer"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_cluster_that_refuses_or_is_away_is_an_error_with_a_fix(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi, error: Exception, kind: type[Exception], message: str
+) -> None:
+    api.error = error
+    with pytest.raises(kind, match=message) as caught:
+        submit(uri, str(config), cluster=cluster)
+    assert "fix:" in str(caught.value)
+
+
+def test_a_backend_that_is_not_installed_here_is_left_to_the_first_pod(
+    uri: str, config: Path, cluster: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(stage: str, name: str) -> Any:
+        try:
+            raise ImportError("no module named torch")
+        except ImportError as error:
+            raise InputError(f"{stage} backend {name!r} cannot be loaded", fix="install it") from error
+
+    monkeypatch.setattr(registry, "load", load)
+    assert any("not checked here" in note for note in submit(uri, str(config), cluster=cluster).notes)
+
+
+def test_resubmit_forgets_failures_only_when_asked(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi
+) -> None:
+    submit(uri, str(config), cluster=cluster)
+    store = open_store(uri)
+    made = HandMade(Run(store, open_run(uri).config, Commits(store)))
+    (item,) = made.plan(1)
+    made.fail("generate", item, "hangs")
+    found = resubmit(uri, cluster=cluster)
+    assert len(list(store.list("failures/"))) == 3
+    assert found.parameters == {"run": uri}
+    found = resubmit(uri, retry_quarantined=True, template="leicos-replay", cluster=cluster)
+    assert list(store.list("failures/")) == []
+    assert found.notes[0] == "failures forgotten: 3 in generate"
+    assert api.workflows[-1]["spec"]["workflowTemplateRef"] == {"name": "leicos-replay"}
+
+
+def test_resubmit_needs_a_run(uri: str, cluster: Workflows) -> None:
+    with pytest.raises(InputError, match="is not a run"):
+        resubmit(uri, cluster=cluster)
+
+
+PART = 5 << 20
+"""The smallest part that S3 allows."""
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> upload.Source:
+    monkeypatch.setattr(upload, "PART_BYTES", PART)
+    path = tmp_path / "large.hdf5"
+    path.write_bytes(b"".join(bytes([number]) * PART for number in range(3)) + b"end")
+    return upload.Source(path, hashlib.sha256(path.read_bytes()).hexdigest(), "source/large.hdf5")
+
+
+def test_an_interrupted_upload_goes_on_where_it_stopped(
+    uri: str, large: upload.Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, sent = open_store(uri), []
+    real = upload._PartStore._send
+
+    def send(self: Any, key: str, identity: str, number: int, piece: bytes) -> dict[str, Any]:
+        if len(sent) == 2:
+            raise RetryError("the line is cut")
+        sent.append(number)
+        return real(self, key, identity, number, piece)
+
+    monkeypatch.setattr(upload, "SENDERS", 1)
+    monkeypatch.setattr(upload._PartStore, "_send", send)
+    with pytest.raises(RetryError, match="cut"):
+        upload.upload(store, large)
+    assert store.size(large.key) is None
+    assert sent == [1, 2]
+    sent.clear()
+    sent.append(0)  # so that the line holds for one part, then is cut
+    with pytest.raises(RetryError):
+        upload.upload(store, large)
+    monkeypatch.setattr(upload._PartStore, "_send", real)
+    again: list[int] = []
+    monkeypatch.setattr(
+        upload._PartStore, "_send", lambda self, *rest: again.append(rest[2]) or real(self, *rest)
+    )
+    assert upload.upload(store, large)
+    assert again == [4]
+    assert store.read(large.key) == large.path.read_bytes()
+    assert not upload.upload(store, large)
+
+
+def test_parts_of_another_file_are_not_taken_over(uri: str, large: upload.Source) -> None:
+    store = open_store(uri)
+    parts = upload._PartStore(store.bucket, store.prefix)  # type: ignore[attr-defined]
+    parts._send(large.key, parts._begin(large.key), 1, b"x" * PART)
+    assert upload.upload(store, large)
+    assert store.read(large.key) == large.path.read_bytes()

@@ -1,0 +1,107 @@
+"""The exit handler's message: what it says, where it goes, and that nothing of it fails a workflow."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from cluster_cli.handmade import HandMade, configuration
+
+from leicos_jobs.cluster import webhook
+from leicos_jobs.run.opened import create_run
+
+
+class Listener:
+    """A server that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.status = 200
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                listener.received.append(json.loads(body))
+                self.send_response(listener.status)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Quiet."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    found = Listener()
+    thread = threading.Thread(target=found.server.serve_forever, daemon=True)
+    thread.start()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+def test_the_message_says_outcome_counts_cost_and_links(
+    made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_run(made.run.store.uri, configuration(webhook=listener.url, name="lift"))
+    monkeypatch.setenv(webhook.ARGO_URL, "https://argo.example.com/")
+    made.idm()
+    for item in made.plan(3)[:2]:
+        made.through(item, "replay")
+    made.whole("assemble", episodes=2)
+    made.whole("report")
+    webhook.finish(made.run.store.uri, "Succeeded", workflow="leicos/leicos-pipeline-x")
+    (message,) = listener.received
+    lines = message["text"].splitlines()
+    assert lines[0] == ":white_check_mark: leicos lift: Succeeded"
+    assert lines[1] == "3 samples: 2 labelled, 0 refused by the gate, 0 set aside, 1 missing"
+    assert lines[2].endswith("dollars (at least)")
+    assert f"dataset: {made.run.store.uri}/synthetic (2 episodes)" in lines
+    assert f"report: {made.run.store.uri}/report/index.html" in lines
+    assert lines[-1] == "workflow: https://argo.example.com/workflows/leicos/leicos-pipeline-x"
+
+
+def test_the_address_of_the_chart_wins_and_no_address_sends_nothing(
+    made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_run(made.run.store.uri, configuration())
+    webhook.finish(made.run.store.uri, "Failed")
+    assert listener.received == []
+    assert ":x: leicos leicos: Failed" in capsys.readouterr().out
+    monkeypatch.setenv(webhook.URL, listener.url)
+    webhook.finish(made.run.store.uri, "Failed")
+    assert len(listener.received) == 1
+
+
+def test_a_run_that_cannot_be_read_is_still_told(
+    made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(webhook.URL, listener.url)
+    webhook.finish(made.run.store.uri, "Error")
+    (message,) = listener.received
+    assert message["text"] == f":x: leicos run: Error\nrun: {made.run.store.uri}"
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_refusing_server_is_a_line_in_the_log(
+    made: HandMade, listener: Listener, capsys: pytest.CaptureFixture[str], status: int
+) -> None:
+    listener.status = status
+    create_run(made.run.store.uri, configuration(webhook=listener.url))
+    webhook.finish(made.run.store.uri, "Succeeded")
+    log = capsys.readouterr().err
+    assert "finish.webhook_not_sent" in log
+    assert listener.url not in log
+
+
+def test_nobody_there_is_a_line_in_the_log(made: HandMade, capsys: pytest.CaptureFixture[str]) -> None:
+    create_run(made.run.store.uri, configuration(webhook="http://127.0.0.1:1/hook"))
+    webhook.finish(made.run.store.uri, "Succeeded")
+    assert "finish.webhook_not_sent" in capsys.readouterr().err

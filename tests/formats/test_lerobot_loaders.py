@@ -1,0 +1,87 @@
+"""The real lerobot opens what we write, and sees our pixels and numbers. Needs environments of its own:
+
+    python -m venv ~/lerobot-0.3.3 && ~/lerobot-0.3.3/bin/pip install lerobot==0.3.3      (v2.1)
+    python -m venv ~/lerobot-0.4.4 && ~/lerobot-0.4.4/bin/pip install lerobot==0.4.4      (v3.0)
+
+LEICOS_LEROBOT_V21 and LEICOS_LEROBOT_V30 name their Pythons.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.leisaac import DemoSpec, read_code, write_recording
+
+from leicos_jobs.formats.leisaac_timing import TimeBase
+from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.formats.lerobot_v30 import export_v30
+from leicos_jobs.media.decode import read_all
+from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.stages.convert import ConvertOptions, convert
+
+pytestmark = pytest.mark.lerobot
+
+TASK = "Lift the red cube up."
+
+
+@pytest.fixture(scope="module")
+def v21(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("loaders")
+    specs = [DemoSpec(rows=40 + 7 * index, phase=index % 2) for index in range(4)]
+    source = write_recording(root / "a.hdf5", specs)
+    convert([source], root / "v21", ConvertOptions(SO101, TASK, control_hz=60, workers=1, time=TimeBase()))
+    return root / "v21"
+
+
+def load(variable: str, root: Path) -> dict[str, Any]:
+    python = os.environ.get(variable)
+    if not python:
+        pytest.skip(f"{variable} names no Python with lerobot: its loader was NOT tried (see this file's first lines)")
+    script = Path(__file__).parents[1] / "helpers" / "lerobot_loader.py"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, str(script), str(root)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compare(found: dict[str, Any], v21: Path) -> None:
+    dataset = Dataset(v21)
+    episodes = list(dataset.episodes())
+    assert found["frames"] == sum(len(one) for one in episodes)
+    assert found["fps"] == 30
+    everything = np.concatenate([one.actions for one in episodes]).astype(np.float64)
+    np.testing.assert_allclose(found["action_mean"], everything.mean(0), rtol=1e-4, atol=1e-3)
+    assert len(found["items"]) == 8
+    for item in found["items"]:
+        episode, frame = episodes[item["episode"]], item["frame"]
+        assert frame in (0, len(episode) - 1)
+        np.testing.assert_array_equal(np.float32(item["action"]), episode.actions[frame])
+        np.testing.assert_array_equal(np.float32(item["state"]), episode.states[frame])
+        assert item["timestamp"] == pytest.approx(frame / 30, abs=1e-6)
+        assert item["task"] == TASK
+        image = np.frombuffer(bytes.fromhex(item["image"]), np.uint8).reshape(item["shape"])
+        ours = read_all(episode.videos["front"])[frame]
+        assert np.abs(image.astype(int) - ours).mean() < 1.0
+        assert read_code(image) == read_code(ours)
+
+
+def test_lerobot_0_3_opens_v21(v21: Path) -> None:
+    found = load("LEICOS_LEROBOT_V21", v21)
+    assert found["version"].startswith("0.3.")
+    compare(found, v21)
+
+
+def test_lerobot_0_4_opens_v30(v21: Path) -> None:
+    export_v30(v21, v21.parent / "v30")
+    found = load("LEICOS_LEROBOT_V30", v21.parent / "v30")
+    assert found["version"] >= "0.4"
+    compare(found, v21)
