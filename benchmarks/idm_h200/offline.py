@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from pathlib import Path
 
 SIGLIP = "google/siglip2-large-patch16-256"
@@ -88,7 +86,6 @@ def main() -> None:
         stubs(options.folder, peft=importlib.util.find_spec("peft") is None)
     else:
         hub(options.folder)
-    print(options.folder, os.getcwd(), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from pathlib import Path
 
 GPU_ONLY = re.compile(r"nvidia-|triton|cuda-|cuda_")
 RUNTIME = re.compile(r"cudart|cuda-runtime")
-WASTE = ("include", "bin", "share", "test")
+WASTE = ("include", "share", "test")
+ROOTS = ("libtorch_python.so", "libtorch_global_deps.so")
+"""What `import torch` loads; other libraries of torch are loaded later, if ever, and most of them for GPUs only."""
 STAND_IN = "libleicos_no_cuda.so"
 DRIVER = "libcuda.so.1"
 """Never made: a machine with a GPU has it, and where there is none nothing asks for it at start."""
@@ -78,7 +80,7 @@ class Elf:
         return self.data[begin : self.data.index(b"\0", begin)].decode()
 
 
-def library(name: str, machine: int, symbols: Iterable[str] = (), needs: str | None = None) -> bytes:
+def stand_in_library(name: str, machine: int, symbols: Iterable[str] = (), needs: str | None = None) -> bytes:
     """A shared library that has a name, defines symbols as zeros, needs at most one other, and does nothing."""
     strings, places = b"\0", []
     names = sorted(symbols)
@@ -114,21 +116,27 @@ def library(name: str, machine: int, symbols: Iterable[str] = (), needs: str | N
 def stand_in(site: Path) -> list[str]:
     """Make what torch's libraries lack; returns the names of the libraries."""
     folder = site / "torch" / "lib"
-    files = [path for path in folder.glob("*.so*") if path.is_file()]
-    runtime = [path for path in (site / "nvidia").rglob("*.so*") if path.is_file()]
-    found = [Elf(path) for path in (*files, *runtime)]
-    here = {path.name for path in (*files, *runtime)}
-    outside = sorted(set().union(*(elf.needed() for elf in found)) - here - {DRIVER})
-    missing = [name for name in outside if not _loads(name)]
+    here = {path.name: path for root in (folder, site / "nvidia") for path in root.rglob("*.so*") if path.is_file()}
+    loaded: dict[str, Elf] = {}
+    ahead, outside = list(ROOTS), []
+    while ahead:
+        name = ahead.pop()
+        if name in here and name not in loaded:
+            loaded[name] = Elf(here[name])
+            ahead += loaded[name].needed()
+        elif name not in here and name not in outside:
+            outside.append(name)
+    found = list(loaded.values())
+    missing = sorted(name for name in outside if name != DRIVER and not _loads(name))
     if not missing:
         return []
     lacking = set().union(*(elf.symbols()[0] for elf in found)) - set().union(*(elf.symbols()[1] for elf in found))
     system = [ctypes.CDLL(name) for name in outside if name not in missing]
-    undefined = [name for name in lacking if not any(hasattr(loaded, name) for loaded in system)]
+    undefined = [name for name in lacking if not any(hasattr(library, name) for library in system)]
     machine = found[0].machine
-    (folder / STAND_IN).write_bytes(library(STAND_IN, machine, undefined))
+    (folder / STAND_IN).write_bytes(stand_in_library(STAND_IN, machine, undefined))
     for name in missing:
-        (folder / name).write_bytes(library(name, machine, needs=STAND_IN))
+        (folder / name).write_bytes(stand_in_library(name, machine, needs=STAND_IN))
     return [f"{STAND_IN} ({len(undefined)} symbols)", *missing]
 
 

@@ -53,7 +53,7 @@ class Pods:
         self._running: list[Pod] = []
         self._count = 0
         self._progress_at = 0.0
-        self._keeper = Keeper()
+        self._keeper = Keeper(scratch)
         self._bind = bind_to_parent()
 
     @property

@@ -23,7 +23,7 @@ NOT_STARTED = 64
 """What Argo's executor exits with when it cannot start the command."""
 
 KEEPER = """
-import os, signal, sys
+import os, shutil, signal, sys
 groups = set()
 for line in sys.stdin:
     (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
@@ -32,16 +32,17 @@ for group in groups:
         os.killpg(group, signal.SIGKILL)
     except OSError:
         pass
+shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 
 
 class Keeper:
-    """Kills the process groups that are still there when this process has died."""
+    """Kills the process groups that are still there when this process has died, and removes their scratch space."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path) -> None:
         # Its own session: what kills the runner's process group must not kill the keeper.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", KEEPER],
+            [sys.executable, "-I", "-S", "-c", KEEPER, str(scratch)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

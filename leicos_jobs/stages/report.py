@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import platform
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from leicos_jobs.stages.score import Score, Scored, collect, optional
 from leicos_jobs.stages.whole import needed, whole_stage
 
 VERSION = 1
+REPORT_DIRECTORY = "LEICOS_REPORT_DIRECTORY"
+"""Environment variable: the output artifact's folder in the pod."""
 SHOWN = 12
 """Videos on a contact sheet."""
 TRAJECTORIES = 3
@@ -49,7 +52,7 @@ def report(run: Run) -> StageRecord:
         red = [item["name"] for item in score.numbers["checks"] if not item["passed"]]
         return {"pictures": len(pictures), "failed_checks": red}
 
-    return whole_stage(
+    record = whole_stage(
         run,
         "report",
         version=VERSION,
@@ -59,6 +62,20 @@ def report(run: Run) -> StageRecord:
         build=build,
         last="index.html",
     )
+    export(run, record)
+    return record
+
+
+def export(run: Run, record: StageRecord) -> None:
+    """Copy the pages to where Argo collects them as an artifact, if the workflow says where. The links into the run
+    lead nowhere from there; the pictures are beside the page."""
+    directory = os.environ.get(REPORT_DIRECTORY)
+    if not directory:
+        return
+    target = Path(directory)
+    target.mkdir(parents=True, exist_ok=True)
+    for key in record.files:
+        (target / Path(key).name).write_bytes(run.store.read(key))
 
 
 def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:

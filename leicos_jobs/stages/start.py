@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from leicos_jobs.backends import registry
@@ -11,9 +12,12 @@ from leicos_jobs.run.opened import Run, create_run, open_run
 from leicos_jobs.stages import context
 from leicos_jobs.store import KeyMissingError, open_store
 
+CONFIG_DIRECTORY = "LEICOS_CONFIG_DIRECTORY"
+"""Environment variable: where the workflow mounts the ConfigMap that its parameter `config` names."""
+
 
 def resolve_config(text: str) -> RunConfig:
-    """A configuration from inline YAML, a local file or an s3:// URI. Raises InputError."""
+    """A configuration from inline YAML, an s3:// URI, a mounted ConfigMap's name, or a local file. Raises InputError."""
     if "\n" in text or text.lstrip().startswith("{"):
         return parse_config(text, "--config")
     if text.startswith("s3://"):
@@ -22,6 +26,15 @@ def resolve_config(text: str) -> RunConfig:
             return parse_config(open_store(folder).read(name).decode(), text)
         except KeyMissingError:
             raise InputError(f"there is no configuration at {text}", fix="upload it or correct the URI") from None
+    mounted = os.environ.get(CONFIG_DIRECTORY)
+    if mounted and "/" not in text:
+        files = sorted(path for path in Path(mounted).glob("*") if path.is_file())
+        if len(files) != 1:
+            raise InputError(
+                f"ConfigMap {text!r} holds {len(files)} files, expected one",
+                fix="kubectl create configmap NAME --from-file=C",
+            )
+        return parse_config(files[0].read_text(), f"ConfigMap {text}, {files[0].name}")
     return load_config(Path(text))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +20,62 @@ from leicos_jobs.backends.label.gr00t_dreams import configs
 from leicos_jobs.backends.label.gr00t_dreams.artifact import Description, publish
 from leicos_jobs.robots.embodiment import SO101
 
-VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 12, "num_attention_heads": 2,
-          "image_size": 256, "patch_size": 16, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6}  # fmt: skip
 TEXT = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1,
         "vocab_size": 8, "max_position_embeddings": 4}  # fmt: skip
-WIDTH, HEADS, MIX, DENOISE, MLP = 32, 2, 2, 4, 128
 SEQUENCE, TOKENS, HORIZON, DIM, STEPS, SLOTS = 112, 16, 16, 32, 16, 32
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a network: the vision tower's, and the rest's."""
+
+    vision_width: int
+    vision_mlp: int
+    vision_layers: int
+    vision_heads: int
+    width: int
+    heads: int
+    mix: int
+    denoise: int
+
+    @property
+    def vision(self) -> dict[str, Any]:
+        """The tower's configuration as Hugging Face has it."""
+        return {"hidden_size": self.vision_width, "intermediate_size": self.vision_mlp, "image_size": 256,
+                "num_hidden_layers": self.vision_layers, "num_attention_heads": self.vision_heads, "patch_size": 16,
+                "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6}  # fmt: skip
+
+
+SMALL = Sizes(vision_width=32, vision_mlp=64, vision_layers=2, vision_heads=2, width=32, heads=2, mix=2, denoise=4)
+TWELVE = replace(SMALL, vision_layers=12)
+"""Upstream freezes layer 11 of the tower by name, so it needs twelve."""
+FULL = Sizes(vision_width=1024, vision_mlp=4096, vision_layers=24, vision_heads=16, width=1024, heads=16, mix=4,
+             denoise=8)  # fmt: skip
 STATS_LOW = [-80.0, -95.0, -60.0, 5.0, -40.0, 0.0]
 STATS_HIGH = [85.0, 70.0, 99.0, 90.0, 41.0, 100.0]
 
 
-def config(tower: str) -> dict[str, Any]:
+def config(tower: str, sizes: Sizes) -> dict[str, Any]:
     """config.json as upstream's save_pretrained writes it."""
-    heads = {"num_attention_heads": HEADS, "attention_head_dim": WIDTH // HEADS, "dropout": 0.2,
+    heads = {"num_attention_heads": sizes.heads, "attention_head_dim": sizes.width // sizes.heads, "dropout": 0.2,
              "final_dropout": True, "positional_embeddings": None}  # fmt: skip
     model, head = "gr00t.model.action_head.", "flow_matching_action_head_idm.FlowMatchingActionHeadIDM"
     inner = {
         "_target_": f"{model}{head}Config", "_recursive_": False, "add_pos_embed": True, "add_view_embed": True,
-        "hidden_size": WIDTH, "siglip_hidden_size": VISION["hidden_size"], "max_num_views": 6, "action_dim": DIM,
+        "hidden_size": sizes.width, "siglip_hidden_size": sizes.vision_width, "max_num_views": 6, "action_dim": DIM,
         "action_horizon": HORIZON, "num_inference_timesteps": STEPS, "num_timestep_buckets": 1000,
-        "mm_vision_select_layer": -2, "noise_beta_alpha": 1.5, "noise_beta_beta": 1.0, "noise_s": 0.999, "model_dtype": "float32",
+        "mm_vision_select_layer": -2,
+        "noise_beta_alpha": 1.5, "noise_beta_beta": 1.0, "noise_s": 0.999, "model_dtype": "float32",
         "siglip_model_cfg": {"_target_": f"{model}siglip.SiglipModel.from_pretrained", "_convert_": "object",
                              "pretrained_model_name_or_path": tower},
         "vl_self_attention_cfg": {"_target_": f"{model}cross_attention_dit.SelfAttentionTransformer",
-                                  "num_layers": MIX, **heads},
-        "diffusion_model_cfg": {"_target_": f"{model}cross_attention_dit.DiT", "num_layers": DENOISE, **heads,
-                                "norm_type": "ada_norm", "output_dim": WIDTH, "interleave_self_attention": True},
+                                  "num_layers": sizes.mix, **heads},
+        "diffusion_model_cfg": {"_target_": f"{model}cross_attention_dit.DiT", "num_layers": sizes.denoise, **heads,
+                                "norm_type": "ada_norm", "output_dim": sizes.width, "interleave_self_attention": True},
         "mm_projector_cfg": {
             "_target_": f"{model}multimodal_projector.MultimodalProjector", "_convert_": "object",
-            "config": {"_target_": f"{model}multimodal_projector.MultimodalProjectorConfig", "hidden_size": WIDTH,
-                       "mm_hidden_size": WIDTH, "mm_projector_type": "mlp_doubledownsample"},
+            "config": {"_target_": f"{model}multimodal_projector.MultimodalProjectorConfig", "hidden_size": sizes.width,
+                       "mm_hidden_size": sizes.width, "mm_projector_type": "mlp_doubledownsample"},
         },
     }  # fmt: skip
     return {
@@ -59,10 +86,10 @@ def config(tower: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def shapes() -> dict[str, tuple[int, ...]]:
+def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the state dict, the tower's unused pooling head included."""
     out: dict[str, tuple[int, ...]] = {}
-    width, mlp = int(VISION["hidden_size"]), int(VISION["intermediate_size"])
+    width, mlp = sizes.vision_width, sizes.vision_mlp
 
     def linear(name: str, inputs: int, outputs: int) -> None:
         out[f"{name}.weight"], out[f"{name}.bias"] = (outputs, inputs), (outputs,)
@@ -75,7 +102,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
     out[f"{tower}embeddings.patch_embedding.weight"] = (width, 3, 16, 16)
     out[f"{tower}embeddings.patch_embedding.bias"] = (width,)
     out[f"{tower}embeddings.position_embedding.weight"] = (256, width)
-    for i in range(int(VISION["num_hidden_layers"])):
+    for i in range(sizes.vision_layers):
         layer = f"{tower}encoder.layers.{i}."
         for part in ("q", "k", "v", "out"):
             linear(f"{layer}self_attn.{part}_proj", width, width)
@@ -91,43 +118,44 @@ def shapes() -> dict[str, tuple[int, ...]]:
     norm(f"{tower}head.layernorm", width)
     linear(f"{tower}head.mlp.fc1", width, mlp)
     linear(f"{tower}head.mlp.fc2", mlp, width)
-    linear("vision_projector", width, WIDTH)
+    linear("vision_projector", width, sizes.width)
     for first in (1, 6):
-        norm(f"mm_projector.layers.{first}", 4 * WIDTH)
-        linear(f"mm_projector.layers.{first + 1}", 4 * WIDTH, WIDTH)
-        linear(f"mm_projector.layers.{first + 3}", WIDTH, WIDTH)
-    for name, layers in (("vl_self_attention_model", MIX), ("model", DENOISE)):
+        norm(f"mm_projector.layers.{first}", 4 * sizes.width)
+        linear(f"mm_projector.layers.{first + 1}", 4 * sizes.width, sizes.width)
+        linear(f"mm_projector.layers.{first + 3}", sizes.width, sizes.width)
+    for name, layers in (("vl_self_attention_model", sizes.mix), ("model", sizes.denoise)):
         for i in range(layers):
             block = f"{name}.transformer_blocks.{i}."
             for part in ("to_q", "to_k", "to_v", "to_out.0"):
-                linear(f"{block}attn1.{part}", WIDTH, WIDTH)
-            linear(f"{block}ff.net.0.proj", WIDTH, MLP)
-            linear(f"{block}ff.net.2", MLP, WIDTH)
+                linear(f"{block}attn1.{part}", sizes.width, sizes.width)
+            linear(f"{block}ff.net.0.proj", sizes.width, 4 * sizes.width)
+            linear(f"{block}ff.net.2", 4 * sizes.width, sizes.width)
             if name == "model":
-                linear(f"{block}norm1.linear", WIDTH, 2 * WIDTH)
+                linear(f"{block}norm1.linear", sizes.width, 2 * sizes.width)
             else:
-                norm(f"{block}norm1", WIDTH)
-                norm(f"{block}norm3", WIDTH)
-    linear("model.timestep_encoder.timestep_embedder.linear_1", 256, WIDTH)
-    linear("model.timestep_encoder.timestep_embedder.linear_2", WIDTH, WIDTH)
-    linear("model.proj_out_1", WIDTH, 2 * WIDTH)
-    linear("model.proj_out_2", WIDTH, WIDTH)
+                norm(f"{block}norm1", sizes.width)
+                norm(f"{block}norm3", sizes.width)
+    linear("model.timestep_encoder.timestep_embedder.linear_1", 256, sizes.width)
+    linear("model.timestep_encoder.timestep_embedder.linear_2", sizes.width, sizes.width)
+    linear("model.proj_out_1", sizes.width, 2 * sizes.width)
+    linear("model.proj_out_2", sizes.width, sizes.width)
     for name, inputs, outputs in (
-        ("action_encoder.W1", DIM, WIDTH), ("action_encoder.W2", 2 * WIDTH, WIDTH), ("action_encoder.W3", WIDTH, WIDTH),
-        ("action_decoder.layer1", WIDTH, WIDTH), ("action_decoder.layer2", WIDTH, DIM),
+        ("action_encoder.W1", DIM, sizes.width), ("action_encoder.W2", 2 * sizes.width, sizes.width),
+        ("action_encoder.W3", sizes.width, sizes.width),
+        ("action_decoder.layer1", sizes.width, sizes.width), ("action_decoder.layer2", sizes.width, DIM),
     ):  # fmt: skip
         out[f"{name}.W"], out[f"{name}.b"] = (SLOTS, inputs, outputs), (SLOTS, outputs)
-    out["position_embedding.weight"] = (1024, WIDTH)
-    out["view_embedding.weight"] = (6, WIDTH)
+    out["position_embedding.weight"] = (1024, sizes.width)
+    out["view_embedding.weight"] = (6, sizes.width)
     return {f"action_head.{name}": shape for name, shape in out.items()}
 
 
-def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:
+def random_weights(sizes: Sizes = SMALL, seed: int = 0, device: str = "cpu") -> dict[str, torch.Tensor]:
     """Weights at which every part of the network matters to the result."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     found = {}
-    for name, shape in shapes().items():
-        draw = torch.randn(shape, generator=generator)
+    for name, shape in shapes(sizes).items():
+        draw = torch.randn(shape, generator=generator, device=device)
         if "norm" in name and name.endswith(".weight") and len(shape) == 1:
             value = 1 + 0.2 * draw
         elif len(shape) == 1 or name.endswith(".b"):
@@ -136,7 +164,7 @@ def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:
             value = draw / math.sqrt(shape[1])
         else:
             value = draw / math.sqrt(math.prod(shape[1:]))
-        found[name] = value
+        found[name] = value.cpu()
     return found
 
 
@@ -163,28 +191,42 @@ def stats() -> dict[str, Any]:
     return {"action": one, "observation.state": one}
 
 
-def write_checkpoint(folder: Path, tower: str, weights: dict[str, torch.Tensor], size: tuple[int, int]) -> None:
-    """A folder as idm_training.py leaves it, conf.yaml included. size: (width, height) px of the videos."""
+def write_checkpoint(
+    folder: Path,
+    tower: str,
+    sizes: Sizes,
+    weights: dict[str, torch.Tensor],
+    geometry: tuple[int, int],
+    fps: float = 30.0,
+) -> None:
+    """A folder as idm_training.py leaves it, conf.yaml included. geometry: (width, height) px of the videos."""
     (folder / "experiment_cfg").mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config(tower)))
+    (folder / "config.json").write_text(json.dumps(config(tower, sizes)))
     write_safetensors(folder / "model.safetensors", weights)
     (folder / "experiment_cfg" / "conf.yaml").write_text(configs.conf_yaml(SO101, ("front",)))
     (folder / "experiment_cfg" / "metadata.json").write_text(
-        json.dumps(configs.metadata(SO101, "front", stats(), size, 30.0))
+        json.dumps(configs.metadata(SO101, "front", stats(), geometry, fps))
     )
 
 
-def write_artifact(folder: Path, size: tuple[int, int], seed: int = 0, fps: float = 30.0) -> Description:
+def write_artifact(
+    folder: Path, geometry: tuple[int, int], *, sizes: Sizes = SMALL, seed: int = 0, fps: float = 30.0
+) -> Description:
     """A published artifact with random weights."""
     checkpoint = folder.with_name(folder.name + "-checkpoint")
-    write_checkpoint(checkpoint, "small", random_weights(seed), size)
-    return publish(checkpoint, folder, SO101, "front", stats=stats(), geometry=size, fps=fps, facts={}, vision=VISION)
+    write_checkpoint(checkpoint, "small", sizes, random_weights(sizes, seed), geometry, fps)
+    return publish(
+        checkpoint, folder, SO101, "front", stats=stats(), geometry=geometry, fps=fps, facts={}, vision=sizes.vision
+    )
 
 
 class Plain:
     """The network, plainly. `act(images, noise)` -> (windows, 16, 32)."""
 
-    def __init__(self, weights: dict[str, torch.Tensor], slot: int = configs.EMBODIMENT_ID) -> None:
+    def __init__(
+        self, weights: dict[str, torch.Tensor], sizes: Sizes = SMALL, slot: int = configs.EMBODIMENT_ID
+    ) -> None:
+        self.sizes = sizes
         self.w = {name.removeprefix("action_head."): value for name, value in weights.items()}
         self.slot = slot
 
@@ -205,14 +247,14 @@ class Plain:
 
     def tower(self, images: torch.Tensor) -> torch.Tensor:
         name = "siglip_model.vision_model."
-        x = F.conv2d(images, self.w[f"{name}embeddings.patch_embedding.weight"],
-                     self.w[f"{name}embeddings.patch_embedding.bias"], stride=16).flatten(2).transpose(1, 2)  # fmt: skip
+        patch = (self.w[f"{name}embeddings.patch_embedding.{part}"] for part in ("weight", "bias"))
+        x = F.conv2d(images, *patch, stride=16).flatten(2).transpose(1, 2)
         x = x + self.w[f"{name}embeddings.position_embedding.weight"]
-        for i in range(int(VISION["num_hidden_layers"])):
+        for i in range(self.sizes.vision_layers):
             layer = f"{name}encoder.layers.{i}."
             h = self.norm(f"{layer}layer_norm1", x, 1e-6)
             q, k, v = (self.linear(f"{layer}self_attn.{part}_proj", h) for part in "qkv")
-            x = x + self.linear(f"{layer}self_attn.out_proj", self.attention(q, k, v, VISION["num_attention_heads"]))
+            x = x + self.linear(f"{layer}self_attn.out_proj", self.attention(q, k, v, self.sizes.vision_heads))
             h = self.norm(f"{layer}layer_norm2", x, 1e-6)
             x = x + self.linear(f"{layer}mlp.fc2", F.gelu(self.linear(f"{layer}mlp.fc1", h), approximate="tanh"))
         return self.norm(f"{name}post_layernorm", x, 1e-6)
@@ -236,12 +278,12 @@ class Plain:
     def block(self, name: str, h: torch.Tensor, x: torch.Tensor, context: torch.Tensor, norm3: Any) -> torch.Tensor:
         q = self.linear(f"{name}attn1.to_q", h)
         k, v = (self.linear(f"{name}attn1.to_{part}", context) for part in "kv")
-        x = x + self.linear(f"{name}attn1.to_out.0", self.attention(q, k, v, HEADS))
+        x = x + self.linear(f"{name}attn1.to_out.0", self.attention(q, k, v, self.sizes.heads))
         inner = F.gelu(self.linear(f"{name}ff.net.0.proj", norm3(x)), approximate="tanh")
         return x + self.linear(f"{name}ff.net.2", inner)
 
     def mix(self, x: torch.Tensor) -> torch.Tensor:
-        for i in range(MIX):
+        for i in range(self.sizes.mix):
             name = f"vl_self_attention_model.transformer_blocks.{i}."
             h = self.norm(f"{name}norm1", x, 1e-5)
             x = self.block(name, h, x, h, lambda y, name=name: self.norm(f"{name}norm3", y, 1e-5))
@@ -253,7 +295,7 @@ class Plain:
         embed = "model.timestep_encoder.timestep_embedder.linear_"
         temb = self.linear(f"{embed}2", F.silu(self.linear(f"{embed}1", waves)))
         bare = lambda y: F.layer_norm(y, y.shape[-1:], eps=1e-5)  # noqa: E731
-        for i in range(DENOISE):
+        for i in range(self.sizes.denoise):
             name = f"model.transformer_blocks.{i}."
             scale, shift = self.linear(f"{name}norm1.linear", F.silu(temb)).chunk(2, dim=1)
             h = bare(x) * (1 + scale) + shift
@@ -266,12 +308,12 @@ class Plain:
         """images: (2 * windows, 3, 256, 256), a window's two in turn. noise: (windows, 16, 32)."""
         windows = len(noise)
         tokens = self.image_tokens(images).unflatten(0, (windows, 2)) + self.w["view_embedding.weight"][:2, None]
-        padded = torch.zeros(windows, SEQUENCE, WIDTH)
+        padded = torch.zeros(windows, SEQUENCE, self.sizes.width)
         padded[:, SEQUENCE - 2 * TOKENS :] = tokens.flatten(1, 2)
         actions = noise
         for step in range(STEPS):
-            time = int(step / STEPS * 1000)
-            rates = torch.exp(-torch.arange(WIDTH // 2) * (math.log(10000.0) / (WIDTH // 2)))
+            time, half = int(step / STEPS * 1000), self.sizes.width // 2
+            rates = torch.exp(-torch.arange(half) * (math.log(10000.0) / (half)))
             tau = torch.cat([torch.sin(time * rates), torch.cos(time * rates)]).expand(windows, HORIZON, -1)
             x = torch.cat([self.slotted("action_encoder.W1", actions), tau], dim=-1)
             x = self.slotted("action_encoder.W3", F.silu(self.slotted("action_encoder.W2", x)))

@@ -30,7 +30,7 @@ def test_the_same_camera_stands_where_the_dossier_says_in_the_world() -> None:
 def test_success_height_is_20_centimetres_over_leisaacs_base() -> None:
     position, _ = poses.base_to_mjcf(np.array([0.1, -0.2, 0.20]))
     assert position == pytest.approx([0.2 + 0.0157, 0.1 - 0.0208, lift_cube.SUCCESS_HEIGHT])
-    assert lift_cube.SUCCESS_HEIGHT == pytest.approx(poses.BASE_HEIGHT + 0.20)
+    assert pytest.approx(poses.BASE_HEIGHT + 0.20) == lift_cube.SUCCESS_HEIGHT
 
 
 def test_rest_pose_and_zero_in_motor_units() -> None:

@@ -96,7 +96,7 @@ def test_the_look_of_a_picture_can_be_read_back() -> None:
 
         picture = draw(look)
         error = [np.abs(draw(one).astype(int) - picture).mean() for one in (Look(), looks.fit_look(picture, draw))]
-    assert error[1] < 0.65 * error[0]
+    assert error[1] < 0.3 * error[0]
 
 
 def test_light_meshes_keep_the_outline_with_a_fraction_of_the_triangles() -> None:
@@ -114,4 +114,4 @@ def test_light_meshes_keep_the_outline_with_a_fraction_of_the_triangles() -> Non
 def test_success_and_camera_facts_are_the_dossiers() -> None:
     assert lift_cube.SUCCESS_HEIGHT == 0.1675
     assert lift_cube.CAMERA_FOVY == 38.78
-    assert lift_cube.GRIPPER_EFFORT == pytest.approx(0.0667, abs=1e-4)
+    assert pytest.approx(0.0667, abs=1e-4) == lift_cube.GRIPPER_EFFORT

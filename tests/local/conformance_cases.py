@@ -18,6 +18,8 @@ PLACEHOLDER = "conformance"
 SECURITY = {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
 PACE = 10
 """Deadlines are so much longer on a cluster: a pod may need seconds to start, a process here does not."""
+DEADLINE = "Step exceeded its deadline"
+"""Past the workflow's deadline Argo does not wait for the pod's end: it knows the exit code sometimes."""
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -66,7 +68,8 @@ def of_argo(workflow: dict[str, Any]) -> dict[str, Any]:
         attempts = [child for child in node.get("children", []) if nodes[child].get("nodeFlag", {}).get("retried")]
         parameters = node.get("outputs", {}).get("parameters", [])
         outputs = {parameter["name"]: parameter["value"] for parameter in parameters if "value" in parameter}
-        code = node.get("outputs", {}).get("exitCode") if node["type"] == "Pod" else None
+        compared = node["type"] == "Pod" and node.get("message") != DEADLINE
+        code = node.get("outputs", {}).get("exitCode") if compared else None
         found[relative(name, node["name"])] = described(
             node["type"], node["phase"], len(attempts) if node["type"] == "Retry" else None, outputs, code
         )
@@ -81,7 +84,9 @@ def of_local(result: Any) -> dict[str, Any]:
             node.phase,
             node.attempts if node.type == "Retry" else None,
             node.outputs,
-            str(node.exit_code) if node.type == "Pod" and node.exit_code is not None else None,
+            str(node.exit_code)
+            if node.type == "Pod" and node.exit_code is not None and node.message != DEADLINE
+            else None,
         )
         for node in result.nodes.values()
     }

@@ -28,9 +28,14 @@ print(json.dumps([result.phase, result.interrupted, sorted(node.phase for node i
 """
 
 
-def start(manifest: dict[str, object], logs: Path, grace: float = 10) -> subprocess.Popen[str]:
+def start(
+    manifest: dict[str, object], logs: Path, grace: float = 10, scratch: Path | None = None
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUNNER, json.dumps(manifest), str(logs), str(grace)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUNNER, json.dumps(manifest), str(logs), str(grace)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | ({"TMPDIR": str(scratch)} if scratch else {}),
     )
 
 
@@ -60,15 +65,18 @@ def pids(folder: Path) -> list[int]:
 def test_when_the_runner_is_killed_its_commands_and_their_children_die(tmp_path: Path) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     script = f"touch {folder}/$$; sh -c 'touch {folder}/$$; sleep 60' & wait"
     manifest = workflow(dag("main", task("a", "sh"), task("b", "sh")), container("sh", script))
-    runner = start(manifest, tmp_path / "logs")
+    runner = start(manifest, tmp_path / "logs", scratch=scratch)
     until(lambda: len(pids(folder)) == 4)
 
     runner.kill()
     runner.wait()
 
     until(lambda: not any(alive(pid) for pid in pids(folder)))
+    until(lambda: not list(scratch.iterdir()))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part of it exists on Linux only")

@@ -52,7 +52,7 @@ def test_the_layout_is_the_dossiers(recording: Path) -> None:
         "rigid_object/cube/root_pose": 7,
         "rigid_object/cube/root_velocity": 6,
     }
-    joints = "joint_pos joint_vel joint_pos_rel joint_vel_rel joint_pos_target actions".split()
+    joints = ["joint_pos", "joint_vel", "joint_pos_rel", "joint_vel_rel", "joint_pos_target", "actions"]
     with h5py.File(recording) as file:
         assert list(file) == ["data"]
         assert set(file["data"].attrs) == {"total", "env_args"}

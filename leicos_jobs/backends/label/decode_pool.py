@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -167,7 +168,7 @@ class DecodePool:
                 count, slot = event["count"], event["slot"]
                 flat = self.memory[number, slot, : count * width * height * 3 // 2]
                 planes = flat.reshape(count, height * 3 // 2, width)
-                yield Chunk(index, event["first"], planes, lambda slot=slot: say(free=slot))
+                yield Chunk(index, event["first"], planes, partial(say, free=slot))
             else:
                 yield Closed(index, event["frames"])
                 return

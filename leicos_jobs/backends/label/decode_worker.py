@@ -42,7 +42,7 @@ def copy_planes(frame: av.VideoFrame, out: U8, reformatter: VideoReformatter) ->
     at = 0
     for plane, divisor in zip(frame.planes, (1, 2, 2), strict=True):
         wide, tall = frame.width // divisor, frame.height // divisor
-        rows = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
         out[at : at + wide * tall].reshape(tall, wide)[:] = rows[:tall, :wide]
         at += wide * tall
 

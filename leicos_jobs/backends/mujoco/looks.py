@@ -77,10 +77,12 @@ def drifted(look: Look, rng: np.random.Generator, size: float) -> Look:
 def fit_look(picture: U8, draw: Callable[[Look], U8], rounds: int = 2) -> Look:
     """The look that makes `draw` most like a picture (H, W, 3).
 
-    Gauss-Newton on block means, each number held near its nominal by what recordings differ in (noise of 4 grey
-    levels against one spread) and within 1.5 spreads: a picture of another scene gives some look, not a wild one.
+    Gauss-Newton on block means. Many numbers do nearly the same (a brighter table, a brighter lamp), so a spread off
+    the nominal costs as much as 0.05 grey levels squared everywhere, and 1.5 spreads are the end: a picture of another
+    scene gives some look, not a wild one.
     """
     wanted = _small(picture)
+    weight = 0.05 * wanted.size
     units = np.zeros(len(SPREAD))
 
     def drawn(at: F64) -> F64:
@@ -92,9 +94,6 @@ def fit_look(picture: U8, draw: Callable[[Look], U8], rounds: int = 2) -> Look:
         slopes = [drawn(units + axis) - now for axis in np.eye(len(units))[:-3]]
         slopes += [size * now * channel for size, channel in zip(SPREAD[-3:], np.eye(3), strict=True)]
         slope = np.stack(slopes).reshape(len(units), -1).T
-        weight = 0.005 * wanted.size
-        weight = 0.005 * wanted.size
-        weight = 0.005 * wanted.size
         gram = slope.T @ slope + weight * np.eye(len(units))
         units = units + np.linalg.solve(gram, slope.T @ (wanted - now).reshape(-1) - weight * units)
         units = np.clip(units, -1.5, 1.5)

@@ -208,11 +208,11 @@ def test_auto_takes_the_command_line_where_the_classes_are_others(
     (old / "cosmos_oss" / "init.py").write_text("")
     settings = CosmosSettings(checkout=str(old), python=sys.executable)
     made = CosmosGenerator(settings, None, tmp_path / "work")
-    assert isinstance(made._runner, CommandLine)
+    assert isinstance(made.runner, CommandLine)
     with pytest.raises(InputError, match="driver: cli"):
         CosmosGenerator(settings.model_copy(update={"driver": "api"}), None, tmp_path / "work2")
     made = CosmosGenerator(fake_settings(), None, tmp_path / "work3")
-    assert isinstance(made._runner, Resident)
+    assert isinstance(made.runner, Resident)
     made.close()
 
 

@@ -36,7 +36,7 @@ def survive(tmp_path: Path, driver: str, samples: int, kills: int, seed: int, lo
 
 
 def test_five_kills(tmp_path: Path) -> None:
-    survive(tmp_path, "api", 10, 5, seed=1, longest=3.0)
+    survive(tmp_path, "api", 10, 5, seed=1, longest=2.0)
 
 
 @pytest.mark.soak

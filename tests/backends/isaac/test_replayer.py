@@ -116,7 +116,7 @@ def test_more_episodes_than_environments_and_repeats(made: Any) -> None:
 @pytest.mark.parametrize("fault", ["hang", "crash", "segfault", "physx"])
 def test_whoever_kills_simulators_is_found_and_the_others_come_through(fault: str, made: Any) -> None:
     """Also with exit code 0 after a crash, and with a process that never ends."""
-    replayer = made()
+    replayer = made(hang_seconds=1.5)
     requests = [request("a"), request("bad", fault=fault), request("b"), request("c"), request("d")]
     found, error, blamed = work(replayer, requests)
     assert sorted(found) == ["a", "b", "c", "d"]
@@ -133,7 +133,7 @@ def test_whoever_kills_simulators_is_found_and_the_others_come_through(fault: st
 
 def test_a_hang_costs_only_what_was_in_hand(made: Any, tmp_path: Path) -> None:
     """One environment: what was finished before the hang came out before it, and is not replayed again."""
-    replayer = made(envs=1)
+    replayer = made(envs=1, hang_seconds=1.5)
     results = replayer.process([request("a"), request("bad", fault="hang"), request("b")], lambda _sample: None)
     assert next(results).sample == "a"
     assert next(results).sample == "b"
@@ -158,7 +158,7 @@ def test_a_simulator_that_does_not_start_is_a_defect_and_no_samples_fault(
     for how, text in (("raise", "vkCreateInstance"), ("exit", "exit code 0"), ("hang", "hung")):
         monkeypatch.setenv("FAKE_START", how)
         with pytest.raises(DefectError, match=text):
-            made(start_seconds_max=1.0 if how == "hang" else 60.0)
+            made(start_seconds_max=0.5 if how == "hang" else 60.0)
 
 
 def test_a_simulator_that_dies_between_episodes_again_and_again_ends_the_backend(
@@ -234,3 +234,29 @@ def test_settings_of_the_machine_stay_out_of_identities() -> None:
     settings = IsaacSettings(envs=16, python="/x", assets="/y", device="cuda:1", hang_seconds=5, tries=3)
     assert settings.model_dump(mode="json", exclude_defaults=True) == {}
     assert IsaacSettings(task="LeIsaac-SO101-PickOrange-v0").model_dump(exclude_defaults=True)
+
+
+def test_assets_are_checked_by_digest_before_they_count(tmp_path: Path) -> None:
+    import dataclasses
+    import hashlib
+    import zipfile
+
+    from leicos_jobs.backends.replay.isaac import assets
+
+    task, root = "LeIsaac-SO101-LiftCube-v0", tmp_path / "leisaac"
+    assert [item.file for item in assets.assets_of(task)] == ["so101_follower.usd", "table_with_cube.zip"]
+    assert len(assets.missing(task, root)) == 2
+    archive = tmp_path / "table_with_cube.zip"
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.writestr("table_with_cube/scene.usd", "usd")
+    scene = assets.SCENES["LiftCube"]
+    with pytest.raises(InputError, match="sha256"):
+        assets.install(scene, archive, root)
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    assets.install(dataclasses.replace(scene, sha256=digest), archive, root)
+    assert (root / "scenes" / "table_with_cube" / "scene.usd").read_text() == "usd"
+    robot = tmp_path / "so101_follower.usd"
+    robot.write_text("usd")
+    digest = hashlib.sha256(b"usd").hexdigest()
+    assets.install(dataclasses.replace(assets.ROBOT, sha256=digest), robot, root)
+    assert assets.missing(task, root) == []

@@ -86,8 +86,16 @@ def build(context: Path, dockerfile: Path, tag: str, arguments: Mapping[str, str
     return archive
 
 
+def tidy() -> None:
+    """Drop what a killed build left: its container stays mounted otherwise."""
+    if (BUILDAH / "root").exists():
+        run(*_buildah("rm", "--all"))
+
+
 def _buildah(command: str, *arguments: str | Path) -> tuple[str, ...]:
-    store = ("--root", str(BUILDAH / "root"), "--runroot", str(BUILDAH / "run"))
+    # Without skip_mount_home buildah mounts its own folder onto itself, and leaves it so.
+    driver = ("--storage-driver", "overlay", "--storage-opt", "overlay.skip_mount_home=true")
+    store = ("--root", str(BUILDAH / "root"), "--runroot", str(BUILDAH / "run"), *driver)
     return ("buildah", *store, command, *(str(part) for part in arguments))
 
 

@@ -88,6 +88,7 @@ def down() -> None:
     object_store.down()
     network.down()
     kernel.put_back()
+    images.tidy()
 
 
 def load(archive: Path) -> str:

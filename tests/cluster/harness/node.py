@@ -17,7 +17,7 @@ from pathlib import Path
 from .control_plane import KUBELET_CLIENT, NODE_KUBECONFIG
 from .network import CNI
 from .parts import kubectl, kubernetes
-from .places import CONTAINERD, HOST_IP, KUBECONFIG, NODE, RUN, WORK
+from .places import CACHE, CONTAINERD, HOST_IP, KUBECONFIG, NODE, RUN, WORK
 from .processes import HarnessError, kill_all, run, start, stop, wait_until
 
 PAUSE_IMAGE = "localhost/leicos-pause:1"
@@ -208,7 +208,7 @@ def _shims() -> list[int]:
 
 
 def _mounts() -> list[str]:
-    ours = (f"{WORK}/", f"{RUN}/")
+    ours = (f"{CACHE}/", f"{RUN}/")  # not the work folder alone: a killed image build leaves one too
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     return sorted((path for path in mounts if path.startswith(ours)), reverse=True)
 

@@ -49,8 +49,8 @@ class CosmosGenerator:
         self.settings = _own(settings)
         self._checkout = find_checkout(self.settings)
         self._weights = _weights(self.settings, checkpoint)
-        self._runner = self._make_runner(work)
-        self.batch = self._runner.batch
+        self.runner = self._make_runner(work)
+        self.batch = self.runner.batch
 
     def _make_runner(self, work: Path) -> jobs.Runner:
         arguments = (self._checkout, self.settings, self._weights, work)
@@ -93,7 +93,7 @@ class CosmosGenerator:
             job.out.mkdir(parents=True, exist_ok=True)
         failed: dict[str, str] = {}
         try:
-            for event in self._runner.run(work):
+            for event in self.runner.run(work):
                 if isinstance(event, jobs.Started):
                     started(event.name)
                 elif isinstance(event, jobs.Failed):
@@ -143,7 +143,7 @@ class CosmosGenerator:
         video = request.out_dir / f"{request.sample}.mp4"
         restamp(event.video, video, request.fps)
         notes = {
-            "driver": self._runner.name,
+            "driver": self.runner.name,
             "upstream_seconds": round(event.seconds, 2),
             "upstream_commit": self._checkout.commit or "not stated",
             "guardrails": self.settings.guardrails,
@@ -153,7 +153,7 @@ class CosmosGenerator:
 
     def close(self) -> None:
         """End upstream."""
-        self._runner.close()
+        self.runner.close()
 
 
 def _own(settings: BaseModel) -> CosmosSettings:

@@ -15,7 +15,7 @@ NAME = "gr00t-dreams"
 
 
 class Gr00tDreamsLabeller:
-    """Labels several videos at a time; a video's labels depend on its bytes, its seed, the artifact and the settings."""
+    """Labels several videos at a time; labels depend on a video's bytes and seed, the artifact and the settings."""
 
     name: ClassVar[str] = NAME
     version: ClassVar[int] = 1

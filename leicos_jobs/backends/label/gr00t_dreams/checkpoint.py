@@ -20,7 +20,7 @@ from leicos_jobs.core.errors import InputError
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
-KNOWN_VISION = {
+KNOWN_VISION: dict[str, dict[str, Any]] = {
     "google/siglip2-large-patch16-256": {
         "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
         "image_size": 256, "patch_size": 16, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6,
@@ -114,7 +114,7 @@ def is_whole(path: Path) -> bool:
             size = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(size))
         ends = [item["data_offsets"][1] for name, item in header.items() if name != "__metadata__"]
-        return path.stat().st_size == 8 + size + max(ends)
+        return path.stat().st_size == 8 + size + int(max(ends))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -128,7 +128,7 @@ def read_architecture(folder: Path, vision: dict[str, Any] | None = None) -> Arc
     try:
         config = json.loads(path.read_text())["action_head_cfg"]["config"]
         name = config["siglip_model_cfg"]["pretrained_model_name_or_path"]
-        tower = vision or KNOWN_VISION.get(name) or _local_tower(name)
+        tower: dict[str, Any] | None = vision or KNOWN_VISION.get(name) or _local_tower(name)
         if tower is None:
             raise InputError(f"{path}: the vision tower {name!r} is not known", fix="give its configuration")
         _check(path, config, tower)
@@ -184,7 +184,8 @@ def _check(path: Path, config: dict[str, Any], tower: dict[str, Any]) -> None:
     for part, which in ((denoise, "diffusion_model_cfg"), (mix, "vl_self_attention_cfg")):
         given = {"positional_embeddings": "sinusoidal", **{key: head[key] for key in list(head)[1:]}} | part
         wanted += [(f"{which}.{key}", given[key], value) for key, value in head.items()]
-        wanted.append((f"{which} width", part["num_attention_heads"] * part["attention_head_dim"], config["hidden_size"]))
+        total = part["num_attention_heads"] * part["attention_head_dim"]
+        wanted.append((f"{which} width", total, config["hidden_size"]))
     for name, given, value in wanted:
         if given != value:
             raise InputError(f"{path}: {name} is {given!r}; the engine computes {value!r} only")

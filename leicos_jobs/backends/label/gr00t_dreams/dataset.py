@@ -7,7 +7,6 @@ be in the folder, and the rest must be numbered from 0.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,8 @@ def training_view(root: Path, out: Path, episodes: Sequence[int], robot: Embodim
         raise InputError(f"{root} has actions of width {dataset.width}, {robot.name} has {robot.width} joints")
     if camera not in dataset.cameras:
         raise InputError(f"{root} has no camera {camera!r}", fix=f"it has: {', '.join(dataset.cameras)}")
-    stats, lines, digests, sizes = StatsBuilder(), [], [], set()
+    stats, digests, sizes = StatsBuilder(), [], set()
+    lines: list[dict[str, Any]] = []
     for number, index in enumerate(episodes):
         episode = dataset.episode(index)
         info = probe(episode.videos[camera])
@@ -67,7 +67,8 @@ def training_view(root: Path, out: Path, episodes: Sequence[int], robot: Embodim
     write_meta(out, robot, (camera,), stats)
     _write_lines(out / META["episodes"], lines)
     _write_lines(out / META["tasks"], [{"task_index": key, "task": text} for key, text in dataset.tasks.items()])
-    kept = {key: item for key, item in dataset.features.items() if key == layout.IMAGES + camera or "video" != item.get("dtype")}
+    other = {layout.IMAGES + name for name in dataset.cameras if name != camera}
+    kept = {key: item for key, item in dataset.features.items() if key not in other}
     info_json = dataset.info | {
         "features": kept, "data_path": DATA_PATH, "video_path": VIDEO_PATH, "chunks_size": layout.CHUNKS_SIZE,
         "total_episodes": len(lines), "total_frames": sum(line["length"] for line in lines), "total_videos": len(lines),
@@ -92,12 +93,3 @@ def _link(source: Path, target: Path) -> None:
 def _write_lines(path: Path, lines: Sequence[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(layout.json_line(line) for line in lines), encoding="utf-8")
-
-
-def read_stats(path: Path) -> dict[str, Any]:
-    """stats.json. Raises InputError."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    return found

@@ -94,7 +94,7 @@ class Engine:
 
         if not self.plan.graphs:
             return plain
-        stream = torch.cuda.Stream(self.device)
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call, unused-ignore]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             for _ in range(2):  # kernels compile and libraries choose theirs before the capture

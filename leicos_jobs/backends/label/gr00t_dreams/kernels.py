@@ -16,7 +16,7 @@ from torch import Tensor
 from leicos_jobs.backends.label.gr00t_dreams.prepare import Norm
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
+@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _add_norm(
     residual: Any, x: Any, table: Any, weight: Any, bias: Any, out: Any, rows: Any, period: Any, eps: Any,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, MODE: tl.constexpr,
@@ -43,9 +43,7 @@ def _add_norm(
     tl.store(out + place, result.to(out.dtype.element_ty), mask=inside)
 
 
-def add_norm(
-    residual: Tensor, x: Tensor | None, norm: Norm, dtype: torch.dtype, table: Tensor | None = None
-) -> Tensor:
+def add_norm(residual: Tensor, x: Tensor | None, norm: Norm, dtype: torch.dtype, table: Tensor | None = None) -> Tensor:
     """Layer norm of `residual` (M, width) float32, to which x (M, width) is added first, in place. With `table`
     (period, width) float32 the residual is x + table instead. Returns (M, width) in `dtype`."""
     rows, width = residual.shape
@@ -59,7 +57,7 @@ def add_norm(
     return out
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
+@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _attend(
     q: Any, k: Any, v: Any, out: Any, scale: Any, last: Any, queries: Any, keys: Any,
     q_batch: Any, q_token: Any, k_batch: Any, k_token: Any, v_batch: Any, v_token: Any,

@@ -60,7 +60,7 @@ class TorchOps:
 
     def start(self, x: Tensor, table: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
         """See `Ops`."""
-        residual = (x.float().unflatten(0, (-1, len(table))) + table).flatten(0, 1)
+        residual = (x.float().view(-1, *table.shape) + table).view(x.shape)
         return residual, self.norm(residual, norm)
 
     def norm(self, residual: Tensor, norm: Norm) -> Tensor:

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from leicos_jobs.backends.label.gr00t_dreams.pixels import Taps, View
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
+@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _clamped(value: Any) -> Any:
     return tl.minimum(tl.maximum(value, 0), 255)
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
+@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _taken(total: Any, value: Any, weight: Any, fused: Any) -> Any:
     """The next tap, by fused multiply-add where `fused`."""
     return tl.where(fused, tl.fma(value, weight, total), total + value * weight)
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
+@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _shrink_across(
     planes: Any, unit: Any, start: Any, count: Any, weights: Any, out: Any,
     WIDTH: tl.constexpr, HEIGHT: tl.constexpr, LEFT: tl.constexpr, TOP: tl.constexpr, ROWS: tl.constexpr,
@@ -67,7 +67,7 @@ def _shrink_across(
     tl.store(place + 2 * ROWS * SIZE, azure, mask=inside)
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
+@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _shrink_down(
     rows: Any, start: Any, count: Any, weights: Any, out: Any,
     ROWS: tl.constexpr, SIZE: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
@@ -87,7 +87,7 @@ def _shrink_down(
     tl.store(out + (plane * SIZE + row) * SIZE + column, level.to(tl.uint8), mask=inside)
 
 
-@triton.jit  # type: ignore[misc, unused-ignore]
+@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _enlarge(
     pictures: Any, start: Any, weights: Any, levels: Any, out: Any,
     SIZE: tl.constexpr, IMAGE: tl.constexpr, PATCH: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
@@ -117,7 +117,9 @@ def _enlarge(
 class PixelKernels:
     """The three kernels with their tables on a device."""
 
-    def __init__(self, view: View, across: Taps, down: Taps, enlarge: Taps, levels: Tensor, device: torch.device) -> None:
+    def __init__(
+        self, view: View, across: Taps, down: Taps, enlarge: Taps, levels: Tensor, device: torch.device
+    ) -> None:
         self.view = view
         self.unit = (torch.arange(256, dtype=torch.float32) / 255.0).to(device)
         self.levels = levels

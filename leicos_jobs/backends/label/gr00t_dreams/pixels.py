@@ -177,7 +177,8 @@ class Preprocessor:
 def _pil_pass(pictures: Tensor, taps: Taps) -> Tensor:
     """Resample the last side of (n, 3, h, w) uint8 in whole numbers."""
     start = torch.from_numpy(taps.start).to(pictures.device).long()
-    total = torch.full((*pictures.shape[:3], len(start)), 1 << (PIL_BITS - 1), dtype=torch.int32, device=pictures.device)
+    shape = (*pictures.shape[:3], len(start))
+    total = torch.full(shape, 1 << (PIL_BITS - 1), dtype=torch.int32, device=pictures.device)
     for tap, weights in enumerate(taps.weights):
         column = (start + tap).clamp(max=pictures.shape[3] - 1)
         total += pictures[..., column].to(torch.int32) * torch.from_numpy(weights).to(pictures.device)

@@ -231,7 +231,7 @@ def _steps(
 
 
 def _time_embedding(source: _Source, name: str, times: Tensor) -> Tensor:
-    """diffusers' Timesteps (cosines first, frequencies 10000^(-k/127)) and TimestepEmbedding, float64 (steps, width)."""
+    """diffusers' Timesteps (cosines first, rates 10000^(-k/127)) and TimestepEmbedding, float64 (steps, width)."""
     half = TIME_CHANNELS // 2
     rates = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32, device=times.device) / (half - 1))
     angles = times[:, None] * rates[None]

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ class _Batch:
 
     parts: list[_Part]
     actions: Tensor
-    done: torch.cuda.Event | None
+    done: Any
 
 
 @dataclass
@@ -84,12 +85,14 @@ class Stream:
     _frames: list[_Part] = field(default_factory=list)
     _windows: deque[_Part] = field(default_factory=deque)
     _back: deque[_Batch] = field(default_factory=deque)
-    _queued: deque[torch.cuda.Event] = field(default_factory=deque)
-    _copied: deque[tuple[torch.cuda.Event, Chunk]] = field(default_factory=deque)
+    _queued: deque[Any] = field(default_factory=deque)
+    _copied: deque[tuple[Any, Chunk]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.cuda = self.engine.device.type == "cuda"
-        self._side = torch.cuda.Stream(self.engine.device) if self.cuda else None
+        self._side: Any = None
+        if self.cuda:
+            self._side = torch.cuda.Stream(self.engine.device)  # type: ignore[no-untyped-call, unused-ignore]
         shape = self.engine.noise.shape
         self._pinned = deque(torch.empty(shape, pin_memory=self.cuda) for _ in range(AHEAD + 2))
 
@@ -153,8 +156,7 @@ class Stream:
             return planes
         with torch.cuda.stream(self._side):
             planes = host.to(self.engine.device, non_blocking=True)
-            event = torch.cuda.Event()
-            event.record(self._side)
+            event = _recorded(self._side)
         current = torch.cuda.current_stream(self.engine.device)
         current.wait_event(event)
         planes.record_stream(current)
@@ -169,7 +171,8 @@ class Stream:
         """Encode the frames in the buffer, spread their tokens, and run what windows have become ready."""
         self.engine.encode()
         for part in self._frames:
-            part.track.tokens[part.first : part.first + part.count] = self.engine.tokens[part.row : part.row + part.count]
+            tokens = self.engine.tokens[part.row : part.row + part.count]
+            part.track.tokens[part.first : part.first + part.count] = tokens
             part.track.encoded += part.count
         self._frames.clear()
         if self.cuda:
@@ -252,7 +255,8 @@ class Stream:
                 yield index, track.predicted
 
 
-def _recorded() -> torch.cuda.Event:
-    event = torch.cuda.Event()
-    event.record()
+def _recorded(stream: Any = None) -> Any:
+    """An event after what is queued on `stream`, by default the current one."""
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call, unused-ignore]
+    event.record(stream)
     return event

@@ -2,7 +2,7 @@
 
 experiment_cfg/conf.yaml lies in the output folder before training starts; upstream copies that folder into every
 checkpoint, which is what its dump script misses otherwise. Finished checkpoints are linked into the resume folder, so
-whatever keeps that folder sees whole ones only; a checkpoint that a kill left half written is dropped at the next start.
+whatever keeps that folder sees whole ones only; one that a kill left half written is dropped at the next start.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
     run.follow(command(chosen, path), checkout)
     seconds = time.monotonic() - begun
     facts: dict[str, Any] = {
-        "backend": "gr00t-dreams", "settings": identity["settings"], "seed": request.seed, "dataset_sha256": view.digest,
-        "train_episodes": list(request.train), "losses": run.losses, "resumed_from": resumed,
+        "backend": "gr00t-dreams", "settings": identity["settings"], "seed": request.seed,
+        "dataset_sha256": view.digest, "train_episodes": list(request.train), "losses": run.losses,
+        "resumed_from": resumed,
     }  # fmt: skip
     described = artifact.publish(
         output, request.out, robot, request.camera, stats=view.stats, geometry=view.geometry, fps=view.fps, facts=facts
@@ -83,7 +84,8 @@ def arguments(chosen: settings.TrainerSettings, dataset: Path, output: Path, *, 
         "embodiment-tag": configs.EMBODIMENT_TAG, "video-backend": chosen.video_backend,
     }  # fmt: skip
     given = [part for key, value in values.items() for part in (f"--{key}", str(value))]
-    return [*given, "--resume" if resume else "--no-resume", "--random-init" if chosen.random_init else "--no-random-init"]
+    flags = {"resume": resume, "random-init": chosen.random_init}
+    return [*given, *(f"--{name}" if on else f"--no-{name}" for name, on in flags.items())]
 
 
 def command(chosen: settings.TrainerSettings, job: Path) -> list[str]:

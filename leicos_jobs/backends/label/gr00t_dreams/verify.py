@@ -1,7 +1,7 @@
 """Our engine against upstream's own get_action, on a user's checkpoint and video, with the same start noise.
 
-Upstream runs in its own interpreter (`upstream/idm_check.py`, in the checkout), because it needs packages that leicos does
-not. Compared are what the network sees, what it predicts, and the actions in motor units.
+Upstream runs in its own interpreter (`upstream/idm_check.py`, in the checkout), because it needs packages that leicos
+does not. Compared are what the network sees, what it predicts, and the actions in motor units.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def compare(what: str, ours: F32, theirs: F32, noise: F32, described: artifact.D
 
 
 def main() -> int:
-    """`python -m leicos_jobs.backends.label.gr00t_dreams.verify CHECKOUT CHECKPOINT VIDEO`: prints the report as JSON."""
+    """`python -m ...gr00t_dreams.verify CHECKOUT CHECKPOINT VIDEO`: prints the report as JSON."""
     report = verify(*(Path(text) for text in sys.argv[1:4]))
     print(json.dumps(report.to_json(), indent=1))
     return 0 if report.passed else 78

@@ -44,9 +44,7 @@ def features(job: dict[str, Any], chain: Any) -> dict[str, Any]:
         pair = np.ascontiguousarray(frames[[first, min(first + job["second"], last)]])
         parts.append(chain({f"video.{job['camera']}": pair}))
     joined = {"images", "view_ids"}
-    return {
-        key: (np.concatenate if key in joined else np.stack)([part[key] for part in parts]) for key in parts[0]
-    }
+    return {key: (np.concatenate if key in joined else np.stack)([part[key] for part in parts]) for key in parts[0]}
 
 
 def sample(job: dict[str, Any], model: Any, inputs: dict[str, Any], noise: torch.Tensor) -> torch.Tensor:
@@ -54,12 +52,12 @@ def sample(job: dict[str, Any], model: Any, inputs: dict[str, Any], noise: torch
     device, size = torch.device(job["device"]), int(job["batch"])
     draw, to_cuda = torch.randn, torch.Tensor.cuda
     if device.type == "cpu":  # it says .cuda() without asking
-        torch.Tensor.cuda = lambda self, *_args, **_named: self  # type: ignore[assignment, method-assign]
+        torch.Tensor.cuda = lambda self, *_args, **_named: self  # type: ignore[method-assign]
     found = []
     try:
         for first in range(0, len(noise), size):
             part = noise[first : first + size].to(device)
-            torch.randn = lambda *_args, given=part, **_named: given  # type: ignore[assignment]
+            torch.randn = lambda *_args, given=part, **_named: given
             images = slice(2 * first, 2 * (first + size))
             batch = {
                 key: torch.as_tensor(value[images if key in ("images", "view_ids") else slice(first, first + size)],

@@ -67,7 +67,8 @@ def reporter() -> Any:
 
 def prepare(job: dict[str, Any]) -> None:
     """Everything that is changed at run time."""
-    torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
+    torch: Any = importlib.import_module("torch")
+    transformers: Any = importlib.import_module("transformers")
     seed = UPSTREAM_SEED + int(job["seed"])
     arguments = transformers.TrainingArguments
 

@@ -1,0 +1,41 @@
+"""Critics: a vision-language model's opinion of a generated video, between gate and label. None is on by default.
+
+A critic sees the video and the task text, never truth. Its scores go into a record beside the gate's; a threshold is
+the configuration's, not the critic's. Found by entry point `leicos.critic`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from leicos_jobs.backends.contracts import Backend, Started
+
+
+@dataclass(frozen=True)
+class CriticRequest:
+    """One video to judge. task: what the robot should be doing, as prose. seed: derives from the sample's id."""
+
+    sample: str
+    video: Path
+    task: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class CriticResult:
+    """`scores`: name -> 0..1, 1 is good, e.g. physics, task. `notes` (the model's words) go into the record."""
+
+    sample: str
+    scores: dict[str, float]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Critic(Backend, Protocol):
+    """video + task text -> scores."""
+
+    def process(self, requests: Sequence[CriticRequest], started: Started) -> Iterator[CriticResult]:
+        """Yield a result for each request, as the other backends do."""
+        ...

@@ -1,0 +1,109 @@
+"""LeIsaac's scene assets: not in its repository, fetched once into the model cache, checked by digest.
+
+Names, releases and digests from reference/leisaac.md 2.4. They are LeIsaac's and Lightwheel's, and never part of an
+image of ours.
+"""
+
+from __future__ import annotations
+
+import shutil
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from leicos_jobs.core import logs
+from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.core.errors import InputError, RetryError
+
+RELEASES = "https://github.com/LightwheelAI/leisaac/releases/download"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file of a release. place: folder below the assets root that it, or its content, belongs into."""
+
+    release: str
+    file: str
+    sha256: str
+    place: str
+
+    @property
+    def url(self) -> str:
+        """Where it is published."""
+        return f"{RELEASES}/{self.release}/{self.file}"
+
+
+ROBOT = Asset(
+    "v0.1.0", "so101_follower.usd", "64a877c3b82cdc4a48ab8a1f321a2dd3ef7c55d4b10bce222b58c530d978ae58", "robots"
+)
+SCENES = {
+    "LiftCube": Asset(
+        "v0.1.2", "table_with_cube.zip", "917c66a724019d235cc9f442a30ae72e5663b44ef4ed8d4d5324e549e11952b7", "scenes"
+    ),
+    "PickOrange": Asset(
+        "v0.1.0",
+        "kitchen_with_orange.zip",
+        "d314c54b63a17e91402bfaddf26e21ff614adf2430fa092b78897f15b8adea34",
+        "scenes",
+    ),
+}
+"""By the part of a task's id that names it; other tasks' scenes must be placed by hand."""
+
+
+def assets_of(task: str) -> list[Asset]:
+    """What a task needs, as far as its digests are known."""
+    return [ROBOT, *(asset for name, asset in SCENES.items() if name in task)]
+
+
+def missing(task: str, root: Path) -> list[str]:
+    """Files of a task's assets that are not under `root`."""
+    wanted = [_marker(asset, root) for asset in assets_of(task)]
+    return [str(path) for path in wanted if not path.exists()]
+
+
+def fetch_assets(task: str, root: Path, scratch: Path) -> int:
+    """Download, check and unpack what is missing; returns how many. Raises RetryError, InputError (another digest)."""
+    fetched = 0
+    for asset in assets_of(task):
+        if _marker(asset, root).exists():
+            continue
+        path = scratch / asset.file
+        try:
+            with urllib.request.urlopen(asset.url, timeout=60) as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        except OSError as error:
+            raise RetryError(f"{asset.url}: {error}", fix="check that this pod may reach it") from None
+        install(asset, path, root)
+        fetched += 1
+        logs.event("isaac.asset", file=asset.file)
+    return fetched
+
+
+def install(asset: Asset, path: Path, root: Path) -> None:
+    """Put a downloaded file into place. Raises InputError if it is not the one that is known."""
+    found = sha256_file(path)
+    if found != asset.sha256:
+        raise InputError(
+            f"{path} has sha256 {found}, not {asset.sha256}", fix="it was changed: check where it came from"
+        )
+    folder = root / asset.place
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.suffix != ".zip":
+        shutil.copyfile(path, folder / (asset.file + ".partial"))
+        (folder / (asset.file + ".partial")).replace(folder / asset.file)
+        return
+    unpacked = root / f".{path.stem}.partial"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(unpacked)
+    inner = unpacked / path.stem if (unpacked / path.stem).is_dir() else unpacked
+    inner.replace(folder / path.stem)
+    shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def _marker(asset: Asset, root: Path) -> Path:
+    """The file by whose presence an asset counts as there."""
+    if asset.file.endswith(".zip"):
+        return root / asset.place / asset.file.removesuffix(".zip") / "scene.usd"
+    return root / asset.place / asset.file
