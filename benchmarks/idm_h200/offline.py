@@ -1,10 +1,9 @@
 """What it takes to run GR00T-Dreams' own scripts with no network and without packages that they import but never use.
 
-Written by us from reading the source at ec3881d: nothing here edits a checkout. Four things are made in a folder:
-import stubs (`stubs`), a Hugging Face cache with a SigLIP of the right shape and random weights (`hub`), a checkpoint
-of the whole IDM with random weights (`checkpoint`), and a patched copy of the dump script (`dump_script`).
+Written by us from reading the source at ec3881d: nothing here edits a checkout. Two things are made in a folder:
+import stubs (`stubs`), and a Hugging Face cache with a SigLIP of the right shape and random weights (`hub`).
 
-    python offline.py stubs DIR | hub DIR | checkpoint DIR --checkout CHECKOUT
+    python offline.py stubs DIR | hub DIR
 """
 
 from __future__ import annotations
@@ -59,6 +58,7 @@ def hub(home: Path, seed: int = 0) -> None:
     """Write a hub cache below `home` (HF_HOME): SigLIP2-large's vision tower with random weights, a one-layer text
     tower (the IDM deletes it), the image processor, and a tokenizer of four words."""
     import torch
+    from safetensors.torch import save_file
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipModel
 
@@ -67,8 +67,20 @@ def hub(home: Path, seed: int = 0) -> None:
     snapshot.mkdir(parents=True, exist_ok=True)
     (repository / "refs").mkdir(exist_ok=True)
     (repository / "refs" / "main").write_text(REVISION)
-    torch.manual_seed(seed)
-    SiglipModel(SiglipConfig(vision_config=VISION, text_config=TEXT)).save_pretrained(snapshot)
+    config = SiglipConfig(vision_config=VISION, text_config=TEXT)
+    config.architectures = ["SiglipModel"]
+    config.save_pretrained(snapshot)
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in SiglipModel(config).state_dict().items()}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    generator = torch.Generator(device).manual_seed(seed)
+    weights = {
+        name: torch.ones(shape) if "norm" in name and name.endswith("weight")
+        else torch.zeros(shape) if name.endswith("bias")
+        else (torch.randn(shape, generator=generator, device=device) * 0.02).cpu()
+        for name, shape in shapes.items()
+    }  # fmt: skip
+    save_file(weights, snapshot / "model.safetensors", {"format": "pt"})
     words = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}, unk_token="<unk>"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", pad_token="<pad>")
     tokenizer.save_pretrained(snapshot)

@@ -2,8 +2,9 @@
 syntax tree (no line of it is kept here, and the checkout stays as it is).
 
 Changes: robots that it does not know get `new_embodiment` instead of an error (the tutorial's patch); a line with the
-time is printed after each video, and one per call of the model; with `fixed` the batch size, which the script overwrites
-with that of a video's last batch, is put back before each video; with `noise` the model's start noise is ours.
+time and the number and seconds of calls of the model is printed after each video; with `fixed` the batch size, which
+the script overwrites with that of a video's last batch, is put back before each video; with `noise` the model's start
+noise is ours.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ to find them. So torch is installed without them, save the small CUDA runtime wh
 every library that is then missing is replaced by an empty one that only has its name. The symbols that torch refers
 to are defined, as zeros, in one library that all of those need. (They cannot stand in the empty ones: the loader
 refuses a symbol without a version in the very library that should give it one.) Without a GPU nothing ever reads them,
-and `torch.cuda.is_available()` is False as usual. With an index of CPU wheels nothing is missing and nothing is made.
+and `torch.cuda.is_available()` is False as usual. The GPU code inside torch is overwritten with zeros, which costs
+nothing in a compressed layer. With an index of CPU wheels nothing is missing and nothing is done.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ RUNTIME = re.compile(r"cudart|cuda-runtime")
 WASTE = ("include", "share", "test")
 ROOTS = ("libtorch_python.so", "libtorch_global_deps.so")
 """What `import torch` loads; other libraries of torch are loaded later, if ever, and most of them for GPUs only."""
+GPU_CODE = ".nv_fatbin"
 STAND_IN = "libleicos_no_cuda.so"
 DRIVER = "libcuda.so.1"
 """Never made: a machine with a GPU has it, and where there is none nothing asks for it at start."""
@@ -48,6 +50,12 @@ class Elf:
         offset, size, count = struct.unpack_from("<Q", self.data, 40)[0], *struct.unpack_from("<HH", self.data, 58)
         self.machine: int = struct.unpack_from("<H", self.data, 18)[0]
         self.sections = [struct.unpack_from("<IIQQQQIIQQ", self.data, offset + size * i) for i in range(count)]
+
+    def section(self, name: str) -> tuple[int, int] | None:
+        """Offset and size of a section."""
+        table: int = struct.unpack_from("<H", self.data, 62)[0]
+        found = (section for section in self.sections if self._text(table, section[0]) == name)
+        return next(((section[4], section[5]) for section in found), None)
 
     def needed(self) -> set[str]:
         """Names of the libraries that must be found (DT_NEEDED is tag 1)."""
@@ -140,6 +148,18 @@ def stand_in(site: Path) -> list[str]:
     return [f"{STAND_IN} ({len(undefined)} symbols)", *missing]
 
 
+def empty(site: Path) -> int:
+    """Overwrite GPU code by zeros; returns how many bytes. Only a GPU's driver ever reads it."""
+    total = 0
+    for path in (site / "torch" / "lib").glob("*.so"):
+        if place := Elf(path).section(GPU_CODE):
+            with path.open("rb+") as stream:
+                stream.seek(place[0])
+                stream.write(bytes(place[1]))
+            total += place[1]
+    return total
+
+
 def _loads(name: str) -> bool:
     try:
         ctypes.CDLL(name)
@@ -180,7 +200,9 @@ def main() -> None:
         shutil.rmtree(site / "torch" / name, ignore_errors=True)
     for path in (site / "nvidia").rglob("*.a"):
         path.unlink()
-    print("made:", ", ".join(stand_in(site)) or "nothing, nothing was missing", flush=True)
+    made = stand_in(site)
+    emptied = empty(site) if made else 0
+    print(f"stand-ins: {', '.join(made) or 'none'}; {emptied >> 20} MiB of GPU code emptied", flush=True)
     subprocess.run((sys.executable, "-c", CHECK), check=True)
 
 

@@ -110,10 +110,13 @@ class ReplayResult:
 
 
 class Backend(Protocol):
-    """Common to all. The class's module must import without torch, mujoco and the like (it imports them when it is
-    constructed): planning and status read `version` and `Settings` in the CPU image. `version` rises whenever the same request would give another result. `Settings` is a frozen
-    pydantic model (unknown keys refused); values that differ from the defaults enter every identity, so a changed
-    default must raise `version`."""
+    """Common to all.
+
+    The class's module must import without torch, mujoco and the like (they are imported when it is constructed):
+    planning and status read `version` and `Settings` in the CPU image. `version` rises whenever the same request would
+    give another result. `Settings` is a frozen pydantic model (unknown keys refused); values that differ from the
+    defaults enter every identity, so a changed default must raise `version`.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -133,7 +136,9 @@ class Generator(Backend, Protocol):
 
     def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None: ...
 
-    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]: ...
+    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
+        """Yield a result for each request, in any order, as soon as it is finished."""
+        ...
 
 
 class Labeller(Backend, Protocol):
@@ -141,7 +146,9 @@ class Labeller(Backend, Protocol):
 
     def __init__(self, settings: BaseModel, artifact: Path, work: Path) -> None: ...
 
-    def process(self, requests: Sequence[LabelRequest], started: Started) -> Iterator[LabelResult]: ...
+    def process(self, requests: Sequence[LabelRequest], started: Started) -> Iterator[LabelResult]:
+        """Yield a result for each request, in any order, as soon as it is finished."""
+        ...
 
 
 class Replayer(Backend, Protocol):
@@ -149,7 +156,9 @@ class Replayer(Backend, Protocol):
 
     def __init__(self, settings: BaseModel, work: Path) -> None: ...
 
-    def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]: ...
+    def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
+        """Yield a result for each request, in any order, as soon as it is finished."""
+        ...
 
 
 @dataclass(frozen=True)

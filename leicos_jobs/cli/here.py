@@ -19,7 +19,9 @@ Examples:
 """
 )
 @click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--source", multiple=True, type=click.Path(path_type=Path), help="Recordings; they replace those in CONFIG.")
+@click.option(
+    "--source", multiple=True, type=click.Path(path_type=Path), help="Recordings; they replace those in CONFIG."
+)
 @click.option("--task", help="Task text, where there is no CONFIG.")
 @click.option("--out", help="Root of the run; default runs/<name>. Starting it again goes on where it stopped.")
 @click.option("--workers", type=int, default=os.cpu_count() or 1, show_default=True, help="Pods at a time.")

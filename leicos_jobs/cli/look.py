@@ -68,11 +68,17 @@ def config(path: Path | None, schema: bool) -> None:
 @click.option("--backend", default="compact", show_default=True, help="IDM backend of the artifact.")
 @click.option("--robot", default="so101", show_default=True, help="Embodiment.")
 @click.option("--seed", default=0, show_default=True, help="IDM seed, as in the run's configuration.")
-def label_videos(artifact: Path, videos: tuple[Path, ...], out: Path, backend: str, robot: str, seed: int) -> None:
+@click.option("--settings", default="{}", help="The labeller's settings, YAML or JSON, as in label.settings.")
+def label_videos(
+    artifact: Path, videos: tuple[Path, ...], out: Path, backend: str, robot: str, seed: int, settings: str
+) -> None:
     """Label any videos with an IDM artifact: exactly what the label stage gives for the same bytes."""
-    from leicos_jobs.stages.label_files import label_files
+    import yaml
 
-    for name, rows in label_files(artifact, videos, out, backend=backend, robot=robot, seed=seed):
+    from leicos_jobs.stages.label_files import Labelling, label_files
+
+    labeller = Labelling(backend, yaml.safe_load(settings) or {}, robot, seed)
+    for name, rows in label_files(artifact, videos, out, labeller):
         click.echo(f"{name}: {rows} rows")
 
 
@@ -97,13 +103,28 @@ def gc(uri: str, delete: bool) -> None:
     click.echo(f"{count} objects, {total / 1e6:.1f} MB {'removed' if delete else 'could be removed'}", err=True)
 
 
-@click.command(epilog="Example: leicos verify gr00t-dreams --checkout GR00T-Dreams --checkpoint ckpt --video a.mp4")
+@click.command(epilog="Example: leicos verify gr00t-dreams --checkout GR00T-Dreams --checkpoint ckpt --sample a.mp4")
 @click.argument("backend", type=click.Choice(["gr00t-dreams", "cosmos", "isaac"]))
 @click.option("--checkout", type=click.Path(path_type=Path), help="Checkout of the upstream repository.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Trained weights.")
-@click.option("--video", type=click.Path(path_type=Path), help="A video to try it on.")
-def verify(backend: str, checkout: Path | None, checkpoint: Path | None, video: Path | None) -> None:
+@click.option("--sample", type=click.Path(path_type=Path), help="A video, a clip (cosmos) or a recording (isaac).")
+def verify(backend: str, checkout: Path | None, checkpoint: Path | None, sample: Path | None) -> None:
     """Check a backend against its upstream, on a machine that has the hardware and the weights."""
     from leicos_jobs.stages.verify import verify as check
 
-    check(backend, checkout, checkpoint, video)
+    check(backend, checkout, checkpoint, sample)
+
+
+@click.command(epilog="Example: leicos explain lift.yaml")
+@click.argument("path", type=click.Path(path_type=Path))
+def explain(path: Path) -> None:
+    """Print the tutorial's Cosmos commands for a configuration, what runs instead, and why it differs."""
+    from leicos_jobs.backends.generate.cosmos.explain import explain as tell
+    from leicos_jobs.backends.generate.cosmos.settings import CosmosSettings
+    from leicos_jobs.run.config import load_config
+
+    loaded = load_config(path)
+    ours = loaded.generate.backend == "cosmos-predict2.5"
+    settings = CosmosSettings.model_validate(loaded.generate.settings if ours else {})
+    size = (loaded.generate.width, loaded.generate.height)
+    click.echo("\n".join(tell(settings, loaded.source.task, loaded.generate.frames, size)))

@@ -44,6 +44,7 @@ COMMANDS = {
     "resubmit": ("leicos_jobs.cli.clusters:resubmit", "Start a run's workflow again; only what is missing is done."),
     "render": ("leicos_jobs.cli.clusters:render", "Print the Argo manifests."),
     "lint": ("leicos_jobs.cli.clusters:lint", "Check Argo manifests offline."),
+    "explain": ("leicos_jobs.cli.look:explain", "The tutorial's Cosmos commands, and what runs instead."),
     "verify": ("leicos_jobs.cli.look:verify", "Check a backend against its upstream, where the hardware is."),
 }
 

@@ -183,6 +183,6 @@ def replay(uri: str, shard: int) -> None:
 @click.option("--status", required=True, help="The workflow's status as Argo says it.")
 def finish(uri: str, status: str) -> None:
     """Print how the workflow ended and send the configured webhook. Never fails: it must not hide the real outcome."""
-    from leicos_jobs.stages.finish import finish as stage
+    from leicos_jobs.cluster.webhook import finish as stage
 
     stage(uri, status)

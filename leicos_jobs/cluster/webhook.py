@@ -16,7 +16,6 @@ from leicos_jobs.stages.webhook import send
 
 URL = "LEICOS_WEBHOOK_URL"
 ARGO_URL = "LEICOS_ARGO_URL"
-MARKS = {"Succeeded": ":white_check_mark:", "Failed": ":x:", "Error": ":x:"}
 
 
 def finish(uri: str, outcome: str, workflow: str | None = None) -> None:
@@ -40,7 +39,9 @@ def summary(run: Run, outcome: str, workflow: str | None = None) -> str:
     lines = [headline(run.config.name, outcome), *counts(found)]
     if (made := run.commits.stage("assemble")) is not None:
         lines.append(f"dataset: {run.store.uri}/{layout.SYNTHETIC} ({made.facts.get('episodes', '?')} episodes)")
-    if found.whole_stages["report"]:
+    if (told := run.commits.stage("report")) is not None:
+        if red := told.facts.get("failed_checks"):
+            lines.append(f"FAILED CHECKS: {', '.join(red)} (see the report)")
         lines.append(f"report: {run.store.uri}/{layout.REPORT}/index.html")
     lines.append(f"run: {run.store.uri}")
     if argo := os.environ.get(ARGO_URL):
@@ -50,7 +51,7 @@ def summary(run: Run, outcome: str, workflow: str | None = None) -> str:
 
 def headline(name: str, outcome: str) -> str:
     """First line: what Slack shows in a notification."""
-    return f"{MARKS.get(outcome, ':grey_question:')} leicos {name}: {outcome}"
+    return f"leicos {name}: {outcome}"
 
 
 def counts(found: RunStatus) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from leicos_jobs.backends import registry
 from leicos_jobs.backends.contracts import LabelRequest
@@ -17,10 +19,18 @@ from leicos_jobs.stages.label import check_labels, label_seed
 from leicos_jobs.stages.tables import write_table
 
 
-def label_files(
-    artifact: Path, videos: Sequence[Path], out: Path, *, backend: str, robot: str, seed: int
-) -> Iterator[tuple[str, int]]:
-    """Write out/NAME.parquet for each video; yields (name, rows). The seed is the run's `idm.seed`.
+@dataclass(frozen=True)
+class Labelling:
+    """How to label. settings: of the backend's labeller. seed: the run's `idm.seed`."""
+
+    backend: str
+    settings: dict[str, Any]
+    robot: str
+    seed: int
+
+
+def label_files(artifact: Path, videos: Sequence[Path], out: Path, how: Labelling) -> Iterator[tuple[str, int]]:
+    """Write out/NAME.parquet for each video; yields (name, rows).
 
     Raises InputError for an unreadable video, two of one name, or an artifact that does not fit.
     """
@@ -29,11 +39,11 @@ def label_files(
         raise InputError("two videos have the same name", fix="label them into two folders")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="leicos-") as work:
-        settings = backend_settings("label", backend, {})
-        labeller = registry.load("label", backend)(settings=settings, artifact=artifact, work=Path(work))
+        settings = backend_settings("label", how.backend, how.settings)
+        labeller = registry.load("label", how.backend)(settings=settings, artifact=artifact, work=Path(work))
         frames = {video.stem: verify(video).frames for video in videos}
-        requests = [LabelRequest(video.stem, video, label_seed(seed, sha256_file(video))) for video in videos]
+        requests = [LabelRequest(video.stem, video, label_seed(how.seed, sha256_file(video))) for video in videos]
         for result in labeller.process(requests, lambda _sample: None):
-            check_labels(result.actions, frames[result.sample], embodiment(robot))
+            check_labels(result.actions, frames[result.sample], embodiment(how.robot))
             write_table(out / f"{result.sample}.parquet", {"action": result.actions}, {"sample": result.sample})
             yield result.sample, len(result.actions)

@@ -28,8 +28,6 @@ def record(
     """
     if width % 2 or height % 2 or min(width, height) < 16:
         raise InputError(f"images of {width}x{height} cannot become video", fix="use even sizes, e.g. 320x240")
-    try:
-        from leicos_jobs.backends.mujoco import recorder
-    except ImportError as error:
-        raise InputError(f"recording needs MuJoCo: {error}", fix="pip install 'leicos[mujoco]'") from error
+    from leicos_jobs.backends.mujoco import recorder  # mujoco: a command that records needs it, no other stage here
+
     return recorder.record(path, episodes, seed, width, height, failed_share, workers, progress)

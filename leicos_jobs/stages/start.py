@@ -17,7 +17,10 @@ CONFIG_DIRECTORY = "LEICOS_CONFIG_DIRECTORY"
 
 
 def resolve_config(text: str) -> RunConfig:
-    """A configuration from inline YAML, an s3:// URI, a mounted ConfigMap's name, or a local file. Raises InputError."""
+    """A configuration from inline YAML, an s3:// URI, a mounted ConfigMap's name, or a local file.
+
+    Raises InputError.
+    """
     if "\n" in text or text.lstrip().startswith("{"):
         return parse_config(text, "--config")
     if text.startswith("s3://"):

@@ -129,6 +129,17 @@ def test_a_plan_fits_a_budget_and_starts_without_a_jump() -> None:
     assert np.array_equal(targets, expert.settle(targets))
 
 
+def test_at_another_control_rate_the_plan_takes_the_same_time() -> None:
+    state = start(3)
+    lengths = [
+        len(expert.plan(state, np.random.default_rng(3), control_hz=rate)) / rate for rate in (30.0, 60.0, 120.0)
+    ]
+    assert lengths == pytest.approx([lengths[1]] * 3, abs=0.3)
+    simulation = Simulation(30.0)
+    simulation.reset(state)
+    assert rollout.run(simulation, expert.plan(state, np.random.default_rng(3), control_hz=30.0)).success
+
+
 def test_a_held_cube_is_lifted_without_letting_go() -> None:
     done = next(result for result in attempts(None, 3) if result.success)
     row = int(np.argmax(done.qpos[:, 8] > 0.04))

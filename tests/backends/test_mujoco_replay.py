@@ -131,3 +131,15 @@ def test_the_backends_can_be_looked_at_without_mujoco() -> None:
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.split() == ["1", "1", "False", "False"]
+
+
+def test_where_mujoco_is_missing_the_message_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['mujoco'] = None;"
+        "from leicos_jobs.core.errors import InputError;"
+        "from leicos_jobs.backends.replay.mujoco import MujocoReplayer as R\n"
+        "try: R(R.Settings(), None)\n"
+        "except InputError as error: print(error)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'leicos[mujoco]'" in output.stdout

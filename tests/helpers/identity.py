@@ -51,9 +51,8 @@ def check_dataset(root: Path, samples: int) -> None:
     """Assert that `synthetic/` under a run's local root is whole and that every row is its own sample's."""
     sys.path.insert(0, str(PLUGINS))
     import av
-    from leicos_identity import from_action, read
-
     from helpers.leisaac import joint, motor
+    from leicos_identity import from_action, read
 
     synthetic = root / "synthetic"
     info = json.loads((synthetic / "meta/info.json").read_text())

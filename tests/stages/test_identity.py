@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from helpers.identity import check_dataset, environment, leicos, write_config
 
 SAMPLES = 200

@@ -1,4 +1,4 @@
-"""Every known way of mislabelling, planted on purpose, must turn its own named check red and leave honest labels green."""
+"""Every known way of mislabelling, planted on purpose, must turn its own named check red; honest labels stay green."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ def scrambled() -> list[np.ndarray]:
     out = []
     for seed, labels in enumerate(honest()):
         order = np.concatenate(
-            [start + np.random.default_rng([seed, start]).permutation(min(16, ROWS - start)) for start in range(0, ROWS, 16)]
+            [
+                start + np.random.default_rng([seed, start]).permutation(min(16, ROWS - start))
+                for start in range(0, ROWS, 16)
+            ]
         )
         out.append(labels[order])
     return out

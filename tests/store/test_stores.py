@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-
 from helpers.s3 import S3Server
+
 from leicos_jobs.core.errors import InputError, RetryError
 from leicos_jobs.store import open_store
 from leicos_jobs.store.folder import FolderStore
@@ -99,7 +99,7 @@ class TestS3(StoreContract):
         self, s3_environment: S3Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-        with pytest.raises(InputError, match="credentials|denied"):
+        with pytest.raises(InputError, match=r"credentials|denied"):
             open_store(f"s3://{s3_environment.bucket}/run").read("a")
 
     def test_a_retried_put_that_had_succeeded_is_success(self, store: S3Store) -> None:

@@ -125,6 +125,7 @@ class Dreamer:
             held=held,
             budget=stride * request.frames - len(lead),
             wait=False,
+            control_hz=simulation.control_hz,
         )
         own = rollout.run(simulation, targets)
         return _Dream(

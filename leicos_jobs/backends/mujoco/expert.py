@@ -118,8 +118,9 @@ def plan(
     budget: int | None = None,
     least: int = 0,
     wait: bool = True,
+    control_hz: float = lift_cube.CONTROL_HZ,
 ) -> F32:
-    """Joint targets (n, 6) rad, one a control step at 60 Hz, exactly as the recorder and the dataset keep them.
+    """Joint targets (n, 6) rad, one a control step, exactly as the recorder and the dataset keep them.
 
     previous: the target (6,) that was applied last, so that the first one does not jump. held: the cube is between the
     jaws already. budget: exactly so many steps, hurrying if need be but not beyond twice the speed, holding still at
@@ -135,7 +136,7 @@ def plan(
     else:
         _grasp(draft, state, rng, style, failure)
     _raise(draft, rng, style, failure)
-    return _play(draft, rng, style, previous, budget, least)
+    return _play(draft, rng, style, previous, budget, least, control_hz)
 
 
 def _grasp(draft: _Draft, state: poses.State, rng: np.random.Generator, style: Style, failure: Failure | None) -> None:
@@ -194,10 +195,16 @@ def _heading(state: poses.State) -> float:
 
 
 def _play(
-    draft: _Draft, rng: np.random.Generator, style: Style, previous: F64 | None, budget: int | None, least: int
+    draft: _Draft,
+    rng: np.random.Generator,
+    style: Style,
+    previous: F64 | None,
+    budget: int | None,
+    least: int,
+    control_hz: float,
 ) -> F32:
     """Turn paths into targets: minimum jerk along each, gravity's sag, tremor, a start without a jump."""
-    speed = rng.uniform(*style.speed)
+    speed = rng.uniform(*style.speed) * lift_cube.CONTROL_HZ / control_hz
     steps = np.array([length / speed * rng.uniform(0.85, 1.2) for _, length in draft.parts])
     if budget is not None and steps.sum() > budget - 6:
         steps *= max(0.5, (budget - 6) / steps.sum())
@@ -213,17 +220,17 @@ def _play(
     gripper = targets[:, 5].copy()
     targets += np.array([draft.arm.sag(row) for row in targets])
     targets[:, 5] = gripper
-    targets += _tremor(len(targets), rng, style.tremor)
+    targets += _tremor(len(targets), rng, style.tremor, control_hz)
     if previous is not None:
-        fade = np.clip(np.arange(len(targets)) / 20.0, 0.0, 1.0)
+        fade = np.clip(3.0 * np.arange(len(targets)) / control_hz, 0.0, 1.0)
         fade = fade**3 * (10.0 - 15.0 * fade + 6.0 * fade * fade)
         targets += (1.0 - fade)[:, None] * (previous - targets[0])
     return settle(np.clip(targets, draft.arm.low, draft.arm.high))
 
 
-def _tremor(rows: int, rng: np.random.Generator, size: float) -> F64:
+def _tremor(rows: int, rng: np.random.Generator, size: float, control_hz: float) -> F64:
     """Slow wander (rows, 6) rad: three sines a joint between 0.3 and 3 Hz, the faster the smaller."""
-    time = np.arange(rows)[:, None, None] / lift_cube.CONTROL_HZ
+    time = np.arange(rows)[:, None, None] / control_hz
     rate = rng.uniform(0.3, 3.0, (1, SO101.width, 3))
     phase = rng.uniform(0.0, 2.0 * math.pi, (1, SO101.width, 3))
     waves = np.sin(2.0 * math.pi * rate * time + phase) / np.sqrt(rate)

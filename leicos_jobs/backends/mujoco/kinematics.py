@@ -11,11 +11,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.mujoco import lift_cube, scene
+from leicos_jobs.backends.mujoco.engine import mujoco
 
 F64 = NDArray[np.float64]
 

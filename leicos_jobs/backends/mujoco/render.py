@@ -10,11 +10,11 @@ import copy
 from types import TracebackType
 from typing import Any, Self
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.mujoco import lift_cube, poses, scene
+from leicos_jobs.backends.mujoco.engine import mujoco
 from leicos_jobs.backends.mujoco.looks import Look
 
 U8 = NDArray[np.uint8]

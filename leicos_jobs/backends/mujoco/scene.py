@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import mujoco
-
 from leicos_jobs.backends.mujoco import meshes
+from leicos_jobs.backends.mujoco.engine import mujoco
 from leicos_jobs.backends.mujoco.lift_cube import (
     CAMERA,
     CAMERA_AXES,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.mujoco import lift_cube, poses, scene
+from leicos_jobs.backends.mujoco.engine import mujoco
 
 F64 = NDArray[np.float64]
 

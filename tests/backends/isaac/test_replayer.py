@@ -32,6 +32,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own Python in the place of Isaac's, the fake environment in the place of LeIsaac's."""
     (tmp_path / "assets" / "robots").mkdir(parents=True)
     monkeypatch.setattr(module, "DRIVER_ENV", "fake_isaac:make")
+    monkeypatch.setenv("ACCEPT_EULA", "Y")
     wrapper = tmp_path / "python.sh"  # as Isaac's: a shell between us and Python, and not by exec
     wrapper.write_text(f'#!/bin/bash\nexport PYTHONPATH="$PYTHONPATH:{HERE}"\n"{sys.executable}" "$@"\n')
     wrapper.chmod(0o755)
@@ -185,8 +186,13 @@ def test_a_task_that_is_not_the_robots_is_refused(
 
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, text in (("LEISAAC_ASSETS_ROOT", "assets"), ("LEICOS_ISAAC_PYTHON", "not on this machine")):
-        monkeypatch.setenv(variable, "/nowhere/at/all")
+    for variable, value, text in (
+        ("LEISAAC_ASSETS_ROOT", "/nowhere", "assets"),
+        ("ACCEPT_EULA", "", "licence"),
+        ("LEICOS_LEISAAC_COMMIT", "1" * 40, "111111"),
+        ("LEICOS_ISAAC_PYTHON", "/nowhere", "not on this machine"),
+    ):
+        monkeypatch.setenv(variable, value)
         with pytest.raises(InputError, match=text):
             IsaacReplayer(IsaacSettings(), tmp_path)
     monkeypatch.undo()

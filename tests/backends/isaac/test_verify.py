@@ -41,6 +41,7 @@ def test_a_recording_settles_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("")
     monkeypatch.setattr(module, "DRIVER_ENV", "fake_isaac:make")
+    monkeypatch.setenv("ACCEPT_EULA", "Y")
     wrapper = tmp_path / "python.sh"
     wrapper.write_text(f'#!/bin/bash\nexport PYTHONPATH="$PYTHONPATH:{HERE}"\n"{sys.executable}" "$@"\n')
     wrapper.chmod(0o755)

@@ -42,7 +42,9 @@ def main() -> int:
     answers = os.fdopen(options.answers, "w", buffering=1)
     # Upstream names its configuration files relative to its root, and imports itself by package name.
     os.chdir(options.checkout)
-    sys.path.insert(0, str(options.checkout))
+    # Python put this file's folder first; its neighbours' names (settings, command ...) must not hide upstream's.
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(options.checkout), *(part for part in sys.path if Path(part or ".").resolve() != here)]
     begun = time.monotonic()
     try:
         upstream = Upstream(json.loads(options.setup.read_text()))

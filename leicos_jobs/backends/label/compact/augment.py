@@ -18,6 +18,7 @@ from leicos_jobs.backends.label.compact.images import MARGIN
 
 F32 = NDArray[np.float32]
 import os
+
 PATCHES = int(os.environ.get("PATCHES","2"))
 """Rectangles covered in each training picture."""
 

@@ -18,9 +18,9 @@ from leicos_jobs.backends.label.gr00t_dreams.prepare import Norm
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _add_norm(
-    residual: Any, x: Any, table: Any, weight: Any, bias: Any, out: Any, rows: Any, period: Any, eps: Any,
+    residual, x, table, weight, bias, out, rows, period, eps,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, MODE: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     """One row a program. MODE 0: residual alone; 1: residual += x; 2: residual = x + table."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
@@ -59,10 +59,10 @@ def add_norm(residual: Tensor, x: Tensor | None, norm: Norm, dtype: torch.dtype,
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _attend(
-    q: Any, k: Any, v: Any, out: Any, scale: Any, last: Any, queries: Any, keys: Any,
-    q_batch: Any, q_token: Any, k_batch: Any, k_token: Any, v_batch: Any, v_token: Any,
+    q, k, v, out, scale, last, queries, keys,
+    q_batch, q_token, k_batch, k_token, v_batch, v_token,
     HEADS: tl.constexpr, SIZE: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     """One window and head a program; all keys at once. Logits in powers of two; `last` is added to the last key's."""
     batch, head = (tl.program_id(0) // HEADS).to(tl.int64), tl.program_id(0) % HEADS
     row, key, part = tl.arange(0, QUERIES), tl.arange(0, KEYS), tl.arange(0, SIZE)

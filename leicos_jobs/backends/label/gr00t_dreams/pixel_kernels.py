@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _clamped(value: Any) -> Any:
+def _clamped(value):
     return tl.minimum(tl.maximum(value, 0), 255)
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _taken(total: Any, value: Any, weight: Any, fused: Any) -> Any:
+def _taken(total, value, weight, fused):
     """The next tap, by fused multiply-add where `fused`."""
     return tl.where(fused, tl.fma(value, weight, total), total + value * weight)
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _shrink_across(
-    planes: Any, unit: Any, start: Any, count: Any, weights: Any, out: Any,
+    planes, unit, start, count, weights, out,
     WIDTH: tl.constexpr, HEIGHT: tl.constexpr, LEFT: tl.constexpr, TOP: tl.constexpr, ROWS: tl.constexpr,
     SIZE: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     """One picture row a program: RGB from the planes, / 255, resampled sideways to (3, ROWS, SIZE) float32."""
     frame, row = (tl.program_id(0) // ROWS).to(tl.int64), tl.program_id(0) % ROWS
     line = TOP + row
@@ -69,9 +69,9 @@ def _shrink_across(
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _shrink_down(
-    rows: Any, start: Any, count: Any, weights: Any, out: Any,
+    rows, start, count, weights, out,
     ROWS: tl.constexpr, SIZE: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     """One output row a program: resampled downwards, * 255, cut to uint8: (3, SIZE, SIZE)."""
     plane, row = (tl.program_id(0) // SIZE).to(tl.int64), tl.program_id(0) % SIZE
     column = tl.arange(0, BLOCK)
@@ -89,9 +89,9 @@ def _shrink_down(
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _enlarge(
-    pictures: Any, start: Any, weights: Any, levels: Any, out: Any,
+    pictures, start, weights, levels, out,
     SIZE: tl.constexpr, IMAGE: tl.constexpr, PATCH: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     """One row of the network's picture a program: Pillow's resize, sideways then downwards, into patches."""
     plane, row = (tl.program_id(0) // IMAGE).to(tl.int64), tl.program_id(0) % IMAGE
     column = tl.arange(0, BLOCK)

@@ -7,6 +7,8 @@ image of ours.
 from __future__ import annotations
 
 import shutil
+import sys
+import tempfile
 import urllib.request
 import zipfile
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.digests import sha256_file
-from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.core.errors import ExitCode, InputError, LeicosError, RetryError
 
 RELEASES = "https://github.com/LightwheelAI/leisaac/releases/download"
 
@@ -107,3 +109,21 @@ def _marker(asset: Asset, root: Path) -> Path:
     if asset.file.endswith(".zip"):
         return root / asset.place / asset.file.removesuffix(".zip") / "scene.usd"
     return root / asset.place / asset.file
+
+
+def main(arguments: list[str]) -> int:
+    """Fetch a task's assets: TASK FOLDER. Returns an exit status of `ExitCode`."""
+    if len(arguments) != 2:
+        print("usage: python -m leicos_jobs.backends.replay.isaac.assets TASK FOLDER", file=sys.stderr)
+        return int(ExitCode.INPUT)
+    try:
+        with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+            fetch_assets(arguments[0], Path(arguments[1]), Path(name))
+    except LeicosError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    return int(ExitCode.DONE)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -26,6 +26,10 @@ from leicos_jobs.core.errors import DefectError, ExitCode, InputError
 from leicos_jobs.robots.embodiment import Embodiment, embodiment
 
 PYTHON_ENV, ASSETS_ENV, COMMIT_ENV = "LEICOS_ISAAC_PYTHON", "LEISAAC_ASSETS_ROOT", "LEICOS_LEISAAC_COMMIT"
+LICENCE_ENV = "ACCEPT_EULA"
+"""Isaac Sim's own variable: to accept its licence agreement is for whoever runs it, never for us."""
+FOLDERS_ENV = "LEICOS_ISAAC_FOLDERS"
+"""Folders, separated by colons, to make before the start: where our image's links for Kit's caches lead."""
 DEFAULT_PYTHON = "/isaac-sim/python.sh"
 START_TRIES = 2
 
@@ -248,12 +252,18 @@ def _launch(settings: IsaacSettings, robot: Embodiment) -> Launch:
         raise InputError(
             f"LeIsaac here is at commit {commit}, not {UPSTREAM}", fix="use the image of this leicos version"
         )
-    root = settings.assets or os.environ.get(ASSETS_ENV, "")
-    if not (Path(root) / "robots").is_dir() or not root:
+    if not os.environ.get(LICENCE_ENV):
         raise InputError(
-            f"no LeIsaac assets at {root or '(nothing named)'}: it needs robots/ and scenes/",
-            fix=f"run the cache job, or name the folder in ${ASSETS_ENV}",
+            "Isaac Sim's licence agreement is not accepted", fix=f"read it, then set {LICENCE_ENV}=Y in the environment"
         )
+    root = assets_root(settings)
+    if not (root / "robots").is_dir():
+        raise InputError(
+            f"no LeIsaac assets at {root}: it needs robots/ and scenes/",
+            fix=f"python -m leicos_jobs.backends.replay.isaac.assets TASK FOLDER, then name it in ${ASSETS_ENV}",
+        )
+    for folder in filter(None, os.environ.get(FOLDERS_ENV, "").split(":")):
+        Path(folder).mkdir(parents=True, exist_ok=True)
     config = {
         "env": DRIVER_ENV,
         "task": settings.task,
@@ -262,13 +272,14 @@ def _launch(settings: IsaacSettings, robot: Embodiment) -> Launch:
         "lift_object": settings.lift_object,
         "limits_rad": [[float(np.radians(low)), float(np.radians(high))] for low, high in _limits(robot)],
     }
-    environment = {
-        ASSETS_ENV: str(Path(root).absolute()),
-        "ACCEPT_EULA": "Y",
-        "OMNI_KIT_ACCEPT_EULA": "YES",
-        "PRIVACY_CONSENT": "Y",
-    }
+    environment = {ASSETS_ENV: str(root.absolute()), "OMNI_KIT_ACCEPT_EULA": "YES"}
     return Launch(Path(python), config, environment, settings.start_seconds_max, settings.hang_seconds)
+
+
+def assets_root(settings: IsaacSettings) -> Path:
+    """LeIsaac's assets: as set, or in the environment, or beside the weights in the model cache."""
+    named = settings.assets or os.environ.get(ASSETS_ENV)
+    return Path(named) if named else Path(os.environ.get("HF_HOME", "/models")) / "leisaac"
 
 
 def _limits(robot: Embodiment) -> list[tuple[float, float]]:

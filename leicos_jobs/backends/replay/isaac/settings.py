@@ -29,11 +29,12 @@ class IsaacSettings(BaseModel):
     python: str | None = Field(None, exclude=True)
     """Isaac's Python; unset: $LEICOS_ISAAC_PYTHON, then /isaac-sim/python.sh."""
     assets: str | None = Field(None, exclude=True)
-    """Folder with LeIsaac's robots/ and scenes/; unset: $LEISAAC_ASSETS_ROOT."""
+    """Folder with LeIsaac's robots/ and scenes/; unset: $LEISAAC_ASSETS_ROOT, then leisaac/ in the model cache."""
     device: str = Field("cuda:0", exclude=True)
     """PhysX device; LeIsaac's tasks cannot grasp on the CPU (its issue 18)."""
-    start_seconds_max: float = Field(1800.0, gt=0, exclude=True)
-    """s; a first start compiles shaders for many minutes."""
+    start_seconds_max: float = Field(850.0, gt=0, exclude=True)
+    """s for one start, of which two are tried; a first one compiles shaders for many minutes. Twice this must stay below
+    the 1800 s that the worker waits for a backend."""
     hang_seconds: float = Field(180.0, gt=0, exclude=True)
     """s without a turn of the simulator's main loop after which it is taken to hang and is killed."""
     tries: int = Field(2, ge=1, exclude=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.backends.contracts import ReplayRequest
 from leicos_jobs.backends.replay.isaac.assets import missing
-from leicos_jobs.backends.replay.isaac.replayer import ASSETS_ENV, IsaacReplayer, ReplayError
+from leicos_jobs.backends.replay.isaac.replayer import IsaacReplayer, ReplayError, assets_root
 from leicos_jobs.backends.replay.isaac.settings import IsaacSettings
 from leicos_jobs.backends.verification import Verification
 from leicos_jobs.core.errors import LeicosError
@@ -31,10 +31,8 @@ START_ERROR_DEG = 10.0
 
 def verify_isaac(settings: IsaacSettings, recording: Path | None = None, camera: str = "front") -> Verification:
     """Check everything that can be checked here. recording: an HDF5 file of LeIsaac for the same task."""
-    import os
-
     found = Verification(IsaacReplayer.name)
-    root = Path(settings.assets or os.environ.get(ASSETS_ENV, "/nowhere"))
+    root = assets_root(settings)
     lacking = missing(settings.task, root)
     found.add("assets", not lacking, f"{root}" + (f" lacks {', '.join(lacking)}" if lacking else ""))
     with tempfile.TemporaryDirectory(prefix="leicos-verify-") as name:

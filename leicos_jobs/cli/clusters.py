@@ -1,0 +1,92 @@
+"""Commands for clusters: submit, resubmit, render, lint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from leicos_jobs.core.errors import InputError
+
+
+@click.command(epilog="Example: leicos submit s3://robots/runs/lift --config lift.yaml -n leicos")
+@click.argument("uri", metavar="RUN")
+@click.option("--config", help="Configuration file, s3:// URI or inline YAML; without it the run's own.")
+@click.option("--template", default="leicos-pipeline", show_default=True, help="WorkflowTemplate to submit.")
+@click.option("-p", "--parameter", multiple=True, metavar="NAME=VALUE", help="A workflow parameter.")
+@click.option("-n", "--namespace", help="Kubernetes namespace; default: the context's.")
+@click.option("--context", help="kubeconfig context.")
+@click.option("--amend", is_flag=True, help="Replace a different configuration; what it affects is done again.")
+def submit(
+    uri: str,
+    config: str | None,
+    template: str,
+    parameter: tuple[str, ...],
+    namespace: str | None,
+    context: str | None,
+    amend: bool,
+) -> None:
+    """Check the configuration, upload local recordings, write run.json and create the Workflow.
+
+    It prints the argo command that does the same.
+    """
+    from leicos_jobs.cluster.submit import submit as send
+
+    wrong = [item for item in parameter if "=" not in item]
+    if wrong:
+        raise InputError(f"parameter {wrong[0]!r} has no value", fix="write -p name=value")
+    values = dict(item.split("=", 1) for item in parameter)
+    found = send(uri, config, template=template, parameters=values, namespace=namespace, context=context, amend=amend)
+    click.echo(found.text())
+
+
+@click.command(epilog="Example: leicos resubmit s3://robots/runs/lift --retry-quarantined")
+@click.argument("uri", metavar="RUN")
+@click.option("--retry-quarantined", is_flag=True, help="Give samples that were set aside new chances.")
+@click.option("--template", default="leicos-pipeline", show_default=True, help="WorkflowTemplate to submit.")
+@click.option("-n", "--namespace", help="Kubernetes namespace; default: the context's.")
+@click.option("--context", help="kubeconfig context.")
+def resubmit(uri: str, retry_quarantined: bool, template: str, namespace: str | None, context: str | None) -> None:
+    """Start a run's workflow again: every stage does only what has no record."""
+    from leicos_jobs.cluster.resubmit import resubmit as send
+
+    found = send(uri, retry_quarantined=retry_quarantined, template=template, namespace=namespace, context=context)
+    click.echo(found.text())
+
+
+@click.command(epilog="Example: leicos render --out manifests/")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for NAME.yaml; without it standard output.")
+def render(out: Path | None) -> None:
+    """Write the Argo WorkflowTemplates of this release."""
+    from leicos_jobs.local.shipped import shipped_texts
+
+    for name, text in shipped_texts().items():
+        if out is None:
+            click.echo(f"---\n{text}", nl=False)
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(text)
+            click.echo(out / name, err=True)
+
+
+@click.command(epilog="Example: leicos lint --shards 400 --rounds 3 manifests/*.yaml")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--shards", type=int, help="Shards a round of the plan: does the Workflow object fit etcd's limit?")
+@click.option("--rounds", type=int, default=3, show_default=True, help="Rounds, with --shards.")
+def lint(paths: tuple[Path, ...], shards: int | None, rounds: int) -> None:
+    """Check manifests offline: undefined references, missing commands and resources, item and object size."""
+    import yaml
+
+    from hera_workflows import lint as linter
+    from hera_workflows.lint.size import check_size
+    from leicos_jobs.local import shipped_manifests
+
+    loaded = [item for path in paths for item in yaml.safe_load_all(path.read_text()) if item]
+    problems = linter.check(loaded or shipped_manifests())
+    if shards is not None:
+        problems += check_size(shards, rounds)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    if problems:
+        raise InputError(f"{len(problems)} problem(s) in the manifests", fix="correct them; Argo would fail later")
+    click.echo("no problems", err=True)

@@ -1,0 +1,75 @@
+"""A whole small run of the embedded backends, made once and shared: kills and isolation are judged against it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+CONFIG = {
+    "name": "kills",
+    "source": {"task": "Lift the red cube up."},
+    "plan": {"samples": 6, "min_shards": 2},
+    "generate": {"backend": "mujoco", "frames": 24, "width": 128, "height": 96, "settings": {"defect_share": 0.0}},
+    "gate": {"start_psnr_min": 10, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
+    "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1}},
+    "label": {"settings": {"threads": 1}},
+    "curate": {"require_success": False, "tracking_error_deg_max": 1000, "limit_violation_share_max": 1.0},
+}
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("mujoco")
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("kills")
+    from leicos_jobs.stages.record import record
+
+    record(folder / "demos.hdf5", 5, 1, 128, 96, failed_share=0.2, workers=1)
+    CONFIG["source"]["files"] = [str(folder / "demos.hdf5")]
+    path = folder / "kills.yaml"
+    path.write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+def start(config: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "leicos_jobs.cli.main", "run", str(config), "--out", str(out), "--workers", "2"]
+    environ = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    with log.open("a") as stream:
+        return subprocess.Popen(command, env=environ, stdout=stream, stderr=stream, start_new_session=True)
+
+
+def finish(config: Path, out: Path, log: Path) -> None:
+    process = start(config, out, log)
+    assert process.wait(600) == 0, log.read_text()[-3000:]
+
+
+def snapshot(out: Path) -> dict[str, object]:
+    """What must be equal: ids, tasks, lengths, provenance, parquet values, decoded frames."""
+    synthetic = out / "synthetic"
+    found: dict[str, object] = {
+        name: (synthetic / "meta" / name).read_text() for name in ("episodes.jsonl", "tasks.jsonl", "info.json")
+    }
+    found["provenance"] = (synthetic / "meta/leicos/provenance.jsonl").read_text()
+    for path in sorted(synthetic.rglob("*.parquet")):
+        found[path.name] = pq.read_table(path).to_pydict()
+    for path in sorted(synthetic.rglob("*.mp4")):
+        with av.open(str(path)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        found[path.name] = hash(np.stack(frames).tobytes())
+    return found
+
+
+@pytest.fixture(scope="session")
+def undisturbed(config: Path) -> Path:
+    """Root of a run that nothing disturbed."""
+    out = config.parent / "undisturbed"
+    finish(config, out, config.parent / "undisturbed.log")
+    return out

@@ -1,0 +1,36 @@
+"""Isolation: with truth/, plan/ and source/ gone and the videos renamed at random, labels are byte-identical."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from helpers.identity import environment, leicos
+from stages.conftest import CONFIG
+
+pytestmark = pytest.mark.xdist_group("small-run")
+
+
+def test_labels_need_nothing_but_the_video_and_the_idm(undisturbed: Path, tmp_path: Path) -> None:
+    shutil.copytree(undisturbed / "idm", tmp_path / "idm")
+    videos, expected = tmp_path / "videos", {}
+    videos.mkdir()
+    records = [json.loads(path.read_text()) for path in undisturbed.glob("label/*/*.json")]
+    assert records
+    random.shuffle(records)
+    for record in records:
+        made = [json.loads(path.read_text()) for path in undisturbed.glob(f"generate/{record['sample']}/*.json")]
+        name = uuid.uuid4().hex
+        shutil.copyfile(undisturbed / made[0]["object"], videos / f"{name}.mp4")
+        expected[name] = pq.read_table(undisturbed / record["object"]).column("action")
+    command = leicos("label-videos", str(tmp_path / "idm"), *map(str, sorted(videos.iterdir())), "--out", str(tmp_path))
+    command += ["--settings", json.dumps(CONFIG["label"]["settings"])]
+    subprocess.run(command, env=environment(), cwd=tmp_path, check=True)
+    for name, action in expected.items():
+        assert pq.read_table(tmp_path / f"{name}.parquet").column("action").equals(action), name
