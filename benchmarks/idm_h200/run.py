@@ -196,7 +196,7 @@ class Bench:
                 workers=16,
                 fixed=fixed,
             )
-            steady = found[4:] if not fixed else found[1:]
+            steady = found[min(len(found) - 1, 1 if fixed else 4) :]
             spent = statistics.mean(item["seconds"] for item in steady)
             self.note(name, {
                 "windows_per_s": round(self.material.FRAMES / spent, 2), "steady_videos": len(steady),

@@ -6,7 +6,6 @@ Both are bound by memory: each reads its inputs once and writes its result once.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import triton  # type: ignore[import-untyped, unused-ignore]
@@ -17,7 +16,7 @@ from leicos_jobs.backends.label.gr00t_dreams.prepare import Norm
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _add_norm(
+def _add_norm(  # type: ignore[no-untyped-def, unused-ignore]
     residual, x, table, weight, bias, out, rows, period, eps,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, MODE: tl.constexpr,
 ):  # fmt: skip
@@ -58,7 +57,7 @@ def add_norm(residual: Tensor, x: Tensor | None, norm: Norm, dtype: torch.dtype,
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _attend(
+def _attend(  # type: ignore[no-untyped-def, unused-ignore]
     q, k, v, out, scale, last, queries, keys,
     q_batch, q_token, k_batch, k_token, v_batch, v_token,
     HEADS: tl.constexpr, SIZE: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,

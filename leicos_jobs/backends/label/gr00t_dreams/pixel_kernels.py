@@ -6,7 +6,7 @@ triton is installed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _clamped(value):
+def _clamped(value):  # type: ignore[no-untyped-def, unused-ignore]
     return tl.minimum(tl.maximum(value, 0), 255)
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _taken(total, value, weight, fused):
+def _taken(total, value, weight, fused):  # type: ignore[no-untyped-def, unused-ignore]
     """The next tap, by fused multiply-add where `fused`."""
     return tl.where(fused, tl.fma(value, weight, total), total + value * weight)
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _shrink_across(
+def _shrink_across(  # type: ignore[no-untyped-def, unused-ignore]
     planes, unit, start, count, weights, out,
     WIDTH: tl.constexpr, HEIGHT: tl.constexpr, LEFT: tl.constexpr, TOP: tl.constexpr, ROWS: tl.constexpr,
     SIZE: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
@@ -68,7 +68,7 @@ def _shrink_across(
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _shrink_down(
+def _shrink_down(  # type: ignore[no-untyped-def, unused-ignore]
     rows, start, count, weights, out,
     ROWS: tl.constexpr, SIZE: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -88,7 +88,7 @@ def _shrink_down(
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _enlarge(
+def _enlarge(  # type: ignore[no-untyped-def, unused-ignore]
     pictures, start, weights, levels, out,
     SIZE: tl.constexpr, IMAGE: tl.constexpr, PATCH: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
