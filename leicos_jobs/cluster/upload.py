@@ -131,9 +131,7 @@ class _PartStore(S3Store):
 
     def _begun(self, key: str) -> str | None:
         """The latest unfinished upload of this key."""
-        pages = self._client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=self.bucket, Prefix=self._key(key)
-        )
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=self._key(key))
         own = [item for page in pages for item in page.get("Uploads", []) if item["Key"] == self._key(key)]
         return str(max(own, key=lambda item: item["Initiated"])["UploadId"]) if own else None
 

@@ -31,7 +31,7 @@ class SourceConfig(Section):
     """Task text as the dataset stores it, e.g. 'Lift the red cube up.'"""
     robot: str = "so101"
     """Embodiment: joints, limits and units."""
-    camera: str = Field("front", pattern=r"[a-z][a-z0-9_]*")
+    camera: str = Field("front", pattern=r"^[a-z][a-z0-9_]*$")
     """The camera that is generated; obs/<camera> in the HDF5."""
 
 
@@ -205,7 +205,7 @@ class CostConfig(Section):
 class RunConfig(Section):
     """Everything a run needs, in one file."""
 
-    name: str = Field("leicos", pattern=r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", max_length=40)
+    name: str = Field("leicos", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)
     """Short name for reports."""
     source: SourceConfig
     time: TimeConfig = TimeConfig()

@@ -62,10 +62,12 @@ def test_a_pod_starts_on_spot_and_goes_to_on_demand_after_as_many_attempts_as_sa
 
 
 def test_quotes_in_a_value_survive_the_expression() -> None:
-    patch = containers(rendered("everything"))["generate"]["podSpecPatch"]
-    match = PATCH.fullmatch(patch)
+    taint = {"key": "spot", "operator": "Equal", "value": 'it\'s a "spot" \\ node'}
+    objects = render({"pools": {"label": {"spot": {"enabled": True, "tolerations": [taint]}}}})
+    match = PATCH.fullmatch(containers(objects)["label"]["podSpecPatch"])
     assert match is not None
-    assert [each["value"] for each in _patch(match.group(2))["tolerations"] if "value" in each] == ["it's"]
+    assert _patch(match.group(2)) == {"tolerations": [taint]}
+    assert _patch(match.group(3)) == {}
 
 
 def _patch(literal: str) -> dict[str, Any]:

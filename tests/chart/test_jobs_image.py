@@ -69,4 +69,3 @@ def test_a_stand_in_library_loads_and_gives_its_symbols(tmp_path: Path) -> None:
     assert hasattr(loaded, "another")
     assert not hasattr(loaded, "a_third")
     assert ctypes.c_long.in_dll(ctypes.CDLL(str(tmp_path / "libzeros.so")), "one").value == 0
-

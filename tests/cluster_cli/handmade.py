@@ -1,6 +1,5 @@
 """Runs made by hand in a folder, with stand-in backends: no model is loaded and no workflow runs."""
 
-
 from __future__ import annotations
 
 import json

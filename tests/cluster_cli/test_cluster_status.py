@@ -47,10 +47,14 @@ def test_a_run_without_a_plan_says_so(made: HandMade) -> None:
 def test_counts_agree_with_the_account_that_rounds_are_planned_by(made: HandMade) -> None:
     mixed_run(made)
     found, counted = status(made.run), account(made.run)
-    assert (found.samples, found.labelled, found.rejected) == (10, 5, 1) == (
-        counted.total,
-        counted.labelled,
-        counted.rejected,
+    assert (
+        (found.samples, found.labelled, found.rejected)
+        == (10, 5, 1)
+        == (
+            counted.total,
+            counted.labelled,
+            counted.rejected,
+        )
     )
     assert (found.quarantined, found.missing) == (len(counted.quarantined), len(counted.missing)) == (1, 3)
 

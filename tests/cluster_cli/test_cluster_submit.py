@@ -196,9 +196,7 @@ def test_a_backend_that_is_not_installed_here_is_left_to_the_first_pod(
     assert any("not checked here" in note for note in submit(uri, str(config), cluster=cluster).notes)
 
 
-def test_resubmit_forgets_failures_only_when_asked(
-    uri: str, config: Path, cluster: Workflows, api: FakeApi
-) -> None:
+def test_resubmit_forgets_failures_only_when_asked(uri: str, config: Path, cluster: Workflows, api: FakeApi) -> None:
     submit(uri, str(config), cluster=cluster)
     store = open_store(uri)
     made = HandMade(Run(store, open_run(uri).config, Commits(store)))
@@ -254,9 +252,7 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(
         upload.upload(store, large)
     monkeypatch.setattr(upload._PartStore, "_send", real)
     again: list[int] = []
-    monkeypatch.setattr(
-        upload._PartStore, "_send", lambda self, *rest: again.append(rest[2]) or real(self, *rest)
-    )
+    monkeypatch.setattr(upload._PartStore, "_send", lambda self, *rest: again.append(rest[2]) or real(self, *rest))
     assert upload.upload(store, large)
     assert again == [4]
     assert store.read(large.key) == large.path.read_bytes()

@@ -33,8 +33,8 @@ class IsaacSettings(BaseModel):
     device: str = Field("cuda:0", exclude=True)
     """PhysX device; LeIsaac's tasks cannot grasp on the CPU (its issue 18)."""
     start_seconds_max: float = Field(850.0, gt=0, exclude=True)
-    """s for one start, of which two are tried; a first one compiles shaders for many minutes. Twice this must stay below
-    the 1800 s that the worker waits for a backend."""
+    """s for one start, of which two are tried; a first one compiles shaders for many minutes. Twice this must stay
+    below the 1800 s that the worker waits for a backend."""
     hang_seconds: float = Field(180.0, gt=0, exclude=True)
     """s without a turn of the simulator's main loop after which it is taken to hang and is killed."""
     tries: int = Field(2, ge=1, exclude=True)

@@ -1,0 +1,83 @@
+"""Configuration: every error at once, unknown keys refused, amendments on purpose, a template that reads back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leicos_jobs.core.errors import ExitCode, InputError
+from leicos_jobs.run.config import RunConfig, SourceConfig, load_config, parse_config
+from leicos_jobs.run.opened import create_run, open_run
+from leicos_jobs.run.samples import sample_id
+from leicos_jobs.run.template import commented_yaml
+
+CONFIG = RunConfig(source=SourceConfig(files=("a.hdf5",), task="Lift the red cube up."))
+
+
+def test_five_errors_are_all_listed() -> None:
+    text = """
+    name: Not A Name
+    source: {files: [], task: "x", robbot: so101}
+    time: {control_hz: -60}
+    generate: {frames: 3}
+    """
+    with pytest.raises(InputError) as caught:
+        parse_config(text, "lift.yaml")
+    message = str(caught.value)
+    assert caught.value.exit_code is ExitCode.INPUT
+    for field in ("name", "source.files", "source.robbot: unknown field", "time.control_hz", "generate.frames"):
+        assert field in message
+    assert "lift.yaml: 5 error(s)" in message
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [unclosed", "42", ""])
+def test_what_is_no_mapping_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"x\.yaml"):
+        parse_config(text, "x.yaml")
+
+
+def test_relative_sources_resolve_against_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("source: {files: [d.hdf5, 's3://b/f/e.hdf5', 'run:source/f.hdf5'], task: t}")
+    assert load_config(tmp_path / "c.yaml").source.files == (
+        str(tmp_path / "d.hdf5"), "s3://b/f/e.hdf5", "run:source/f.hdf5",
+    )  # fmt: skip
+
+
+def test_the_commented_template_reads_back() -> None:
+    assert parse_config(commented_yaml(CONFIG), "template") == CONFIG
+
+
+def test_every_field_is_described() -> None:
+    def walk(model: type) -> None:
+        for name, field in model.model_fields.items():
+            inner = field.annotation
+            if isinstance(inner, type) and hasattr(inner, "model_fields"):
+                walk(inner)
+            else:
+                assert field.description, f"{model.__name__}.{name}"
+
+    walk(RunConfig)
+
+
+def test_a_different_configuration_is_refused_unless_amended(tmp_path: Path) -> None:
+    uri = str(tmp_path / "run")
+    create_run(uri, CONFIG)
+    create_run(uri, CONFIG)
+    other = CONFIG.model_copy(update={"plan": CONFIG.plan.model_copy(update={"samples": 7})})
+    with pytest.raises(InputError, match=r"plan\.samples: 64 there, 7 given"):
+        create_run(uri, other)
+    assert open_run(uri).config == CONFIG
+    create_run(uri, other, amend=True)
+    assert open_run(uri).config == other
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a run"):
+        open_run(str(tmp_path))
+
+
+def test_sample_ids_depend_on_values_not_on_notation() -> None:
+    assert sample_id({"seed": 21, "hz": 60.0}) == sample_id({"hz": 60, "seed": 21})
+    assert sample_id({"seed": 21}) != sample_id({"seed": 22})
+    assert len(sample_id({})) == 20
