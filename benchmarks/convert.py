@@ -192,7 +192,7 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--demos", type=int, default=6, help="demos of 300 rows a texture (250 MB each)")
+    parser.add_argument("--demos", type=int, default=12, help="demos of 300 rows a texture (250 MB each)")
     parser.add_argument("--peer", type=Path, action="append", default=[], help="Python of a lerobot environment")
     parser.add_argument("--peer-demos", type=int, default=1, help="demos that a peer converts")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/leicos-bench"), help="inputs are kept here")

@@ -70,11 +70,14 @@ class Case:
     start: dict[str, Any]
 
 
-def imagine(folder: Path, out: Path, episodes: list[int], samples: int, seed: int, workers: int, frames: int) -> list[Case]:
+def imagine(
+    folder: Path, out: Path, episodes: list[int], samples: int, seed: int, workers: int, frames: int
+) -> list[Case]:
     """`samples` imagined videos from starts of these episodes, in turn; kept under `out` for the next time."""
     out.mkdir(parents=True, exist_ok=True)
     jobs = [
-        (folder, out / f"{number:04d}", episodes[number % len(episodes)], seed + number, frames) for number in range(samples)
+        (folder, out / f"{number:04d}", episodes[number % len(episodes)], seed + number, frames)
+        for number in range(samples)
     ]
     missing = [job for job in jobs if not (job[1] / "case.npz").exists()]
     if missing:
@@ -202,7 +205,9 @@ def main() -> None:
     training = [demo.action for demo in demos(world, trained)]
     settings = {key: value for key, _, value in (pair.partition("=") for pair in options.label)}
     report = {name: judge(out, cases, training, settings) for name, cases in groups.items()}
-    print(json.dumps({"training": {k: facts[k] for k in ("seconds", "samples", "frames", "window")}, **report}, indent=1))
+    print(
+        json.dumps({"training": {k: facts[k] for k in ("seconds", "samples", "frames", "window")}, **report}, indent=1)
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ sys.path[:0] = [str(HERE)]
 
 import offline  # noqa: E402
 
-PARTS = ("rate", "check", "pieces", "ours", "upstream")
+PARTS = ("rate", "check", "pieces", "ours", "upstream", "train")
 
 
 class Bench:
@@ -72,7 +72,7 @@ class Bench:
     def check(self) -> None:
         from leicos_jobs.backends.label.gr00t_dreams.verify import verify
 
-        report = verify(self.options.checkout, self.described.folder, self.videos[0], windows=48)
+        report = verify(self.options.checkout, self.described.folder, self.videos[0], windows=96)
         self.note("check", report.to_json())
 
     def labeller(self, **changes: Any) -> Any:
@@ -128,21 +128,25 @@ class Bench:
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
         engine = self.labeller(graphs=False).engine
-        found: dict[str, float] = {}
-        for frames in (66, 132, 198, 264, 396):
-            x = torch.rand(frames, 256, 768, device="cuda").to(torch.bfloat16) * 2 - 1
-            for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION):
-                with sdpa_kernel(backend):
-                    engine.plan = replace(engine.plan, graphs=True)
-                    run = engine._callable(lambda x=x: engine.run_encode(x))
-                found[f"encode {frames} {backend.name[:5]}"] = round(frames / pieces.seconds(run), 1)
-                del run
-        for windows in (264, 528, 792, 1056):
-            pairs = torch.randn(windows, 32, 1024, device="cuda").to(torch.bfloat16)
+        engine.plan = replace(engine.plan, graphs=True)
+        bf16, found = torch.bfloat16, dict[str, float]()
+        inputs = {
+            frames: torch.rand(frames, 256, 768, device="cuda").to(bf16) * 2 - 1 for frames in (66, 132, 198, 264)
+        }
+
+        def encode(name: str, frames: int) -> None:
+            run = engine._callable(lambda: engine.run_encode(inputs[frames]))
+            found[f"encode {frames} {name}"] = round(frames / pieces.seconds(run, 9), 1)
+
+        for frames in inputs:
+            encode("", frames)
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            encode("flash", 132)
+        for windows in (264, 528, 1056):
+            pairs = torch.randn(windows, 32, 1024, device="cuda")
             noise = torch.randn(windows, 16, 32, device="cuda")
             run = engine._callable(lambda pairs=pairs, noise=noise: engine.run_act(pairs, noise))
-            found[f"act {windows}"] = round(windows / pieces.seconds(run), 1)
-            del run
+            found[f"act {windows}"] = round(windows / pieces.seconds(run, 9), 1)
         self.note("variants", found)
 
     def ours(self) -> None:
@@ -203,6 +207,13 @@ class Bench:
                 "seconds": [round(item["seconds"], 2) for item in found], "calls": [item["calls"] for item in found],
                 "forward_s": [item["forward"] for item in found],
             })  # fmt: skip
+
+    def train(self) -> None:
+        """20 real steps of idm_training.py, killed after the first checkpoint, resumed, then labels of its result."""
+        import train
+
+        for name, value in train.run(self.options.checkout, self.scratch / "train", self.material).items():
+            self.note(f"train_{name}", value)
 
     def table(self) -> None:
         """The comparison, if all of it was measured."""

@@ -32,9 +32,9 @@ def status(uri: str, watch: bool, as_json: bool) -> None:
     from leicos_jobs.cluster.status import status as look
     from leicos_jobs.run.opened import open_run
 
-    run = open_run(uri)
+    run, found = open_run(uri), None
     while True:
-        found = look(run)
+        found = look(run, found)
         click.echo(found.model_dump_json(indent=2) if as_json else found.text())
         if not watch or found.done:
             return

@@ -123,12 +123,12 @@ class GenerateConfig(BackendConfig):
 class GateConfig(Section):
     """Cheap checks between generation and labelling."""
 
-    start_psnr_min: float = Field(24.0, ge=0)
+    start_psnr_min: float = Field(30.0, ge=0)
     """dB; the mean over the conditioning frames against the clip must reach it."""
-    static_max: float = Field(0.35, ge=0)
+    static_max: float = Field(0.6, ge=0)
     """Mean absolute grey change between frames half a second apart (0-255); a video that never exceeds it is static."""
-    jump_ratio_max: float = Field(6.0, gt=1)
-    """Largest frame-to-frame change over the video's 90th percentile; more is a jump."""
+    jump_ratio_max: float = Field(2.0, gt=1)
+    """Largest changed area between two frames over its neighbours' median; more is a jump."""
     vanish_share_min: float = Field(0.25, ge=0, le=1)
     """The most coloured object's area, at its smallest, as a share of its start; 0 switches the check off."""
 
@@ -194,7 +194,9 @@ class RoundsConfig(Section):
 class CostConfig(Section):
     """For `plan` and `status` only."""
 
-    dollars_per_hour: dict[str, float] = Field(default_factory=lambda: {"generate": 4.0, "label": 4.0, "replay": 1.5})
+    dollars_per_hour: dict[str, float] = Field(
+        default_factory=lambda: {"generate": 4.0, "train": 4.0, "label": 4.0, "replay": 1.5}
+    )
     """Price of one pod of a pool, an hour."""
     generate_seconds: float = Field(150.0, gt=0)
     """Expected GPU seconds a sample (Cosmos 2B, 210 frames, H200: a planning guess, measure yours)."""

@@ -92,10 +92,27 @@ def backend_identity(stage: str, name: str, settings: dict[str, Any]) -> dict[st
     }
 
 
+def generator_identity(config: RunConfig) -> dict[str, Any]:
+    """Identity of the generator. One that is trained says itself which settings determine a video (`identity`): how it
+    was trained is in its checkpoint's digest."""
+    backend = registry.load("generate", config.generate.backend)
+    identity = backend_identity("generate", config.generate.backend, config.generate.settings)
+    if hasattr(backend, "identity"):
+        settings = backend_settings("generate", config.generate.backend, config.generate.settings)
+        identity["settings"] = backend.identity(settings)
+    return identity
+
+
 def check_backends(config: RunConfig) -> None:
-    """Load every configured backend and check its settings. Raises InputError."""
+    """Load every configured backend, check its settings and, where it can tell, that it can make such videos.
+
+    Raises InputError.
+    """
     chain_settings(config, None)
-    backend_identity("generate", config.generate.backend, config.generate.settings)
+    backend = registry.load("generate", config.generate.backend)
+    settings = backend_settings("generate", config.generate.backend, config.generate.settings)
+    if hasattr(backend, "check_run"):
+        backend.check_run(settings, config.generate.frames, config.generate.width, config.generate.height)
     backend_identity("train", config.idm.backend, config.idm.settings)
 
 

@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 
 U8 = NDArray[np.uint8]
 HUES = 12
+CHANGED = 10.0
+"""Grey levels by which a block of 4x4 pixels must change to count."""
+NEIGHBOURS = 3
+"""Steps before and after one whose areas it is compared with."""
+QUIET = 0.005
+"""Share of the picture: smaller areas are noise, compression, a slow start."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ def inspect_video(video: U8, clip: U8, fps: float, thresholds: dict[str, Any]) -
     """video (T, H, W, 3) and its conditioning clip (n, H, W, 3), RGB; thresholds as in `GateConfig`."""
     scores = {
         "start_psnr": start_psnr(video, clip),
-        "motion": motion(video, max(1, round(fps / 2))),
+        "motion": motion(video[len(clip) :], max(1, round(fps / 2))),
         "jump_ratio": jump_ratio(video, len(clip)),
         "object_share": object_share(video, max(1, round(fps / 2))),
     }
@@ -69,17 +75,23 @@ def motion(video: U8, gap: int) -> float:
 
 
 def jump_ratio(video: U8, skip: int) -> float:
-    """Largest frame-to-frame change over the 90th percentile, after the conditioning frames and the seam to them.
+    """Largest changed area between two frames over the median of its neighbours', after the clip and its seam.
 
-    The overall brightness is taken out of each change first: a lamp is not a jump.
+    Changed is a block whose grey level moves by more than CHANGED; the overall brightness is taken out first: a lamp is
+    no jump. Areas, not mean differences: those saturate where an arm jumps by more than its own width. A quick but
+    steady motion has neighbours that are as large, a jump stands alone.
     """
     small = _small(video)[skip + 1 :]
     if len(small) < 4:
         return 0.0
     change = np.diff(small, axis=0)
     change -= np.median(change, axis=(1, 2), keepdims=True)
-    size = np.abs(change).mean(axis=(1, 2))
-    return float(size.max() / max(float(np.percentile(size, 90)), 0.02))
+    area = (np.abs(change) > CHANGED).mean(axis=(1, 2))
+    ratios = []
+    for index, value in enumerate(area):
+        near = np.concatenate([area[max(0, index - NEIGHBOURS) : index], area[index + 1 : index + 1 + NEIGHBOURS]])
+        ratios.append(float(value) / max(float(np.median(near)), QUIET))
+    return max(ratios)
 
 
 def object_share(video: U8, run: int) -> float:

@@ -79,7 +79,7 @@ def plan(run: Run) -> StageRecord:
 
 def generate_identity(config: RunConfig, checkpoint: str | None) -> dict[str, Any]:
     """All generation settings that determine a video."""
-    backend = context.backend_identity("generate", config.generate.backend, config.generate.settings)
+    backend = context.generator_identity(config)
     geometry = {"width": config.generate.width, "height": config.generate.height}
     return backend | geometry | {"checkpoint": checkpoint}
 

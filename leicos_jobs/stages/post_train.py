@@ -28,7 +28,7 @@ def post_train(run: Run) -> StageRecord | None:
         return None
     dataset = needed(run, "cosmos-dataset")
     settings = {
-        "backend": context.backend_identity("generate", config.backend, config.settings),
+        "backend": _identity(run),
         "checkpoint": config.checkpoint,
         "geometry": [config.width, config.height],
     }
@@ -52,6 +52,13 @@ def post_train(run: Run) -> StageRecord | None:
         prefix=layout.COSMOS_CHECKPOINT,
         build=build,
     )
+
+
+def _identity(run: Run) -> Any:
+    """What determines the checkpoint; generation settings such as guidance do not."""
+    config = run.config.generate
+    trainer = registry.load("post_train", config.backend)
+    return trainer.identity(context.backend_settings("generate", config.backend, config.settings))
 
 
 def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from leicos_jobs.core import logs, signals
-from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.run.opened import Run
 
 SYNC_SECONDS = 60.0
@@ -40,15 +40,16 @@ class ResumeFolder:
         self.store = run.store
         self.prefix = prefix
         self.folder = folder
-        self.known: dict[str, str] = {}
+        self.known: dict[str, tuple[int, int]] = {}
         self.last = time.monotonic()
         folder.mkdir(parents=True)
         for key in list(self.store.list(f"{prefix}/")):
             name = key[len(prefix) + 1 :]
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.store.read(key))
-            self.known[name] = sha256_file(target)
+            shutil.copyfile(self.store.fetch(key, folder / ".fetched"), target)
+            self.known[name] = _stamp(target)
+        shutil.rmtree(folder / ".fetched", ignore_errors=True)
 
     def sync(self) -> None:
         """Upload what changed, at most once a minute or when a stop is asked for."""
@@ -57,10 +58,10 @@ class ResumeFolder:
         self.last = time.monotonic()
         present = {path.relative_to(self.folder).as_posix(): path for path in self.folder.rglob("*") if path.is_file()}
         for name, path in present.items():
-            digest = sha256_file(path)
-            if self.known.get(name) != digest:
+            stamp = _stamp(path)
+            if self.known.get(name) != stamp:
                 self.store.upload(f"{self.prefix}/{name}", path)
-                self.known[name] = digest
+                self.known[name] = stamp
         for name in [name for name in self.known if name not in present]:
             self.store.delete(f"{self.prefix}/{name}")
             del self.known[name]
@@ -69,3 +70,9 @@ class ResumeFolder:
         """The training is over: its checkpoints are not needed any more."""
         for name in self.known:
             self.store.delete(f"{self.prefix}/{name}")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change: checkpoints are too large to be hashed every minute."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

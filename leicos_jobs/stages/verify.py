@@ -36,7 +36,7 @@ def _cosmos(checkout: Path | None, checkpoint: Path | None, sample: Path | None)
     from leicos_jobs.backends.generate.cosmos.settings import CosmosSettings
     from leicos_jobs.backends.generate.cosmos.verify import verify_cosmos
 
-    settings = CosmosSettings() if checkout is None else CosmosSettings(checkout=checkout)
+    settings = CosmosSettings() if checkout is None else CosmosSettings(checkout=str(checkout))
     found = verify_cosmos(settings, checkpoint, sample)
     print("\n".join(found.lines()))
     return found.passed

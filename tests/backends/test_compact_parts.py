@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
 from leicos_jobs.backends.label.compact import augment, encoder_training, head, predict
-from leicos_jobs.backends.label.compact.kinematics import Chain
 from leicos_jobs.backends.label.compact.model import Encoder, Keypoints
 from leicos_jobs.backends.label.compact.settings import CompactSettings
 from leicos_jobs.backends.label.compact.train import settings_from
 from leicos_jobs.core.errors import InputError
 
 
-def test_the_gripper_stands_where_mujoco_s_forward_kinematics_puts_it() -> None:
-    angles = torch.tensor([[0.0] * 6, [0.3, -0.5, 0.4, 0.7, -0.2, 0.5]])
-    # Body `gripper` and the point (0.02, 0, -0.1) in it, of so101_new_calib.xml by mj_kinematics.
-    expected = [
-        [[0.393235, -0.001151, 0.254346], [0.293235, -0.000178, 0.23437]],
-        [[0.303501, -0.087209, 0.17249], [0.215651, -0.054882, 0.212955]],
-    ]
-    assert Chain("so101")(angles).numpy() == pytest.approx(np.array(expected), abs=2e-5)
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_keypoints_find_the_brightest_place() -> None:
-    layer = Keypoints(1, 1, 5, 9)
+    layer = Keypoints(1, 1, 1, 5, 9)
     with torch.no_grad():
-        layer.maps.weight.fill_(1.0)
-        layer.maps.bias.zero_()
+        for part in (layer.maps, layer.looks):
+            part.weight.fill_(1.0)
+            part.bias.zero_()
     features = torch.zeros(1, 1, 5, 9)
     features[0, 0, 4, 2] = 50.0
-    assert layer(features)[0].tolist() == pytest.approx([-0.5, 1.0], abs=1e-5)
+    assert layer(features)[0].tolist() == pytest.approx([-0.5, 1.0, 50.0], abs=1e-5)
 
 
 def test_the_encoder_gives_state_and_step_of_each_frame() -> None:
@@ -41,6 +41,16 @@ def test_the_encoder_gives_state_and_step_of_each_frame() -> None:
     with torch.no_grad():
         assert encoder(frames).shape == (3, 2, 6)
         assert torch.allclose(encoder(frames)[1], encoder(frames[1:2])[0], atol=1e-5)
+
+
+def test_guided_places_are_handed_out_and_lifted_to_a_state() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder((48, 40), (8, 12), 0, 16, 6, guided=5).eval()
+    with torch.no_grad():
+        out, places = encoder.with_places(torch.rand(3, 3, 40, 48))
+        assert places.shape == (3, 5, 2)
+        assert float(places.abs().max()) <= 1.0
+        assert torch.equal(out[:, 0], encoder.lift(places.flatten(1)))  # the correction begins at zero
 
 
 def test_every_row_is_seen_once_an_epoch_whatever_the_step_it_goes_on_from() -> None:
@@ -81,6 +91,14 @@ def test_a_head_recovers_an_action_that_leads_the_state() -> None:
     with torch.no_grad():
         guess = fitted(torch.from_numpy(clean)).numpy()
     assert np.abs(guess - actions).mean() < 0.3 * np.abs(states - actions).mean()
+
+
+def test_covered_patches_hide_what_was_there() -> None:
+    numbers = augment.draw(0, 0, 64, 64, 1.0)
+    covered = augment.cover(torch.full((64, 20, 24, 3), 9.0), numbers)
+    share = float((covered != 9.0).float().mean())
+    assert 0.01 < share < 0.2
+    assert set(covered[0].unique().tolist()) <= {9.0, *numbers.paint[0].ravel().tolist()}
 
 
 def test_hann_keeps_lines_and_ends() -> None:

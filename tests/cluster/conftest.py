@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from . import installation
 from .harness import Cluster, missing
+from .installation import Bucket
 
 _lacking: list[str] = []
 
@@ -19,6 +21,24 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(reason)
     with Cluster() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def bucket(cluster: Cluster) -> Bucket:
+    """The bucket that pods and this machine reach."""
+    return Bucket(cluster)
+
+
+@pytest.fixture(scope="session")
+def jobs_image(cluster: Cluster) -> str:
+    """images/jobs, built for real."""
+    return installation.build_jobs_image(cluster)
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster, jobs_image: str) -> Cluster:
+    """The cluster seen from the namespace in which the chart is installed."""
+    return installation.install(cluster, "leicos-installed", jobs_image)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

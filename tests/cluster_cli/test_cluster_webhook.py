@@ -60,7 +60,7 @@ def test_the_message_says_outcome_counts_cost_and_links(
     webhook.finish(made.run.store.uri, "Succeeded", workflow="leicos/leicos-pipeline-x")
     (message,) = listener.received
     lines = message["text"].splitlines()
-    assert lines[0] == ":white_check_mark: leicos lift: Succeeded"
+    assert lines[0] == "leicos lift: Succeeded"
     assert lines[1] == "3 samples: 2 labelled, 0 refused by the gate, 0 set aside, 1 missing"
     assert lines[2].endswith("dollars (at least)")
     assert f"dataset: {made.run.store.uri}/synthetic (2 episodes)" in lines
@@ -74,7 +74,7 @@ def test_the_address_of_the_chart_wins_and_no_address_sends_nothing(
     create_run(made.run.store.uri, configuration())
     webhook.finish(made.run.store.uri, "Failed")
     assert listener.received == []
-    assert ":x: leicos leicos: Failed" in capsys.readouterr().out
+    assert "leicos leicos: Failed" in capsys.readouterr().out
     monkeypatch.setenv(webhook.URL, listener.url)
     webhook.finish(made.run.store.uri, "Failed")
     assert len(listener.received) == 1
@@ -86,7 +86,7 @@ def test_a_run_that_cannot_be_read_is_still_told(
     monkeypatch.setenv(webhook.URL, listener.url)
     webhook.finish(made.run.store.uri, "Error")
     (message,) = listener.received
-    assert message["text"] == f":x: leicos run: Error\nrun: {made.run.store.uri}"
+    assert message["text"] == f"leicos run: Error\nrun: {made.run.store.uri}"
 
 
 @pytest.mark.parametrize("status", [404, 500])

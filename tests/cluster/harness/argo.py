@@ -42,8 +42,15 @@ def up(store: ObjectStore, executor_image: str) -> None:
     options = ("--kubeconfig", KUBECONFIG, "--namespace", ARGO_NAMESPACE, "--configmap", _CONFIGMAP)
     executor = ("--executor-image", executor_image, "--executor-image-pull-policy", "Never")
     controller: list[str | Path] = [ARGO / "workflow-controller", *options, *executor]
-    # Argo looks at a workflow again after 10 s at the earliest, so ten pods in a row take 100 s: too long for a test.
-    start("workflow-controller", controller, {"LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "1s"})
+    environment = {
+        "LEADER_ELECTION_DISABLE": "true",
+        # Argo looks at a workflow again after 10 s at the earliest, so ten pods in a row take 100 s: too long for a test.
+        "DEFAULT_REQUEUE_TIME": "1s",
+        # A pod's own progress is passed on once a minute: most pods of a test never get that old.
+        "ARGO_PROGRESS_FILE_TICK_DURATION": "1s",
+        "ARGO_PROGRESS_PATCH_TICK_DURATION": "1s",
+    }
+    start("workflow-controller", controller, environment)
     wait_until("Argo", _controller_listens, 60, needs="workflow-controller")
 
 

@@ -8,6 +8,7 @@ Argo already, and the environment says where its S3 is and how it takes images.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shlex
@@ -60,6 +61,18 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cleanup.close()
+
+    def in_namespace(self, name: str) -> Self:
+        """The same cluster seen from another namespace, made when it is not there and empty but for its label.
+
+        Nothing that Argo needs is in it: that is for whatever is installed there. It lives as long as this object.
+        """
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        found = copy.copy(self)
+        found.namespace = name
+        found.kubeconfig = found._kubeconfig_of_namespace()
+        return found
 
     @property
     def store(self) -> ObjectStore:

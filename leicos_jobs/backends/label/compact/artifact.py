@@ -72,6 +72,7 @@ class Artifact:
             "geometry": list(self.spec.source),
             "fps": self.fps,
             "image": self.spec.as_dict(),
+            "guided": self.encoder.guided,
             "frame_offsets": [-REACH, REACH],
             "action_offset": 0,
             "normalisation": self.norms.as_dict(),
@@ -95,7 +96,7 @@ class Artifact:
                 )
             spec = ImageSpec.from_dict(facts["image"])
             norms = Norms.from_dict(facts["normalisation"])
-            recipe, joints = facts["recipe"], len(facts["joints"])
+            recipe, joints, guided = facts["recipe"], len(facts["joints"]), facts["guided"]
             digest = facts["weights_sha256"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
@@ -104,7 +105,9 @@ class Artifact:
         weights = folder / WEIGHTS
         if not weights.exists() or sha256_file(weights) != digest:
             raise InputError(f"{weights} is not the file that {path} describes", fix="copy or train the model again")
-        encoder = Encoder((spec.width, spec.height), recipe["channels"], recipe["blocks"], recipe["hidden"], joints)
+        encoder = Encoder(
+            (spec.width, spec.height), recipe["channels"], recipe["blocks"], recipe["hidden"], joints, guided
+        )
         head = Head(joints)
         state = torch.load(weights, map_location="cpu", weights_only=True)
         encoder.load_state_dict(state["encoder"])

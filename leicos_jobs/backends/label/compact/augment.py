@@ -1,8 +1,10 @@
 """What the encoder's training frames are put through, on any device, from numbers drawn for the step alone.
 
-A generated video's light and colours drift and its camera stands a little elsewhere: gain and offset a channel, light
-that falls off across the picture, and a window shifted within the border stand for that. The numbers depend on
-(seed, step) only, so a resumed training sees what an undisturbed one would have seen.
+A generated video's light and colours drift, its camera stands a little elsewhere, and its arm does what no
+demonstration did. Gain and offset a channel, light that varies across the picture (so that table and arm do not change
+together), and a window shifted within the border stand for the first two. Covered patches help with the third: no
+single cue, such as the cube's place, may tell the pose. The numbers depend on (seed, step) only, so a resumed training
+sees what an undisturbed one would have seen.
 """
 
 from __future__ import annotations
@@ -17,23 +19,22 @@ from torch import Tensor
 from leicos_jobs.backends.label.compact.images import MARGIN
 
 F32 = NDArray[np.float32]
-import os
-
-PATCHES = int(os.environ.get("PATCHES","2"))
+PATCHES = 2
 """Rectangles covered in each training picture."""
+NODES = 3
+"""Places across and down at which the light is drawn; between them it is interpolated."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Numbers of one step. rows: (B,) training rows. shift: (B, 2) y, x in 0..2*MARGIN. gain, offset: (B, 3).
-    slope: (B, 2) light across the picture, in gain per half picture. patches: (B, PATCHES, 4) y, x, height, width of
-    covered rectangles as shares of the picture; paint: (B, PATCHES, 3) their normalised colours."""
+    """Numbers of one step. rows: (B,) training rows. shift: (B, 2) y, x in 0..2*MARGIN. offset: (B, 3). light:
+    (B, NODES, NODES, 3) gain at places of the picture. patches: (B, PATCHES, 4) y, x, height, width of rectangles as
+    shares of the picture; paint: (B, PATCHES, 3) their normalised colours."""
 
     rows: NDArray[np.int64]
     shift: NDArray[np.int64]
-    gain: F32
     offset: F32
-    slope: F32
+    light: F32
     patches: F32
     paint: F32
 
@@ -45,18 +46,16 @@ def draw(seed: int, step: int, batch: int, rows: int, strength: float) -> Draw:
     deck = np.random.default_rng([seed, step // per_epoch, 12]).permutation(rows)
     place = (step % per_epoch) * batch
     chosen = deck[place : place + batch] if rows >= batch else rng.integers(0, rows, batch)
-    light = rng.normal(0, 0.10 * strength, (batch, 1))
-    colour = rng.normal(0, 0.05 * strength, (batch, 3))
+    gain = rng.normal(0, 0.10, (batch, 1, 1, 1)) + rng.normal(0, 0.05, (batch, 1, 1, 3))
+    field = rng.normal(0, 0.06, (batch, NODES, NODES, 1)) + rng.normal(0, 0.03, (batch, NODES, NODES, 3))
     reach = MARGIN if strength > 0 else 0
+    corner, side = rng.random((batch, PATCHES, 2)), rng.uniform(0, min(0.3 * strength, 0.6), (batch, PATCHES, 2))
     return Draw(
         rows=chosen,
         shift=rng.integers(MARGIN - reach, MARGIN + reach + 1, (batch, 2)),
-        gain=np.exp(light + colour).astype(np.float32),
         offset=rng.normal(0, 0.03 * strength, (batch, 3)).astype(np.float32),
-        slope=rng.normal(0, 0.06 * strength, (batch, 2)).astype(np.float32),
-        patches=np.concatenate(
-            [rng.random((batch, PATCHES, 2)), rng.uniform(0, min(0.3 * strength, 0.6), (batch, PATCHES, 2))], axis=2
-        ).astype(np.float32),
+        light=np.exp(strength * (gain + field)).astype(np.float32),
+        patches=np.concatenate([corner, side], axis=2).astype(np.float32),
         paint=rng.normal(0, 1, (batch, PATCHES, 3)).astype(np.float32),
     )
 
@@ -76,28 +75,31 @@ def normalise(windows: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def augmented(windows: Tensor, mean: Tensor, std: Tensor, numbers: Draw) -> Tensor:
-    """As `normalise`, with light and colour changed as `numbers` say."""
+    """As `normalise`, with light and colour changed and patches covered as `numbers` say."""
     device = windows.device
-    gain, offset, slope = (torch.from_numpy(a).to(device) for a in (numbers.gain, numbers.offset, numbers.slope))
     height, width = windows.shape[1:3]
-    y = torch.linspace(-1, 1, height, device=device)
-    x = torch.linspace(-1, 1, width, device=device)
-    # (value * gain * light + offset - mean) / std as one product and one sum: memory traffic is what costs on a CPU.
-    light = 1 + slope[:, 0, None, None] * y[:, None] + slope[:, 1, None, None] * x
-    scale = gain / (255.0 * std)
-    shift = (offset - mean) / std
-    out = windows.float() * light[..., None]
-    return cover(torch.addcmul(shift[:, None, None, :], out, scale[:, None, None, :]), numbers).permute(0, 3, 1, 2)
+    light = torch.from_numpy(numbers.light).to(device) / (255.0 * std)
+    light = torch.einsum("byxc,hy,wx->bhwc", light, _tents(height, device), _tents(width, device))
+    shift = (torch.from_numpy(numbers.offset).to(device) - mean) / std
+    pictures = torch.addcmul(shift[:, None, None, :], windows.float(), light)
+    return cover(pictures, numbers).permute(0, 3, 1, 2)
+
+
+def _tents(length: int, device: torch.device) -> Tensor:
+    """Linear interpolation from NODES places to `length` pixels, (length, NODES)."""
+    place = torch.linspace(0, NODES - 1, length, device=device)[:, None]
+    return (1 - (place - torch.arange(NODES, device=device)).abs()).clamp_min(0)
 
 
 def cover(pictures: Tensor, numbers: Draw) -> Tensor:
-    """Paint rectangles over pictures (B, h, w, 3), so that no single part of them can be relied upon."""
+    """Paint rectangles over pictures (B, h, w, 3)."""
     height, width = pictures.shape[1:3]
     y = torch.linspace(0, 1, height, device=pictures.device)
     x = torch.linspace(0, 1, width, device=pictures.device)
+    patches, paints = (torch.from_numpy(array).to(pictures.device) for array in (numbers.patches, numbers.paint))
     for index in range(PATCHES):
-        top, left, tall, wide = torch.from_numpy(numbers.patches[:, index].T.copy()).to(pictures.device)[:, :, None]
+        top, left, tall, wide = patches[:, index, :, None].unbind(1)
         rows, columns = (y > top) & (y < top + tall), (x > left) & (x < left + wide)
-        paint = torch.from_numpy(numbers.paint[:, index]).to(pictures.device)[:, None, None, :]
-        pictures = torch.where((rows[:, :, None] & columns[:, None, :])[..., None], paint, pictures)
+        covered = (rows[:, :, None] & columns[:, None, :])[..., None]
+        pictures = torch.where(covered, paints[:, index, None, None, :], pictures)
     return pictures

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from leicos_jobs.backends.label.compact import augment, checkpoint
 from leicos_jobs.backends.label.compact.artifact import Norms
+from leicos_jobs.backends.label.compact.camera import find_camera
 from leicos_jobs.backends.label.compact.data import Training
-from leicos_jobs.backends.label.compact.kinematics import CHAINS, Chain
+from leicos_jobs.backends.label.compact.guide import Guide
+from leicos_jobs.backends.label.compact.kinematics import SKELETONS
 from leicos_jobs.backends.label.compact.model import Encoder
 from leicos_jobs.backends.label.compact.settings import Recipe
 from leicos_jobs.core import signals
@@ -25,8 +27,10 @@ from leicos_jobs.core.errors import DefectError
 from leicos_jobs.robots.embodiment import Embodiment
 
 WARMUP = 100
-TOOL_SCALE = 0.02
-"""Metres of gripper error that weigh as much as one standard deviation of a joint."""
+PLACES = 10.0
+"""Weight of the taught places' error, in half windows."""
+CAMERA_RATE = 0.1
+"""The camera's share of the encoder's learning rate."""
 
 
 @dataclass(frozen=True)
@@ -49,70 +53,119 @@ def targets(data: Training, norms: Norms) -> NDArray[np.float32]:
     return np.stack([state, (data.actions - data.states) / norms.step], axis=1).astype(np.float32)
 
 
-class Loss:
-    """L1 on both targets, and on the gripper's position where the robot's kinematics are known."""
-
-    def __init__(self, job: Job, device: torch.device) -> None:
-        self.weight = job.recipe.tool_loss if job.robot.name in CHAINS else 0.0
-        self.chain = Chain(job.robot.name).to(device) if self.weight else None
-        zero, one = (job.robot.to_radians(np.full(job.robot.width, v, dtype=np.float32)) for v in (0.0, 1.0))
-        slope = (one - zero).astype(np.float32)
-        self.slope = torch.from_numpy(slope * job.norms.std).to(device)
-        self.offset = torch.from_numpy(zero + slope * job.norms.mean).to(device)
-
-    def __call__(self, guess: Tensor, wanted: Tensor) -> Tensor:
-        """guess, wanted: (B, 2, joints) normalised."""
-        error = (guess - wanted).abs()
-        loss = error[:, 0].mean() + 0.3 * error[:, 1].mean()
-        if self.chain is not None:
-            where = self.chain(torch.cat([guess[:, 0], wanted[:, 0]]) * self.slope + self.offset)
-            ours, true = where.chunk(2)
-            loss = loss + self.weight * (ours - true).norm(dim=-1).mean() / TOOL_SCALE
-        return loss
+def make_guide(job: Job) -> tuple[Guide | None, dict[str, Any]]:
+    """The geometry to train with, if the robot's is known and the camera can be found; and what to report of it."""
+    skeleton = SKELETONS.get(job.robot.name) if job.recipe.kinematics == "auto" else None
+    if skeleton is None:
+        return None, {"used": False, "reason": "switched off, or the robot's geometry is not known"}
+    fit = find_camera(job.data, skeleton, job.robot, job.seed)
+    if fit is None:
+        return None, {"used": False, "reason": "too little moves in the pictures"}
+    facts: dict[str, Any] = {
+        "used": fit.found,
+        "misfit": round(fit.misfit, 4),
+        "misfit_exchanged": round(fit.exchanged, 4),
+    }
+    if not fit.found:
+        return None, facts | {"reason": "the pictures do not fit the robot's poses from any place"}
+    facts["camera"] = [round(value, 4) for value in fit.camera.tolist()]
+    return Guide(skeleton, job.robot, job.norms, fit.camera, job.data.spec), facts
 
 
-def train_encoder(job: Job, device: torch.device) -> tuple[Encoder, list[list[float]]]:
-    """Train, or go on from a checkpoint. Returns the averaged encoder in eval mode on `device`, and [step, loss]
-    pairs, the loss being the mean since the pair before."""
-    recipe, data = job.recipe, job.data
+def loss_of(
+    encoder: Encoder, guide: Guide | None, batch: Batch, recipe: Recipe, numbers: np.random.Generator
+) -> Tensor:
+    """L1 on state and step; with geometry also on the tool's place, on the taught places, and on drawn poses."""
+    guess, seen = encoder.with_places(batch.frames)
+    state, step = (guess - batch.wanted).abs().mean(dim=(0, 2))
+    loss: Tensor = state + 0.3 * step
+    if guide is not None:
+        wanted = batch.wanted[:, 0]
+        loss = loss + recipe.tool_loss * guide.tool_error(guess[:, 0], wanted)
+        places = guide.shifted(guide.places(guide.points(wanted)), batch.shift)
+        loss = loss + PLACES * (seen - places).abs().mean()
+        poses, drawn = guide.drawn(wanted, numbers)
+        loss = loss + (encoder.lift(drawn.flatten(1)).float() - poses).abs().mean()
+    return loss
+
+
+def train_encoder(job: Job, device: torch.device) -> tuple[Encoder, dict[str, Any]]:
+    """Train, or go on from a checkpoint. Returns the averaged encoder in eval mode on `device`, and facts: `losses`,
+    [step, loss] pairs where the loss is the mean since the pair before, and `geometry`."""
+    guide, geometry = make_guide(job)
     torch.manual_seed(job.seed)
-    size = (data.spec.width, data.spec.height)
-    encoder = Encoder(size, recipe.channels, recipe.blocks, recipe.hidden, job.robot.width)
-    encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = copy.deepcopy(encoder)
-    optimiser = torch.optim.AdamW(encoder.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    history: list[list[float]] = []
-    start = 0
+    training = _Training(job, guide, device)
     if (state := checkpoint.load(job.resume, job.identity)) is not None:
-        encoder.load_state_dict(state["encoder"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        start, history = state["step"], state["history"]
+        training.restore(state)
     feed = Feed(job, device)
-    loss_of = Loss(job, device)
     running = torch.zeros((), device=device)
-    for step in range(start, recipe.steps):
+    for step in range(training.step, job.recipe.steps):
         signals.check()
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * rate(step, recipe.steps)
-        frames, wanted = feed(step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-            guess = encoder(frames)
-        loss = loss_of(guess, wanted)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(encoder.parameters(), 5.0)
-        optimiser.step()
-        follow(averaged, encoder, min(recipe.ema, (1 + step) / (10 + step)))
-        running += loss.detach()
-        done = step + 1
-        if done % recipe.checkpoint_every == 0 or done == recipe.steps:
-            since = done - (int(history[-1][0]) if history else 0)
-            history.append([done, _finite(float(running) / since, done)])
+        running += training.advance(feed(step))
+        done = training.step
+        if done % job.recipe.checkpoint_every == 0 or done == job.recipe.steps:
+            since = done - (int(training.history[-1][0]) if training.history else 0)
+            training.history.append([done, _finite(float(running) / since, done)])
             running.zero_()
-            checkpoint.save(job.resume, job.identity, _state(encoder, averaged, optimiser, done, history))
-            job.report(done, recipe.steps)
-    return averaged.eval(), history
+            checkpoint.save(job.resume, job.identity, training.state())
+            job.report(done, job.recipe.steps)
+    return training.averaged.eval(), {"losses": training.history, "geometry": geometry}
+
+
+class _Training:
+    """All that changes from step to step."""
+
+    def __init__(self, job: Job, guide: Guide | None, device: torch.device) -> None:
+        recipe = job.recipe
+        self.recipe, self.seed, self.device = recipe, job.seed, device
+        size = (job.data.spec.width, job.data.spec.height)
+        guided = 0 if guide is None else len(guide.kinematics.points)
+        encoder = Encoder(size, recipe.channels, recipe.blocks, recipe.hidden, job.robot.width, guided)
+        self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(self.encoder)
+        self.guide = None if guide is None else guide.to(device)
+        groups: list[dict[str, Any]] = [{"params": list(self.encoder.parameters()), "share": 1.0}]
+        if self.guide is not None:
+            groups.append({"params": [self.guide.camera], "share": CAMERA_RATE, "weight_decay": 0.0})
+        self.optimiser = torch.optim.AdamW(groups, recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self.step = 0
+        self.history: list[list[float]] = []
+
+    def advance(self, batch: Batch) -> Tensor:
+        """One optimiser step; returns its loss."""
+        rate_now = self.recipe.learning_rate * rate(self.step, self.recipe.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_now * group["share"]
+        numbers = np.random.default_rng([self.seed, self.step, 13])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
+            loss = loss_of(self.encoder, self.guide, batch, self.recipe, numbers)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 5.0)
+        self.optimiser.step()
+        follow(self.averaged, self.encoder, min(self.recipe.ema, (1 + self.step) / (10 + self.step)))
+        self.step += 1
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "guide": {} if self.guide is None else self.guide.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "history": self.history,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.averaged.load_state_dict(state["averaged"])
+        if self.guide is not None:
+            self.guide.load_state_dict(state["guide"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.history = state["step"], state["history"]
 
 
 def _finite(loss: float, step: int) -> float:
@@ -121,16 +174,13 @@ def _finite(loss: float, step: int) -> float:
     return loss
 
 
-def _state(
-    encoder: Encoder, averaged: Encoder, optimiser: torch.optim.Optimizer, step: int, history: list[list[float]]
-) -> dict[str, Any]:
-    return {
-        "encoder": encoder.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": step,
-        "history": history,
-    }
+@dataclass(frozen=True)
+class Batch:
+    """frames (B, 3, h, w) float32, normalised; wanted (B, 2, joints); shift (B, 2) at which windows were cut."""
+
+    frames: Tensor
+    wanted: Tensor
+    shift: Tensor
 
 
 class Feed:
@@ -144,13 +194,13 @@ class Feed:
         self.mean = torch.from_numpy(job.norms.pixel_mean).to(device)
         self.std = torch.from_numpy(job.norms.pixel_std).to(device)
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Frames (B, 3, h, w) float32 and targets (B, 2, joints) of this step."""
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step."""
         numbers = augment.draw(self.seed, step, self.recipe.batch, len(self.frames), self.recipe.augmentation)
         rows = torch.from_numpy(numbers.rows).to(self.device)
         shift = torch.from_numpy(numbers.shift).to(self.device)
         windows = augment.cut(self.frames[rows], shift, self.size)
-        return augment.augmented(windows, self.mean, self.std, numbers), self.targets[rows]
+        return Batch(augment.augmented(windows, self.mean, self.std, numbers), self.targets[rows], shift)
 
 
 def rate(step: int, steps: int) -> float:

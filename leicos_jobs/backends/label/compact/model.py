@@ -1,4 +1,9 @@
-"""The encoder: one frame to an estimate of joint state and commanded action, in normalised units."""
+"""The encoder: one frame to an estimate of joint state and commanded action, in normalised units.
+
+A pyramid of convolutions brings context down to a quarter of the input's resolution; there each of some learned maps
+says where in the picture its part of the robot is, and what it looks like. Nothing else reaches the output: a dense
+layer on the features fits the demonstrations three times better and everything else worse (benchmarks/idm_compact.py).
+"""
 
 from __future__ import annotations
 
@@ -8,33 +13,42 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+POINTS, LOOKS = 32, 8
+"""Learned places in the picture, and features taken at each."""
+SHARPNESS = 3.0
+"""Initial spread of the maps: flat ones start as averages over the picture and take long to leave that."""
+
 
 class Keypoints(nn.Module):
-    """Soft-argmax: each of `points` learned maps gives the (x, y) in -1..1 where it is brightest, and how sharply.
-
-    Where a fingertip is, to a fraction of a pixel, is what joint angles follow from; coordinates generalise from few
-    demonstrations, where a dense layer on the maps learns the demonstrated pictures by heart.
-    """
+    """Soft-argmax: for each learned map the (x, y) in -1..1 where it is brightest, and the mean features there."""
 
     grid: Tensor
 
-    def __init__(self, channels: int, points: int, height: int, width: int) -> None:
+    def __init__(self, channels: int, points: int, looks: int, height: int, width: int) -> None:
         super().__init__()
         self.maps = nn.Conv2d(channels, points, 1)
+        self.looks = nn.Conv2d(channels, looks, 1)
+        nn.init.normal_(self.maps.weight, std=SHARPNESS * channels**-0.5)
         y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
         self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], dim=1), persistent=False)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, 2 * points)."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> places (B, points, 2), features there (B, points, looks)."""
         weights = self.maps(features).flatten(2).float().softmax(dim=-1)
-        places: Tensor = (weights @ self.grid).flatten(1)
-        return places
+        return weights @ self.grid, weights @ self.looks(features).flatten(2).float().transpose(1, 2)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )
+
+
+def _doubled(features: Tensor, like: Tensor) -> Tensor:
+    """Each pixel repeated 2x2, cut to `like`'s size. Its gradient is a sum, deterministic on every device."""
+    batch, channels, height, width = features.shape
+    wide = features[:, :, :, None, :, None].expand(batch, channels, height, 2, width, 2)
+    return wide.reshape(batch, channels, 2 * height, 2 * width)[:, :, : like.shape[2], : like.shape[3]]
 
 
 class Residual(nn.Module):
@@ -54,47 +68,55 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A frame (B, 3, H, W), float, normalised -> (B, 2, joints): state, action minus state; in normalised units.
+    """A frame (B, 3, H, W), float, normalised -> (B, 2, joints): state, action minus state; in normalised units."""
 
-    The first convolution has stride 4, so most work is done at a quarter of the input's resolution; keypoints are
-    read at each of the first two scales, and the last one is kept as a whole.
-    """
-
-    def __init__(self, size: tuple[int, int], channels: Sequence[int], blocks: int, hidden: int, joints: int) -> None:
-        """size: (width, height) px of the input."""
+    def __init__(
+        self, size: tuple[int, int], channels: Sequence[int], blocks: int, hidden: int, joints: int, guided: int = 0
+    ) -> None:
+        """size: (width, height) px of the input. channels: of each scale, beginning at a quarter of the input's
+        resolution, each next at half of that. blocks: residual blocks a scale. guided: how many of the places are
+        taught (see `guide`); then the state is what `lift` makes of these places, plus a correction."""
         super().__init__()
-        self.joints = joints
-        width, height = size
-        stages: list[nn.Module] = [_convolution(3, channels[0], 6, 4)]
-        stages += [nn.Sequential(_convolution(a, b, 3, 2)) for a, b in itertools.pairwise(channels)]
-        self.stages = nn.ModuleList(
+        self.joints, self.guided = joints, guided
+        pairs = list(itertools.pairwise(channels))
+        first = [_convolution(3, channels[0], 6, 4), *(_convolution(a, b, 3, 2) for a, b in pairs)]
+        self.down = nn.ModuleList(
             nn.Sequential(stage, *(Residual(count) for _ in range(blocks)))
-            for stage, count in zip(stages, channels, strict=True)
+            for stage, count in zip(first, channels, strict=True)
         )
-        keypoints: list[nn.Module] = []
-        features = torch.zeros(1, 3, height, width)
-        total = 0
-        with torch.no_grad():
-            for index, stage in enumerate(self.stages):
-                features = stage.eval()(features)
-                stage.train()
-                if index < 2:
-                    keypoints.append(Keypoints(channels[index], 32, features.shape[2], features.shape[3]))
-                    total += 64
-        self.keypoints = nn.ModuleList(keypoints)
-        self.squeeze = _convolution(channels[-1], 32, 1, 1)
-        total += 32 * features.shape[2] * features.shape[3]
-        self.neck = nn.Sequential(nn.Linear(total, hidden), nn.ReLU(), nn.Linear(hidden, hidden // 2), nn.ReLU())
+        self.across = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
+        self.mix = nn.ModuleList(_convolution(a, a, 3, 1) for a, _ in pairs)
+        width, height = ((length - 6 + 2 * 3) // 4 + 1 for length in size)
+        self.keypoints = Keypoints(channels[0], POINTS, LOOKS, height, width)
+        self.neck = nn.Sequential(
+            nn.Linear(POINTS * (2 + LOOKS), hidden), nn.ReLU(), nn.Linear(hidden, hidden // 2), nn.ReLU()
+        )
         self.out = nn.Linear(hidden // 2, 2 * joints)
+        if guided:
+            wide = 192
+            self.lift = nn.Sequential(
+                nn.Linear(2 * guided, wide), nn.SiLU(), nn.Linear(wide, wide), nn.SiLU(), nn.Linear(wide, joints)
+            )
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 2, joints) float32."""
-        parts = []
+        return self.with_places(frames)[0]
+
+    def with_places(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the guided places (B, guided, 2) that it rests on."""
+        scales = []
         features = frames
-        for index, stage in enumerate(self.stages):
+        for stage in self.down:
             features = stage(features)
-            if index < len(self.keypoints):
-                parts.append(self.keypoints[index](features))
-        parts.append(self.squeeze(features).flatten(1).float())
-        out: Tensor = self.out(self.neck(torch.cat(parts, dim=1)))
-        return out.float().view(-1, 2, self.joints)
+            scales.append(features)
+        for fine, across, mix in reversed(list(zip(scales[:-1], self.across, self.mix, strict=True))):
+            features = mix(fine + _doubled(across(features), fine))
+        places, looks = self.keypoints(features)
+        out = self.out(self.neck(torch.cat([places, looks], dim=2).flatten(1))).float().view(-1, 2, self.joints)
+        taught = places[:, : self.guided]
+        if self.guided:
+            state = self.lift(taught.flatten(1)).float()
+            out = torch.stack([state + out[:, 0], out[:, 1]], dim=1)
+        return out, taught

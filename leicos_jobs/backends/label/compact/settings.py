@@ -31,6 +31,7 @@ class CompactSettings(BaseModel):
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, which are the ones that are kept")
     augmentation: float = Field(1.0, ge=0, le=3, description="strength of light, colour and shift changes")
     tool_loss: float = Field(1.0, ge=0, description="weight of the gripper's position error")
+    kinematics: Literal["auto", "off"] = Field("auto", description="auto: use the robot's geometry where it is known")
     bf16: bool | None = Field(None, description="autocast to bfloat16 (GPU)")
     threads: int = Field(2, ge=1, description="CPU threads; another number gives other last bits")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if there is one")
@@ -62,6 +63,7 @@ class Recipe(BaseModel):
     ema: float
     augmentation: float
     tool_loss: float
+    kinematics: str
     bf16: bool
     threads: int
     device: str

@@ -49,8 +49,9 @@ class CompactTrainer:
         self.robot: Embodiment = embodiment(self.recipe.robot)
 
     def train(self, request: TrainRequest) -> dict[str, Any]:
-        """Write the artifact to `request.out`. Facts: `losses`, `seconds` (read, encoder, head, judge),
-        `samples`, and `held_out`, see `metrics.judge`; None if nothing was held out."""
+        """Write the artifact to `request.out`. Facts: `losses`; `geometry`, whether the robot's kinematics could be
+        used; `seconds` (read, encoder, head, judge); `samples`; and `held_out`, see `metrics.judge`, None if no demo
+        was held out."""
         shared = sorted(set(request.train) & set(request.held_out))
         if shared:
             raise InputError(f"episodes {shared} are both trained on and held out", fix="give each to one side")
@@ -72,7 +73,7 @@ class CompactTrainer:
         )  # fmt: skip
         clock.append(time.monotonic())
         job = Job(recipe, self.robot, norms, training, request.seed, identity, request.resume, request.report)
-        encoder, losses = train_encoder(job, device)
+        encoder, trained = train_encoder(job, device)
         clock.append(time.monotonic())
         found = predict.estimates(encoder, images.middle(training.frames), norms, device)
         true = predict.to_common(targets(training, norms), norms)
@@ -91,7 +92,7 @@ class CompactTrainer:
         clock.append(time.monotonic())
         names = ("read", "encoder", "head", "judge")
         return {
-            "losses": losses,
+            **trained,
             "seconds": {name: round(b - a, 2) for name, a, b in zip(names, clock[:-1], clock[1:], strict=True)},
             "samples": recipe.steps * recipe.batch,
             "frames": len(training.actions),

@@ -30,7 +30,7 @@ def _add_norm(  # type: ignore[no-untyped-def, unused-ignore]
         value += tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
         tl.store(residual + place, value, mask=inside)
     else:
-        value = tl.load(residual + place, mask=inside, other=0.0)
+        value = tl.load(residual + place, mask=inside, other=0.0).to(tl.float32)
         if MODE == 1:
             value += tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
             tl.store(residual + place, value, mask=inside)
@@ -43,7 +43,7 @@ def _add_norm(  # type: ignore[no-untyped-def, unused-ignore]
 
 
 def add_norm(residual: Tensor, x: Tensor | None, norm: Norm, dtype: torch.dtype, table: Tensor | None = None) -> Tensor:
-    """Layer norm of `residual` (M, width) float32, to which x (M, width) is added first, in place. With `table`
+    """Layer norm of `residual` (M, width) float32, to which x (M, width) is added first. With `table`
     (period, width) float32 the residual is x + table instead. Returns (M, width) in `dtype`."""
     rows, width = residual.shape
     out = torch.empty((rows, width), dtype=dtype, device=residual.device)

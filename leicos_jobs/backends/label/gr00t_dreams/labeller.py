@@ -23,8 +23,8 @@ from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.logs import event
 
 F32 = NDArray[np.float32]
-CHUNK = 32
-"""Frames that a decoder hands over at a time."""
+CHUNK = 8
+"""Frames that a decoder hands over at a time; few, so that the first batch fills soon."""
 FPS_TOLERANCE = 0.01
 
 
@@ -42,6 +42,7 @@ class Labeller:
         settle_arithmetic()
         self.engine, self.preprocess = build(self.artifact, self.device, self.plan)
         self._pool: DecodePool | None = None
+        self._pinned = False
         event("gr00t-dreams.loaded", seconds=time.monotonic() - begun, device=self.device, digest=self.artifact.digest)
 
     def process(self, requests: Sequence[LabelRequest], started: Started) -> Iterator[LabelResult]:
@@ -83,11 +84,11 @@ class Labeller:
 
     def _decoders(self) -> DecodePool:
         if self._pool is None or self._pool.closed:
+            self.close()
             width, height = self.artifact.geometry
             processes = min(self.settings.decoders or cores(), self.settings.videos)
             self._pool = DecodePool(processes, width * height * 3 // 2, CHUNK)
-            if self.device.type == "cuda":
-                pin(self._pool.memory)
+            self._pinned = self.device.type == "cuda" and pin(self._pool.memory)
         return self._pool
 
     def _result(self, request: LabelRequest, predicted: F32) -> LabelResult:
@@ -106,7 +107,10 @@ class Labeller:
     def close(self) -> None:
         """End the decoders."""
         if self._pool is not None:
+            if self._pinned:
+                unpin(self._pool.memory)
             self._pool.close()
+        self._pool, self._pinned = None, False
 
 
 def build(description: artifact.Description, device: torch.device, plan: Plan) -> tuple[Engine, Preprocessor]:
@@ -141,9 +145,16 @@ def settle_arithmetic() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def pin(memory: NDArray[np.uint8]) -> None:
-    """Register shared memory with CUDA, so that copies from it run beside the computation. It stays correct, only
-    slower, if the system refuses."""
-    code = torch.cuda.cudart().cudaHostRegister(memory.ctypes.data, memory.nbytes, 0)  # type: ignore[no-untyped-call]
-    if int(code) != 0:
-        event("gr00t-dreams.not_pinned", bytes=memory.nbytes, code=int(code))
+def pin(memory: NDArray[np.uint8]) -> bool:
+    """Register shared memory with CUDA, so that copies from it run beside the computation; whether that worked. It
+    stays correct, only slower, if the system refuses."""
+    code = int(torch.cuda.cudart().cudaHostRegister(memory.ctypes.data, memory.nbytes, 0))  # type: ignore[no-untyped-call]
+    if code != 0:
+        event("gr00t-dreams.not_pinned", bytes=memory.nbytes, code=code)
+    return code == 0
+
+
+def unpin(memory: NDArray[np.uint8]) -> None:
+    """Undo `pin`. Without it CUDA would take the next memory at this address for pinned and fail there."""
+    torch.cuda.synchronize()
+    torch.cuda.cudart().cudaHostUnregister(memory.ctypes.data)  # type: ignore[no-untyped-call]

@@ -34,8 +34,12 @@ class Ops(Protocol):
         """Norm of the residual stream, in the working type."""
         ...
 
-    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
-        """Add x to the residual stream in place, then its norm."""
+    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm, dtype: torch.dtype | None = None) -> Tensor:
+        """Add x to the residual stream in place, then its norm, in the working type or in `dtype`."""
+        ...
+
+    def precise(self, x: Tensor, layer: Linear) -> Tensor:
+        """A float32 linear layer of float32 rows. Where the working type is narrower it may take TF32."""
         ...
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
@@ -67,10 +71,15 @@ class TorchOps:
         """See `Ops`."""
         return functional.layer_norm(residual, residual.shape[-1:], norm.weight, norm.bias, norm.eps).to(self.dtype)
 
-    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
+    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm, dtype: torch.dtype | None = None) -> Tensor:
         """See `Ops`."""
         residual += x
-        return self.norm(residual, norm)
+        out = functional.layer_norm(residual, residual.shape[-1:], norm.weight, norm.bias, norm.eps)
+        return out.to(dtype or self.dtype)
+
+    def precise(self, x: Tensor, layer: Linear) -> Tensor:
+        """See `Ops`."""
+        return torch.addmm(layer.bias, x, layer.weight)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
         """See `Ops`."""
@@ -111,9 +120,18 @@ class FusedOps(TorchOps):
         """See `Ops`."""
         return self.kernels.add_norm(residual, None, norm, self.dtype)
 
-    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
+    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm, dtype: torch.dtype | None = None) -> Tensor:
         """See `Ops`."""
-        return self.kernels.add_norm(residual, x, norm, self.dtype)
+        return self.kernels.add_norm(residual, x, norm, dtype or self.dtype)
+
+    def precise(self, x: Tensor, layer: Linear) -> Tensor:
+        """See `Ops`."""
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = self.dtype != torch.float32
+        try:
+            return torch.addmm(layer.bias, x, layer.weight)
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
         """See `Ops`."""

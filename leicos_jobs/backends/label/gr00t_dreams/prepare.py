@@ -99,15 +99,15 @@ class _Source:
             raise InputError(f"the checkpoint has no weight {name!r}", fix="name a checkpoint of IDM training")
         return self.weights[name].to(self.device, torch.float64)
 
-    def linear(self, *names: str) -> Linear:
+    def linear(self, *names: str, dtype: torch.dtype | None = None) -> Linear:
         """Linear layers side by side (outputs concatenated)."""
-        return self.made(
-            torch.cat([self(f"{name}.weight") for name in names]).T, torch.cat([self(f"{name}.bias") for name in names])
-        )
+        weights, biases = ([self(f"{name}.{part}") for name in names] for part in ("weight", "bias"))
+        return self.made(torch.cat(weights).T, torch.cat(biases), dtype)
 
-    def made(self, weight: Tensor, bias: Tensor) -> Linear:
+    def made(self, weight: Tensor, bias: Tensor, dtype: torch.dtype | None = None) -> Linear:
         """From double precision; stored as (outputs, inputs) so that both operands of a product are read along k."""
-        return Linear(weight.T.contiguous().to(self.dtype).T, bias.to(self.dtype))
+        dtype = dtype or self.dtype
+        return Linear(weight.T.contiguous().to(dtype).T, bias.to(dtype))
 
     def norm(self, name: str, eps: float) -> Norm:
         return Norm(self(f"{name}.weight").float(), self(f"{name}.bias").float(), eps)
@@ -132,7 +132,7 @@ def prepare(
         table=table.float(),
         vision=tuple(_vision_block(source, f"{tower}encoder.layers.{i}.", sizes) for i in range(sizes.vision_layers)),
         vision_norm=source.norm(f"{tower}post_layernorm", sizes.vision_eps),
-        project=source.linear(f"{head}vision_projector"),
+        project=source.linear(f"{head}vision_projector", dtype=torch.float32),
         merges=(_merge(source, f"{head}mm_projector.layers.", 1), _merge(source, f"{head}mm_projector.layers.", 6)),
         views=source(f"{head}view_embedding.weight")[:2].float(),
         mix=tuple(
@@ -189,11 +189,11 @@ def _block(source: _Source, name: str, *, own: bool, affine: bool) -> Block:
 
 
 def _merge(source: _Source, name: str, first: int) -> tuple[Norm, Linear, Linear]:
-    """Norm, linear, (GELU,) linear after a 2x2 merge; `first` is the norm's place in upstream's nn.Sequential."""
+    """Norm, linear, (GELU,) linear after a 2x2 merge, float32; `first` is the norm's place in upstream's Sequential."""
     return (
         source.norm(f"{name}{first}", 1e-5),
-        source.linear(f"{name}{first + 1}"),
-        source.linear(f"{name}{first + 3}"),
+        source.linear(f"{name}{first + 1}", dtype=torch.float32),
+        source.linear(f"{name}{first + 3}", dtype=torch.float32),
     )
 
 

@@ -117,9 +117,7 @@ class Stream:
 
     def _open(self, event: Opened, pool: ThreadPoolExecutor) -> None:
         sizes = self.engine.sizes
-        tokens = torch.empty(
-            (event.frames, sizes.tokens, sizes.width), dtype=self.engine.plan.dtype, device=self.engine.device
-        )
+        tokens = torch.empty((event.frames, sizes.tokens, sizes.width), device=self.engine.device)
         size = sizes.horizon * sizes.action_dim
         noise = pool.submit(window_noise, self.seeds[event.index], 0, event.frames, size)
         predicted = np.empty((event.frames, sizes.horizon, self.joints), dtype=np.float32)

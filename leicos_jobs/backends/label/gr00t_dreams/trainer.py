@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,24 +53,25 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
         "conf": configs.conf(robot, (request.camera,)), "robot": robot.name, "seed": request.seed,
         "keep": chosen.keep_checkpoints, "arguments": arguments(chosen, view.root, output, resume=resumed > 0),
     }  # fmt: skip
-    path = work / "gr00t-job.json"
-    path.write_text(json.dumps(job))
-    run = Run(request.report, lambda: keep(output, request.resume, chosen.keep_checkpoints))
-    run.follow(command(chosen, path), checkout)
+    if resumed < chosen.steps:  # upstream's trainer, resumed at its end, would take a step more
+        path = work / "gr00t-job.json"
+        path.write_text(json.dumps(job))
+        run = Run(request.report, lambda: keep(output, request.resume, chosen.keep_checkpoints))
+        run.follow(command(chosen, path), checkout)
+    trained = output if resumed < chosen.steps else output / f"checkpoint-{resumed}"
     seconds = time.monotonic() - begun
     facts: dict[str, Any] = {
         "backend": "gr00t-dreams", "settings": identity["settings"], "seed": request.seed,
-        "dataset_sha256": view.digest, "train_episodes": list(request.train), "losses": run.losses,
-        "resumed_from": resumed,
+        "dataset_sha256": view.digest, "train_episodes": list(request.train), "losses": losses(trained),
     }  # fmt: skip
     described = artifact.publish(
-        output, request.out, robot, request.camera, stats=view.stats, geometry=view.geometry, fps=view.fps, facts=facts
+        trained, request.out, robot, request.camera, stats=view.stats, geometry=view.geometry, fps=view.fps, facts=facts
     )
     held_out = judge(described, request, view, work)
     shutil.rmtree(output)
     return facts | {
         "seconds": {"train": round(seconds, 1)}, "rows": view.rows, "digest": described.digest, "held_out": held_out,
-        "samples": chosen.steps * chosen.batch * chosen.gpus,
+        "samples": chosen.steps * chosen.batch * chosen.gpus, "resumed_from": resumed,
     }  # fmt: skip
 
 
@@ -104,7 +105,6 @@ class Run:
 
     report: Callable[[int, int], None]
     saved: Callable[[], None]
-    losses: list[tuple[int, float]] = field(default_factory=list)
 
     def follow(self, arguments: list[str], checkout: Path) -> None:
         """Run to the end. Raises DefectError with the last lines if it fails; a stop asked for by `report` ends it."""
@@ -137,9 +137,16 @@ class Run:
             self.saved()
             event("gr00t-dreams.checkpoint", step=facts["saved"])
             return
-        if "loss" in facts:
-            self.losses.append((int(facts["step"]), float(facts["loss"])))
         self.report(int(facts["step"]), int(facts["steps"]))
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    """(step, loss) as upstream's trainer noted them, over all attempts."""
+    try:
+        history = json.loads((folder / STATE).read_text())["log_history"]
+        return [(int(item["step"]), float(item["loss"])) for item in history if "loss" in item]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def fresh(folder: Path) -> Path:

@@ -49,7 +49,7 @@ def verify_isaac(settings: IsaacSettings, recording: Path | None = None, camera:
                 f"{time.monotonic() - begun:.0f} s, {settings.task}, {settings.envs} environments",
             )
             if recording is None:
-                found.add("replay", None, "needs --recording: an HDF5 file that LeIsaac recorded in this task")
+                found.add("replay", None, "needs --sample: an HDF5 file that LeIsaac recorded in this task")
             else:
                 _replays(found, replayer, recording, camera)
         finally:

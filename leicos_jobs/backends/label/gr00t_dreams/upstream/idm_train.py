@@ -44,20 +44,16 @@ class DataConfig:
 def say(**facts: Any) -> None:
     """One line for the parent, from the first process only."""
     if int(os.environ.get("RANK", "0")) == 0:
-        print("LEICOS " + json.dumps(facts), flush=True)
+        print("\nLEICOS " + json.dumps(facts), flush=True)  # a progress bar may have left its line open
 
 
 def reporter() -> Any:
-    """A Trainer callback that says steps, losses and finished checkpoints."""
+    """A Trainer callback that says steps and finished checkpoints."""
     base = importlib.import_module("transformers").TrainerCallback
 
     class Reporter(base):  # type: ignore[misc, valid-type]
         def on_step_end(self, args: Any, state: Any, control: Any, **_rest: Any) -> None:
             say(step=state.global_step, steps=state.max_steps)
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_rest: Any) -> None:
-            if logs and "loss" in logs:
-                say(step=state.global_step, steps=state.max_steps, loss=float(logs["loss"]))
 
         def on_save(self, args: Any, state: Any, control: Any, **_rest: Any) -> None:
             say(saved=state.global_step)
@@ -73,7 +69,8 @@ def prepare(job: dict[str, Any]) -> None:
     arguments = transformers.TrainingArguments
 
     def training_arguments(*args: Any, **named: Any) -> Any:
-        return arguments(*args, **(named | {"seed": seed, "save_total_limit": int(job["keep"])}))
+        ours = {"seed": seed, "save_total_limit": int(job["keep"]), "disable_tqdm": True}
+        return arguments(*args, **(named | ours))
 
     transformers.TrainingArguments = training_arguments
     torch.load = functools.partial(torch.load, weights_only=False)

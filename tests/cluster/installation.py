@@ -1,0 +1,230 @@
+"""leicos on the test cluster: its images, its chart with values for a small machine, its runs in the bucket."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+
+from .harness import Cluster
+from .harness.places import CACHE, REGION
+from .harness.processes import HarnessError, run
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm" / "leicos"
+RELEASE = "leicos"
+JOBS_IMAGE = "localhost/leicos-jobs:test"
+IDENTITY_IMAGE = "localhost/leicos-jobs-identity:test"
+TEMPLATES = (
+    "leicos-generate",
+    "leicos-pipeline",
+    "leicos-prepare",
+    "leicos-replay",
+    "leicos-report",
+    "leicos-train",
+)
+STORE_SECRET = "leicos-s3"  # the name of a Secret, not a secret
+PATIENCE = 1200.0
+NO_GPU = {"nvidia.com/gpu": None}  # takes the default away; where there is none Helm would keep the null
+POOLS: dict[str, dict[str, None]] = {"generate": NO_GPU, "train": NO_GPU, "label": NO_GPU, "replay": NO_GPU, "cpu": {}}
+SINGLE_THREADED = [{"name": "OMP_NUM_THREADS", "value": "1"}]
+
+_IDENTITY = """
+ARG BASE
+FROM ${BASE}
+COPY plugins /opt/plugins
+ENV PYTHONPATH=/opt/plugins
+"""
+
+
+def build_jobs_image(cluster: Cluster) -> str:
+    """images/jobs as anybody builds it, on the base that this machine has."""
+    arguments = {"BASE": cluster.base_image(), "GIT_COMMIT": "test"}
+    return cluster.build_image(ROOT, ROOT / "images/jobs/Dockerfile", JOBS_IMAGE, arguments)
+
+
+def build_identity_image(cluster: Cluster, jobs_image: str) -> str:
+    """The jobs image with the tests' own backends where Python finds them."""
+    with tempfile.TemporaryDirectory() as name:
+        context = Path(name)
+        (context / "Dockerfile").write_text(_IDENTITY)
+        shutil.copytree(ROOT / "tests/plugins", context / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+        return cluster.build_image(context, context / "Dockerfile", IDENTITY_IMAGE, {"BASE": jobs_image})
+
+
+def values(cluster: Cluster, image: str) -> dict[str, Any]:
+    """The chart's values for one image with the CPU backends on a machine of two cores."""
+    repository, _, tag = image.rpartition(":")
+    requests, limits = {"cpu": "20m", "memory": "64Mi"}, {"memory": "3Gi"}
+    pool = {"scratch": {"size": "2Gi"}, "env": SINGLE_THREADED, "concurrency": 3}
+    return {
+        "images": {
+            "pullPolicy": "Never",
+            **{kind: {"repository": repository, "tag": tag} for kind in ("jobs", "cosmos", "idm", "isaac")},
+        },
+        "store": {
+            "bucket": cluster.bucket,
+            "endpoint": cluster.s3_endpoint,
+            "region": REGION,
+            "existingSecret": STORE_SECRET,
+        },
+        "pools": {
+            name: {**pool, "resources": {"requests": {**requests, **gpus}, "limits": {**limits, **gpus}}}
+            for name, gpus in POOLS.items()
+        },
+    }
+
+
+def install(cluster: Cluster, namespace: str, image: str) -> Cluster:
+    """Install the chart as its README says, and return the cluster as seen from its namespace."""
+    here = cluster.in_namespace(namespace)
+    keys = {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
+    here.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": STORE_SECRET}, "stringData": keys})
+    text = yaml.safe_dump(values(cluster, image))
+    program = helm()
+    if program is not None:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(text)
+            file.flush()
+            command = ("upgrade", "--install", RELEASE, CHART, "--namespace", namespace, "--values", file.name)
+            run(program, *command, env={"KUBECONFIG": str(here.kubeconfig)})
+    else:
+        here.apply(*rendered(yaml.safe_load(text), namespace))
+    return here
+
+
+def helm() -> Path | None:
+    """A helm program, if there is one."""
+    found = shutil.which("helm")
+    kept = CACHE / "bin" / "helm"
+    return Path(found) if found else kept if kept.exists() else None
+
+
+def rendered(given: dict[str, Any], namespace: str) -> list[dict[str, Any]]:
+    """The chart's objects by Helm's own engine without its program (PyPI's helm-python-sdk)."""
+    import helm_python
+
+    with helm_python.Chart.load(str(CHART)) as chart:
+        chart.validate_schema(given)
+        texts = chart.render(given, name=RELEASE, namespace=namespace)
+    return [
+        found
+        for name, text in texts.items()
+        if not name.endswith("NOTES.txt")
+        for found in yaml.safe_load_all(text)
+        if found
+    ]
+
+
+def submit(cluster: Cluster, template: str, **parameters: str) -> str:
+    """`argo submit --from` with its parameters; returns the workflow's name."""
+    given = [part for name, value in parameters.items() for part in ("-p", f"{name.replace('_', '-')}={value}")]
+    return cluster.argo("submit", "--from", f"workflowtemplate/{template}", "--output", "name", *given).strip()
+
+
+def succeeded(cluster: Cluster, name: str, patience: float = PATIENCE) -> dict[str, Any]:
+    """The workflow after its end; a failed one is told with what its pods said."""
+    found = cluster.wait_for_workflow(name, patience)
+    if found["status"]["phase"] != "Succeeded":
+        said = [found["status"].get("message", "")]
+        for command in (("get", name), ("logs", name, "--tail", "20")):
+            try:
+                said.append(cluster.argo(*command)[-8000:])
+            except HarnessError as error:
+                said.append(str(error))
+        raise AssertionError(f"{name} {found['status']['phase']}\n" + "\n".join(said))
+    return found
+
+
+class Bucket:
+    """What the tests do with the cluster's bucket."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.name = cluster.bucket
+        self.environment = {
+            "AWS_ENDPOINT_URL": cluster.s3_endpoint,
+            "AWS_ACCESS_KEY_ID": cluster.s3_access_key,
+            "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+        }
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=cluster.s3_endpoint,
+            aws_access_key_id=cluster.s3_access_key,
+            aws_secret_access_key=cluster.s3_secret_key,
+            region_name=REGION,
+        )
+
+    def uri(self, key: str) -> str:
+        """s3:// and so on."""
+        return f"s3://{self.name}/{key}"
+
+    def upload(self, path: Path, key: str) -> str:
+        """Put a file there; returns its URI."""
+        self.client.upload_file(str(path), self.name, key)
+        return self.uri(key)
+
+    def objects(self, prefix: str) -> dict[str, tuple[str, Any]]:
+        """Key below the prefix -> what changes when the object is written again."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix + "/")
+        return {
+            item["Key"][len(prefix) + 1 :]: (item["ETag"], item["LastModified"])
+            for page in pages
+            for item in page.get("Contents", [])
+        }
+
+    def read(self, key: str) -> bytes:
+        """An object's bytes."""
+        return bytes(self.client.get_object(Bucket=self.name, Key=key)["Body"].read())
+
+    def copy_down(self, prefix: str, target: Path, folders: tuple[str, ...] = ("synthetic", "plan")) -> Path:
+        """Parts of a run as local files."""
+        for key in self.objects(prefix):
+            if key.partition("/")[0] in folders:
+                path = target / key
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.client.download_file(self.name, f"{prefix}/{key}", str(path))
+        return target
+
+
+def leicos(*arguments: str, **environment: str) -> str:
+    """The command line on this machine, with one thread as the pods have; returns its standard output."""
+    return run(
+        sys.executable,
+        "-m",
+        "leicos_jobs.cli.main",
+        *arguments,
+        env={"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *_path()]), **environment},
+    )
+
+
+def _path() -> list[str]:
+    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+
+
+def nodes(workflow: dict[str, Any], kind: str, template: str = "") -> list[dict[str, Any]]:
+    """The nodes of one type, of all templates or of one."""
+    return [
+        node
+        for node in workflow["status"]["nodes"].values()
+        if node["type"] == kind and (not template or template_of(node) == template)
+    ]
+
+
+def template_of(node: dict[str, Any]) -> str:
+    """The template that a node runs, of the workflow itself or of another WorkflowTemplate."""
+    return str(node.get("templateName") or node.get("templateRef", {}).get("template", ""))
+
+
+def size(workflow: dict[str, Any]) -> int:
+    """Bytes of a Workflow object as it is stored, without what only the API server shows."""
+    kept = {**workflow, "metadata": {**workflow["metadata"], "managedFields": None}}
+    return len(json.dumps(kept, separators=(",", ":")))
