@@ -37,25 +37,32 @@ lint: $(VENV)/.done  ## ruff, layers, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m hera_workflows.render --check
+	$(BIN)/python helm/generate_readme.py --check
 
 types: $(VENV)/.done  ## mypy strict
 	$(BIN)/mypy
 
 test: lint types  ## lint, types and all tests that need no cluster
-	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "not cluster and not soak and not lerobot"
+	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "not cluster and not soak"
 
 test-cluster: $(VENV)/.done  ## end to end on a real Kubernetes with Argo
 	$(BIN)/python -m tests.cluster.harness check
 	$(BIN)/python -m pytest tests/cluster -m cluster
 
-test-lerobot: $(VENV)/.done  ## open the results with the real lerobot, in environments of its own
-	$(BIN)/python -m pytest tests/lerobot -m lerobot
+test-lerobot: $(VENV)/.done $(VENV)-lerobot-0.3.3/.done $(VENV)-lerobot-0.4.4/.done  ## open the results with the real lerobot
+	LEICOS_LEROBOT_V21=$(VENV)-lerobot-0.3.3/bin/python LEICOS_LEROBOT_V30=$(VENV)-lerobot-0.4.4/bin/python \
+	  $(BIN)/python -m pytest tests/formats/test_lerobot_loaders.py -rs
+
+$(VENV)-lerobot-%/.done:
+	$(PYTHON) -m venv $(VENV)-lerobot-$*
+	$(VENV)-lerobot-$*/bin/python -m pip install -q lerobot==$* h5py
+	@touch $@
 
 soak: $(VENV)/.done  ## twenty kills of a whole run, and fifty of the Cosmos worker
 	$(BIN)/python -m pytest tests -m soak
 
-fuzz: $(VENV)/.done  ## broken recordings and configurations
-	$(BIN)/python -m tests.fuzz
+fuzz: $(VENV)/.done  ## an hour of broken recordings: no traceback, nothing that looks finished
+	PYTHONPATH=.:tests $(BIN)/python tests/formats/fuzz_recordings.py --minutes 60
 
 render: $(VENV)/.done  ## write the Argo manifests from hera_workflows
 	$(BIN)/python -m hera_workflows.render

@@ -31,7 +31,9 @@ def test_keypoints_find_the_brightest_place() -> None:
             part.bias.zero_()
     features = torch.zeros(1, 1, 5, 9)
     features[0, 0, 4, 2] = 50.0
-    assert layer(features)[0].tolist() == pytest.approx([-0.5, 1.0, 50.0], abs=1e-5)
+    places, looks = layer(features)
+    assert places[0, 0].tolist() == pytest.approx([-0.5, 1.0], abs=1e-5)
+    assert looks[0, 0].tolist() == pytest.approx([50.0])
 
 
 def test_the_encoder_gives_state_and_step_of_each_frame() -> None:

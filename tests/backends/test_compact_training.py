@@ -29,11 +29,17 @@ TINY = {
 EPISODES = 10
 
 
-def request(dataset: Path, out: Path, held_out: int = 2, **changes: object) -> TrainRequest:
+def request(dataset: Path, out: Path, **changes: object) -> TrainRequest:
     values: dict[str, object] = {
-        "dataset": dataset, "camera": "front", "train": range(EPISODES - 2), "held_out": range(EPISODES - 2, EPISODES), "seed": 4, "out": out, "resume": out.with_name("resume"),
+        "dataset": dataset,
+        "camera": "front",
+        "train": range(EPISODES - 2),
+        "held_out": range(EPISODES - 2, EPISODES),
+        "seed": 4,
+        "out": out,
+        "resume": out.with_name("resume"),
         "report": lambda done, total: None,
-    }  # fmt: skip
+    }
     return TrainRequest(**(values | changes))  # type: ignore[arg-type]
 
 

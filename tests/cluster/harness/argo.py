@@ -44,7 +44,7 @@ def up(store: ObjectStore, executor_image: str) -> None:
     controller: list[str | Path] = [ARGO / "workflow-controller", *options, *executor]
     environment = {
         "LEADER_ELECTION_DISABLE": "true",
-        # Argo looks at a workflow again after 10 s at the earliest, so ten pods in a row take 100 s: too long for a test.
+        # Argo looks at a workflow again after 10 s at the earliest: ten pods in a row would take 100 s.
         "DEFAULT_REQUEUE_TIME": "1s",
         # A pod's own progress is passed on once a minute: most pods of a test never get that old.
         "ARGO_PROGRESS_FILE_TICK_DURATION": "1s",
