@@ -74,10 +74,10 @@ SIZES: dict[str, dict[str, Any]] = {
     "small": {
         "image_width": 160,
         "channels": (32, 64, 96),
-        "blocks": 1,
+        "blocks": 0,
         "hidden": 256,
-        "steps": 2500,
-        "head_steps": 1500,
+        "steps": 1200,
+        "head_steps": 700,
         "batch": 64,
         "learning_rate": 2e-3,
         "weight_decay": 0.02,
