@@ -214,7 +214,7 @@ def nodes(workflow: dict[str, Any], kind: str, template: str = "") -> list[dict[
     """The nodes of one type, of all templates or of one."""
     return [
         node
-        for node in workflow["status"]["nodes"].values()
+        for node in workflow.get("status", {}).get("nodes", {}).values()
         if node["type"] == kind and (not template or template_of(node) == template)
     ]
 
