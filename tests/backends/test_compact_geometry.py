@@ -13,12 +13,13 @@ from leicos_jobs.backends.label.compact.artifact import Norms
 from leicos_jobs.backends.label.compact.camera import find_camera, project
 from leicos_jobs.backends.label.compact.data import Training
 from leicos_jobs.backends.label.compact.guide import Guide
-from leicos_jobs.backends.label.compact.images import MARGIN, ImageSpec
+from leicos_jobs.backends.label.compact.images import ImageSpec
 from leicos_jobs.backends.label.compact.kinematics import SKELETONS, Kinematics
 from leicos_jobs.robots.embodiment import SO101
 
 SKELETON = SKELETONS["so101"]
-SPEC = ImageSpec((100, 84), 1, 2, 2, 96, 80)
+MARGIN = 2
+SPEC = ImageSpec((100, 84), 1, 2, 2, 96, 80, MARGIN)
 CAMERA = torch.tensor([0.75, -0.65, 0.35, 0.15, 0.0, 0.12, 0.0, 0.9, 0.05, -0.05])
 
 

@@ -54,7 +54,7 @@ def test_a_camera_that_differs_between_episodes_does_not_widen_the_window() -> N
 def test_a_window_leaves_its_border_inside_the_frame(how: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (8, 61, 83, 3), dtype=np.uint8)
     spec = images.choose_window([noise], (83, 61), 1, how)
-    assert images.window(noise, spec).shape == (8, spec.height + 4, spec.width + 4, 3)
+    assert images.window(noise, spec).shape == (8, spec.height + 2 * spec.margin, spec.width + 2 * spec.margin, 3)
 
 
 def test_frames_too_small_for_a_window_are_refused() -> None:
@@ -67,5 +67,5 @@ def test_labelling_sees_what_training_keeps(tmp_path: Path) -> None:
     reduced = images.read_reduced(tmp_path / "v.mp4", (80, 60), 2)
     spec = images.choose_window([reduced], (80, 60), 2, "motion")
     kept = images.window(reduced, spec)
-    assert np.array_equal(images.read_windows(tmp_path / "v.mp4", spec), images.middle(kept))
+    assert np.array_equal(images.read_windows(tmp_path / "v.mp4", spec), images.middle(kept, spec))
     assert images.ImageSpec.from_dict(spec.as_dict()) == spec

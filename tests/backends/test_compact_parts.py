@@ -56,16 +56,16 @@ def test_guided_places_are_handed_out_and_lifted_to_a_state() -> None:
 
 
 def test_every_row_is_seen_once_an_epoch_whatever_the_step_it_goes_on_from() -> None:
-    rows = np.concatenate([augment.draw(3, step, 5, 23, 1.0).rows for step in range(8, 12)])
+    rows = np.concatenate([augment.draw(3, step, 5, 23, 2, 1.0).rows for step in range(8, 12)])
     assert len(rows) == len(set(rows.tolist())) == 20
-    again = augment.draw(3, 9, 5, 23, 1.0)
+    again = augment.draw(3, 9, 5, 23, 2, 1.0)
     assert np.array_equal(again.rows, rows[5:10])
-    assert not np.array_equal(augment.draw(4, 9, 5, 23, 1.0).rows, again.rows)
+    assert not np.array_equal(augment.draw(4, 9, 5, 23, 2, 1.0).rows, again.rows)
 
 
 def test_no_augmentation_is_the_labelling_picture() -> None:
     frames = torch.randint(0, 256, (4, 20, 24, 3), dtype=torch.uint8)
-    numbers = augment.draw(0, 0, 4, 4, 0.0)
+    numbers = augment.draw(0, 0, 4, 4, 2, 0.0)
     mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.2, 0.3])
     windows = augment.cut(frames, torch.from_numpy(numbers.shift), (20, 16))
     assert torch.equal(windows, frames[:, 2:-2, 2:-2])
@@ -96,7 +96,7 @@ def test_a_head_recovers_an_action_that_leads_the_state() -> None:
 
 
 def test_covered_patches_hide_what_was_there() -> None:
-    numbers = augment.draw(0, 0, 64, 64, 1.0)
+    numbers = augment.draw(0, 0, 64, 64, 2, 1.0)
     covered = augment.cover(torch.full((64, 20, 24, 3), 9.0), numbers)
     share = float((covered != 9.0).float().mean())
     assert 0.01 < share < 0.2

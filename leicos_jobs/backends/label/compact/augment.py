@@ -16,8 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leicos_jobs.backends.label.compact.images import MARGIN
-
 F32 = NDArray[np.float32]
 PATCHES = 2
 """Rectangles covered in each training picture."""
@@ -27,7 +25,7 @@ NODES = 3
 
 @dataclass(frozen=True)
 class Draw:
-    """Numbers of one step. rows: (B,) training rows. shift: (B, 2) y, x in 0..2*MARGIN. offset: (B, 3). light:
+    """Numbers of one step. rows: (B,) training rows. shift: (B, 2) y, x in 0..2*margin. offset: (B, 3). light:
     (B, NODES, NODES, 3) gain at places of the picture. patches: (B, PATCHES, 4) y, x, height, width of rectangles as
     shares of the picture; paint: (B, PATCHES, 3) their normalised colours."""
 
@@ -39,7 +37,7 @@ class Draw:
     paint: F32
 
 
-def draw(seed: int, step: int, batch: int, rows: int, strength: float) -> Draw:
+def draw(seed: int, step: int, batch: int, rows: int, margin: int, strength: float) -> Draw:
     """The numbers of step `step`. Every `rows // batch` steps see each row once: rows are dealt, not thrown."""
     rng = np.random.default_rng([seed, step, 11])
     per_epoch = max(1, rows // batch)
@@ -48,11 +46,11 @@ def draw(seed: int, step: int, batch: int, rows: int, strength: float) -> Draw:
     chosen = deck[place : place + batch] if rows >= batch else rng.integers(0, rows, batch)
     gain = rng.normal(0, 0.10, (batch, 1, 1, 1)) + rng.normal(0, 0.05, (batch, 1, 1, 3))
     field = rng.normal(0, 0.06, (batch, NODES, NODES, 1)) + rng.normal(0, 0.03, (batch, NODES, NODES, 3))
-    reach = MARGIN if strength > 0 else 0
+    reach = margin if strength > 0 else 0
     corner, side = rng.random((batch, PATCHES, 2)), rng.uniform(0, min(0.3 * strength, 0.6), (batch, PATCHES, 2))
     return Draw(
         rows=chosen,
-        shift=rng.integers(MARGIN - reach, MARGIN + reach + 1, (batch, 2)),
+        shift=rng.integers(margin - reach, margin + reach + 1, (batch, 2)),
         offset=rng.normal(0, 0.03 * strength, (batch, 3)).astype(np.float32),
         light=np.exp(strength * (gain + field)).astype(np.float32),
         patches=np.concatenate([corner, side], axis=2).astype(np.float32),

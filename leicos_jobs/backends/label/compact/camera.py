@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leicos_jobs.backends.label.compact import images
 from leicos_jobs.backends.label.compact.data import Training
-from leicos_jobs.backends.label.compact.images import MARGIN
 from leicos_jobs.backends.label.compact.kinematics import Kinematics, Skeleton
 from leicos_jobs.robots.embodiment import Embodiment
 
@@ -92,10 +92,11 @@ def _moving_pixels(data: Training, seed: int) -> tuple[np.ndarray, Tensor]:
     random = np.random.default_rng([seed, 41])
     states, places = [], []
     each = -(-FRAMES // len(data.bounds))
+    frames = images.middle(data.frames, data.spec)
     for first, stop in data.bounds:
-        still = np.median(data.frames[first : stop : max(1, (stop - first) // 40)], axis=0)
+        still = np.median(frames[first : stop : max(1, (stop - first) // 40)], axis=0)
         for row in random.choice(np.arange(first, stop), min(each, stop - first), replace=False):
-            moved = np.abs(data.frames[row] - still).max(axis=2)[MARGIN:-MARGIN, MARGIN:-MARGIN] > MOVED
+            moved = np.abs(frames[row] - still).max(axis=2) > MOVED
             y, x = np.nonzero(moved)
             if len(y) < PIXELS // 2:
                 continue

@@ -76,7 +76,7 @@ def loss_of(
     encoder: Encoder, guide: Guide | None, batch: Batch, recipe: Recipe, numbers: np.random.Generator
 ) -> Tensor:
     """L1 on state and step; with geometry also on the tool's place, on the taught places, and on drawn poses."""
-    guess, seen = encoder.with_places(batch.frames)
+    guess, seen = encoder.with_places(batch.frames, bf16=recipe.bf16)
     state, step = (guess - batch.wanted).abs().mean(dim=(0, 2))
     loss: Tensor = state + 0.3 * step
     if guide is not None:
@@ -85,7 +85,7 @@ def loss_of(
         places = guide.shifted(guide.places(guide.points(wanted)), batch.shift)
         loss = loss + PLACES * (seen - places).abs().mean()
         poses, drawn = guide.drawn(wanted, numbers)
-        loss = loss + (encoder.lift(drawn.flatten(1)).float() - poses).abs().mean()
+        loss = loss + (encoder.lift(drawn.flatten(1)) - poses).abs().mean()
     return loss
 
 
@@ -137,8 +137,7 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate_now * group["share"]
         numbers = np.random.default_rng([self.seed, self.step, 13])
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
-            loss = loss_of(self.encoder, self.guide, batch, self.recipe, numbers)
+        loss = loss_of(self.encoder, self.guide, batch, self.recipe, numbers)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 5.0)
@@ -188,7 +187,7 @@ class Feed:
 
     def __init__(self, job: Job, device: torch.device) -> None:
         self.seed, self.recipe, self.device = job.seed, job.recipe, device
-        self.size = (job.data.spec.width, job.data.spec.height)
+        self.size, self.margin = (job.data.spec.width, job.data.spec.height), job.data.spec.margin
         self.frames = torch.from_numpy(job.data.frames).to(device)
         self.targets = torch.from_numpy(targets(job.data, job.norms)).to(device)
         self.mean = torch.from_numpy(job.norms.pixel_mean).to(device)
@@ -196,7 +195,9 @@ class Feed:
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
-        numbers = augment.draw(self.seed, step, self.recipe.batch, len(self.frames), self.recipe.augmentation)
+        numbers = augment.draw(
+            self.seed, step, self.recipe.batch, len(self.frames), self.margin, self.recipe.augmentation
+        )
         rows = torch.from_numpy(numbers.rows).to(self.device)
         shift = torch.from_numpy(numbers.shift).to(self.device)
         windows = augment.cut(self.frames[rows], shift, self.size)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from leicos_jobs.backends.label.compact.artifact import Norms
 from leicos_jobs.backends.label.compact.camera import project
-from leicos_jobs.backends.label.compact.images import MARGIN, ImageSpec
+from leicos_jobs.backends.label.compact.images import ImageSpec
 from leicos_jobs.backends.label.compact.kinematics import Kinematics, Skeleton
 from leicos_jobs.robots.embodiment import Embodiment
 
@@ -38,7 +38,7 @@ class Guide(nn.Module):
         super().__init__()
         self.kinematics = Kinematics(skeleton)
         self.tool = list(skeleton.tool)
-        self.size = (spec.width, spec.height)
+        self.size, self.margin = (spec.width, spec.height), spec.margin
         self.camera = nn.Parameter(camera.clone())
         zero, one = (robot.to_radians(np.full(robot.width, value, dtype=np.float32)) for value in (0.0, 1.0))
         slope = (one - zero).astype(np.float32)
@@ -56,7 +56,7 @@ class Guide(nn.Module):
 
     def shifted(self, places: Tensor, shift: Tensor) -> Tensor:
         """Places in windows cut at `shift` (B, 2) y, x instead of the middle."""
-        moved = (shift.flip(1) - MARGIN) * torch.tensor([2 / length for length in self.size], device=shift.device)
+        moved = (shift.flip(1) - self.margin) * torch.tensor([2 / length for length in self.size], device=shift.device)
         return places - moved[:, None]
 
     def tool_error(self, guess: Tensor, wanted: Tensor) -> Tensor:

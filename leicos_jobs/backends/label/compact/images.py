@@ -1,7 +1,7 @@
 """From decoded frames to what the network sees: one pipeline, used for training and for labelling alike.
 
 A frame is reduced by a whole factor (mean over squares, as a smaller sensor would see it), cropped to the area in
-which the robot moves, and kept as uint8 with a border of `MARGIN` pixels. Training takes a window at a random place
+which the robot moves, and kept as uint8 with a border. Training takes a window at a random place
 within the border, which stands for a camera that was mounted a little differently; labelling takes the middle.
 """
 
@@ -19,8 +19,8 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_frames
 
 U8 = NDArray[np.uint8]
-MARGIN = 2
-"""Border kept around the window, in reduced pixels."""
+MARGINS = 80
+"""The border kept around a window is the reduced frame's width divided by this."""
 MULTIPLE = 8
 """Window sizes are multiples of this, so that strides divide them."""
 MOVES = 5.0
@@ -30,7 +30,7 @@ MOVES = 5.0
 @dataclass(frozen=True)
 class ImageSpec:
     """How a frame becomes input. source: (width, height) of the video in px. factor: reduction. x, y, width, height:
-    the window in reduced px; MARGIN more on each side is inside the reduced frame."""
+    the window in reduced px; `margin` more on each side is inside the reduced frame."""
 
     source: tuple[int, int]
     factor: int
@@ -38,6 +38,7 @@ class ImageSpec:
     y: int
     width: int
     height: int
+    margin: int
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -87,20 +88,21 @@ def geometry_error(path: Path, found: tuple[int, int], wanted: tuple[int, int]) 
 
 
 def window(frames: U8, spec: ImageSpec) -> U8:
-    """Cut the window and its border out of reduced frames (N, H, W, 3) -> (N, height+2M, width+2M, 3)."""
-    rows = slice(spec.y - MARGIN, spec.y + spec.height + MARGIN)
-    columns = slice(spec.x - MARGIN, spec.x + spec.width + MARGIN)
+    """Cut the window and its border out of reduced frames (N, H, W, 3) -> (N, height+2m, width+2m, 3)."""
+    rows = slice(spec.y - spec.margin, spec.y + spec.height + spec.margin)
+    columns = slice(spec.x - spec.margin, spec.x + spec.width + spec.margin)
     return np.ascontiguousarray(frames[:, rows, columns])
 
 
-def middle(frames: U8) -> U8:
+def middle(frames: U8, spec: ImageSpec) -> U8:
     """Windows without their border (N, height, width, 3): what labelling sees."""
-    return frames[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    rows = slice(spec.margin, spec.margin + spec.height)
+    return frames[:, rows, spec.margin : spec.margin + spec.width]
 
 
 def read_windows(path: Path, spec: ImageSpec) -> U8:
     """A video as the network sees it when labelling: (N, height, width, 3) uint8."""
-    return middle(window(read_reduced(path, spec.source, spec.factor), spec))
+    return middle(window(read_reduced(path, spec.source, spec.factor), spec), spec)
 
 
 def choose_window(episodes: Sequence[U8], source: tuple[int, int], factor: int, how: str) -> ImageSpec:
@@ -118,9 +120,10 @@ def choose_window(episodes: Sequence[U8], source: tuple[int, int], factor: int, 
         busy = moving >= max(1.0, 0.02 * len(episodes))
         top, bottom = _span(busy.mean(axis=1) > 0.01, pad=height // 24)
         left, right = _span(busy.mean(axis=0) > 0.01, pad=width // 24)
-    y, tall = _fit(top, bottom, height)
-    x, wide = _fit(left, right, width)
-    return ImageSpec(source, factor, x, y, wide, tall)
+    margin = max(1, width // MARGINS)
+    y, tall = _fit(top, bottom, height, margin)
+    x, wide = _fit(left, right, width, margin)
+    return ImageSpec(source, factor, x, y, wide, tall, margin)
 
 
 def _span(busy: NDArray[np.bool_], pad: int) -> tuple[int, int]:
@@ -131,11 +134,11 @@ def _span(busy: NDArray[np.bool_], pad: int) -> tuple[int, int]:
     return int(found[0]) - pad, int(found[-1]) + 1 + pad
 
 
-def _fit(low: int, high: int, size: int) -> tuple[int, int]:
-    """Start and length of a span whose length is a multiple of MULTIPLE and that leaves MARGIN inside 0..size."""
-    room = size - 2 * MARGIN
+def _fit(low: int, high: int, size: int, margin: int) -> tuple[int, int]:
+    """Start and length of a span whose length is a multiple of MULTIPLE and that leaves `margin` inside 0..size."""
+    room = size - 2 * margin
     if room < MULTIPLE:
         raise InputError(f"frames of {size} reduced pixels are too small", fix="raise image_width")
     length = min(-(-(high - low) // MULTIPLE), room // MULTIPLE) * MULTIPLE
     start = (low + high - length) // 2
-    return min(max(start, MARGIN), size - MARGIN - length), length
+    return min(max(start, margin), size - margin - length), length

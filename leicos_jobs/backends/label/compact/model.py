@@ -34,8 +34,8 @@ class Keypoints(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) -> places (B, points, 2), features there (B, points, looks)."""
-        weights = self.maps(features).flatten(2).float().softmax(dim=-1)
-        return weights @ self.grid, weights @ self.looks(features).flatten(2).float().transpose(1, 2)
+        weights = self.maps(features).flatten(2).softmax(dim=-1)
+        return weights @ self.grid, weights @ self.looks(features).flatten(2).transpose(1, 2)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
@@ -104,8 +104,20 @@ class Encoder(nn.Module):
         """(B, 3, H, W) -> (B, 2, joints) float32."""
         return self.with_places(frames)[0]
 
-    def with_places(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, and the guided places (B, guided, 2) that it rests on."""
+    def with_places(self, frames: Tensor, *, bf16: bool = False) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the guided places (B, guided, 2) that it rests on. bf16: convolutions in bfloat16; places
+        always have full precision, since a bfloat16 between 0.5 and 1 is coarser than a pixel."""
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=bf16):
+            features = self._pyramid(frames)
+        places, looks = self.keypoints(features.float())
+        out = self.out(self.neck(torch.cat([places, looks], dim=2).flatten(1))).view(-1, 2, self.joints)
+        taught = places[:, : self.guided]
+        if self.guided:
+            out = torch.stack([self.lift(taught.flatten(1)) + out[:, 0], out[:, 1]], dim=1)
+        return out, taught
+
+    def _pyramid(self, frames: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, channels[0], ~H/4, ~W/4), with context from all scales."""
         scales = []
         features = frames
         for stage in self.down:
@@ -113,10 +125,4 @@ class Encoder(nn.Module):
             scales.append(features)
         for fine, across, mix in reversed(list(zip(scales[:-1], self.across, self.mix, strict=True))):
             features = mix(fine + _doubled(across(features), fine))
-        places, looks = self.keypoints(features)
-        out = self.out(self.neck(torch.cat([places, looks], dim=2).flatten(1))).float().view(-1, 2, self.joints)
-        taught = places[:, : self.guided]
-        if self.guided:
-            state = self.lift(taught.flatten(1)).float()
-            out = torch.stack([state + out[:, 0], out[:, 1]], dim=1)
-        return out, taught
+        return features

@@ -75,7 +75,7 @@ class CompactTrainer:
         job = Job(recipe, self.robot, norms, training, request.seed, identity, request.resume, request.report)
         encoder, trained = train_encoder(job, device)
         clock.append(time.monotonic())
-        found = predict.estimates(encoder, images.middle(training.frames), norms, device)
+        found = predict.estimates(encoder, images.middle(training.frames, training.spec), norms, device)
         true = predict.to_common(targets(training, norms), norms)
         common = predict.to_common(found, norms)
         head = train_head(common, true[:, 0], true.sum(axis=1), training.bounds, request.seed, recipe.head_steps)
