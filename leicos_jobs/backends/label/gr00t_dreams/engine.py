@@ -8,6 +8,8 @@ Euler steps, runs the vision-language self-attention, the denoiser and the per-e
 - upstream pads the image tokens to 112 with zeros that have no position and are attended to. All pads stay identical
   through every layer, so one pad whose attention logit is raised by the logarithm of their number replaces them;
 - what depends on the step alone is a table (`prepare`).
+In bf16 the tower and the denoiser work in bf16, the projector and the self-attention over image tokens in float32
+(TF32 on a GPU): they are 3 % of the work, and without it most of the labels' error (benchmarks/idm_h200).
 Each of the two halves, `encode` and `act`, is a function of fixed shape, replayed as a CUDA graph on a GPU.
 """
 
@@ -74,6 +76,8 @@ class Engine:
         self.pads = sequence - 2 * sizes.tokens
         self.model: Prepared = prepare(weights, sizes, slot, device, plan.dtype)
         self.ops: Ops = FusedOps(plan.dtype) if plan.fused else TorchOps(plan.dtype)
+        wide = torch.float32
+        self.exact: Ops = FusedOps(wide, tf32=plan.dtype != wide) if plan.fused else TorchOps(wide)
 
         def empty(*shape: int, dtype: torch.dtype = plan.dtype) -> Tensor:
             return torch.zeros(shape, dtype=dtype, device=device)
@@ -110,31 +114,29 @@ class Engine:
     @torch.inference_mode()
     def run_encode(self, patches: Tensor) -> Tensor:
         """Frames as patches (n, patches, 3 * patch^2) to tokens (n, tokens, width) float32."""
-        ops, model, heads = self.ops, self.model, self.sizes.vision_heads
+        ops, exact, model, heads = self.ops, self.exact, self.model, self.sizes.vision_heads
         frames, count = patches.shape[:2]
         norms = [*(block.norm1 for block in model.vision), model.vision_norm]
         residual, x = ops.start(torch.mm(patches.flatten(0, 1), model.patch), model.table, norms[0])
         for block, following in zip(model.vision, norms[1:], strict=True):
             q, k, v = ops.linear(x, block.attend).view(frames, count, 3, heads, -1).unbind(2)
-            dtype = torch.float32 if following is model.vision_norm else None
-            x = self._rest(block, residual, ops.attend(q, k, v, 1), following, dtype)
-        # the projector has no residual stream: its roundings add up, so it is not done in the working type. It is a
-        # hundredth of the work, and half of the error that bf16 would make
-        x = ops.precise(x, model.project)
+            last = exact if following is model.vision_norm else ops
+            x = self._rest(ops, block, residual, ops.attend(q, k, v, 1), following, last)
+        x = exact.linear(x, model.project)
         side = int(count**0.5)
         for norm, first, second in model.merges:
             x, side = _merge(x, frames, side), side // 2
-            x = functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
-            x = ops.precise(functional.gelu(ops.precise(x, first)), second)
+            x = exact.linear(functional.gelu(exact.linear(exact.norm(x, norm), first)), second)
         return x.view(frames, side * side, -1)
 
+    @staticmethod
     def _rest(
-        self, block: Block, residual: Tensor, attended: Tensor, following: Norm, dtype: torch.dtype | None = None
+        ops: Ops, block: Block, residual: Tensor, attended: Tensor, following: Norm, last: Ops | None = None
     ) -> Tensor:
-        """A block after its attention; returns the normed input of what follows, in the working type or `dtype`."""
-        ops = self.ops
+        """A block after its attention; returns the normed input of what follows, in the type of `last`."""
         x = ops.add_norm(residual, ops.linear(attended, block.out), block.norm2)
-        return ops.add_norm(residual, ops.linear(ops.gelu(x, block.first), block.second), following, dtype)
+        x = ops.linear(ops.gelu(x, block.first), block.second)
+        return (last or ops).add_norm(residual, x, following)
 
     @torch.inference_mode()
     def run_act(self, pairs: Tensor, noise: Tensor) -> Tensor:
@@ -149,7 +151,8 @@ class Engine:
             residual, x = self.ops.start(x, model.third.bias, step.norms[0])
             following = [*step.norms[1:], step.last]
             for index, block in enumerate(model.denoise):
-                x = self._rest(block, residual, self._denoise_attend(index, block, x, keys), following[index])
+                attended = self._denoise_attend(index, block, x, keys)
+                x = self._rest(self.ops, block, residual, attended, following[index])
             x = self.ops.linear(functional.relu(self.ops.linear(x, model.decode[0])), model.decode[1])
             actions = actions + (1.0 / sizes.steps) * x
         return actions.view(noise.shape)
@@ -170,7 +173,7 @@ class Engine:
 
     def _context(self, pairs: Tensor) -> Tensor:
         """Keys and values of all cross-attentions: (n, tokens, cross layers * 2, heads, size), k and v in turn."""
-        ops, model, sizes = self.ops, self.model, self.sizes
+        ops, model, sizes = self.exact, self.model, self.sizes
         windows, count, width = pairs.shape
         pads = min(self.pads, 1) if self.plan.fold_pads else self.pads
         residual = torch.zeros((windows, count + pads, width), dtype=torch.float32, device=pairs.device)
@@ -182,8 +185,8 @@ class Engine:
             q, k, v = ops.linear(x, block.attend).view(windows, count + pads, 3, sizes.mix_heads, -1).unbind(2)
             # nothing is normed after the last block: its norm goes unused
             following = norms[min(index + 1, len(norms) - 1)]
-            x = self._rest(block, residual, ops.attend(q, k, v, self._repeats), following)
-        made = ops.linear(residual.to(self.plan.dtype), model.cross)
+            x = self._rest(ops, block, residual, ops.attend(q, k, v, self._repeats), following)
+        made = ops.linear(residual, model.cross).to(self.plan.dtype)
         return made.view(windows, count + pads, -1, sizes.denoise_heads, width // sizes.denoise_heads)
 
 

@@ -6,6 +6,8 @@ depends on the same row of the inputs alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -34,12 +36,8 @@ class Ops(Protocol):
         """Norm of the residual stream, in the working type."""
         ...
 
-    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm, dtype: torch.dtype | None = None) -> Tensor:
-        """Add x to the residual stream in place, then its norm, in the working type or in `dtype`."""
-        ...
-
-    def precise(self, x: Tensor, layer: Linear) -> Tensor:
-        """A float32 linear layer of float32 rows. Where the working type is narrower it may take TF32."""
+    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
+        """Add x to the residual stream in place, then its norm."""
         ...
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
@@ -71,15 +69,10 @@ class TorchOps:
         """See `Ops`."""
         return functional.layer_norm(residual, residual.shape[-1:], norm.weight, norm.bias, norm.eps).to(self.dtype)
 
-    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm, dtype: torch.dtype | None = None) -> Tensor:
+    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
         """See `Ops`."""
         residual += x
-        out = functional.layer_norm(residual, residual.shape[-1:], norm.weight, norm.bias, norm.eps)
-        return out.to(dtype or self.dtype)
-
-    def precise(self, x: Tensor, layer: Linear) -> Tensor:
-        """See `Ops`."""
-        return torch.addmm(layer.bias, x, layer.weight)
+        return self.norm(residual, norm)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
         """See `Ops`."""
@@ -95,21 +88,29 @@ class TorchOps:
 
 
 class FusedOps(TorchOps):
-    """CUDA: norms, residual additions and short attentions in kernels of our own, GELU in the product's epilogue."""
+    """CUDA: norms, residual additions and short attentions in kernels of our own, GELU in the product's epilogue.
+    tf32: float32 products may take TF32 (10 bits of fraction, where bf16 has 7)."""
 
     SHORT = 64
     """Up to so many queries and keys a short attention is one tile."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, *, tf32: bool = False) -> None:
         super().__init__(dtype)
+        self.tf32 = tf32
         # imported here: triton is there only where CUDA is
         from leicos_jobs.backends.label.gr00t_dreams import kernels
 
         self.kernels = kernels
 
+    def linear(self, x: Tensor, layer: Linear) -> Tensor:
+        """See `Ops`."""
+        with _products(self.tf32):
+            return super().linear(x, layer)
+
     def gelu(self, x: Tensor, layer: Linear) -> Tensor:
         """See `Ops`. cuBLASLt's GELU epilogue is the tanh approximation."""
-        return torch._addmm_activation(layer.bias, x, layer.weight, use_gelu=True)
+        with _products(self.tf32):
+            return torch._addmm_activation(layer.bias, x, layer.weight, use_gelu=True)
 
     def start(self, x: Tensor, table: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
         """See `Ops`."""
@@ -120,21 +121,23 @@ class FusedOps(TorchOps):
         """See `Ops`."""
         return self.kernels.add_norm(residual, None, norm, self.dtype)
 
-    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm, dtype: torch.dtype | None = None) -> Tensor:
+    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
         """See `Ops`."""
-        return self.kernels.add_norm(residual, x, norm, dtype or self.dtype)
-
-    def precise(self, x: Tensor, layer: Linear) -> Tensor:
-        """See `Ops`."""
-        before = torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = self.dtype != torch.float32
-        try:
-            return torch.addmm(layer.bias, x, layer.weight)
-        finally:
-            torch.backends.cuda.matmul.allow_tf32 = before
+        return self.kernels.add_norm(residual, x, norm, self.dtype)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
         """See `Ops`."""
         if max(q.shape[1], k.shape[1]) > self.SHORT:
             return super().attend(q, k, v, repeats)
-        return self.kernels.attend(q, k, v, repeats)
+        return self.kernels.attend(q, k, v, repeats, tf32=self.tf32)
+
+
+@contextmanager
+def _products(tf32: bool) -> Iterator[None]:
+    """Whether float32 products may take TF32 while it lasts."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

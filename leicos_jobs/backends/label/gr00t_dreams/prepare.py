@@ -67,8 +67,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The whole network. table: (patches, vision_width) position embedding and patch bias. merges: the projector's two
-    halves. views: (2, width) float32. enter, third, decode: action encoder and decoder around the denoiser."""
+    """The whole network. table: (patches, vision_width) float32, position embedding and patch bias. merges: the
+    projector's two halves. views: (2, width) float32. enter, third, decode: action encoder and decoder around the
+    denoiser. project, merges, mix and cross are float32, whatever the working type."""
 
     patch: Tensor
     table: Tensor
@@ -99,15 +100,14 @@ class _Source:
             raise InputError(f"the checkpoint has no weight {name!r}", fix="name a checkpoint of IDM training")
         return self.weights[name].to(self.device, torch.float64)
 
-    def linear(self, *names: str, dtype: torch.dtype | None = None) -> Linear:
+    def linear(self, *names: str) -> Linear:
         """Linear layers side by side (outputs concatenated)."""
         weights, biases = ([self(f"{name}.{part}") for name in names] for part in ("weight", "bias"))
-        return self.made(torch.cat(weights).T, torch.cat(biases), dtype)
+        return self.made(torch.cat(weights).T, torch.cat(biases))
 
-    def made(self, weight: Tensor, bias: Tensor, dtype: torch.dtype | None = None) -> Linear:
+    def made(self, weight: Tensor, bias: Tensor) -> Linear:
         """From double precision; stored as (outputs, inputs) so that both operands of a product are read along k."""
-        dtype = dtype or self.dtype
-        return Linear(weight.T.contiguous().to(dtype).T, bias.to(dtype))
+        return Linear(weight.T.contiguous().to(self.dtype).T, bias.to(self.dtype))
 
     def norm(self, name: str, eps: float) -> Norm:
         return Norm(self(f"{name}.weight").float(), self(f"{name}.bias").float(), eps)
@@ -117,7 +117,7 @@ def prepare(
     weights: Mapping[str, Tensor], sizes: Architecture, slot: int, device: torch.device, dtype: torch.dtype
 ) -> Prepared:
     """Rearrange upstream's state dict. slot: embodiment id. dtype: of matrices; norms and tables stay float32."""
-    source = _Source(weights, device, dtype)
+    source, exact = _Source(weights, device, dtype), _Source(weights, device, torch.float32)
     head, tower = "action_head.", "action_head.siglip_model.vision_model."
     patch = source(f"{tower}embeddings.patch_embedding.weight").flatten(1)
     table = source(f"{tower}embeddings.position_embedding.weight") + source(f"{tower}embeddings.patch_embedding.bias")
@@ -132,14 +132,14 @@ def prepare(
         table=table.float(),
         vision=tuple(_vision_block(source, f"{tower}encoder.layers.{i}.", sizes) for i in range(sizes.vision_layers)),
         vision_norm=source.norm(f"{tower}post_layernorm", sizes.vision_eps),
-        project=source.linear(f"{head}vision_projector", dtype=torch.float32),
-        merges=(_merge(source, f"{head}mm_projector.layers.", 1), _merge(source, f"{head}mm_projector.layers.", 6)),
+        project=exact.linear(f"{head}vision_projector"),
+        merges=(_merge(exact, f"{head}mm_projector.layers.", 1), _merge(exact, f"{head}mm_projector.layers.", 6)),
         views=source(f"{head}view_embedding.weight")[:2].float(),
         mix=tuple(
-            _block(source, f"{head}vl_self_attention_model.transformer_blocks.{i}.", own=True, affine=True)
+            _block(exact, f"{head}vl_self_attention_model.transformer_blocks.{i}.", own=True, affine=True)
             for i in range(sizes.mix_layers)
         ),
-        cross=source.linear(*[f"{name}.to_{part}" for name in cross for part in ("k", "v")]),
+        cross=exact.linear(*[f"{name}.to_{part}" for name in cross for part in ("k", "v")]),
         denoise=tuple(
             _block(source, f"{head}model.transformer_blocks.{i}.", own=i % 2 == 1, affine=False)
             for i in range(sizes.denoise_layers)
@@ -189,11 +189,11 @@ def _block(source: _Source, name: str, *, own: bool, affine: bool) -> Block:
 
 
 def _merge(source: _Source, name: str, first: int) -> tuple[Norm, Linear, Linear]:
-    """Norm, linear, (GELU,) linear after a 2x2 merge, float32; `first` is the norm's place in upstream's Sequential."""
+    """Norm, linear, (GELU,) linear after a 2x2 merge; `first` is the norm's place in upstream's Sequential."""
     return (
         source.norm(f"{name}{first}", 1e-5),
-        source.linear(f"{name}{first + 1}", dtype=torch.float32),
-        source.linear(f"{name}{first + 3}", dtype=torch.float32),
+        source.linear(f"{name}{first + 1}"),
+        source.linear(f"{name}{first + 3}"),
     )
 
 

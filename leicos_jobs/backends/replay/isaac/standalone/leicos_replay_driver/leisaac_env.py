@@ -34,7 +34,7 @@ class LeIsaacEnv:
     """The vectorised environment."""
 
     def __init__(self, config: dict[str, Any], app: Any) -> None:
-        import gymnasium  # type: ignore[import-not-found]
+        import gymnasium
         import leisaac  # type: ignore[import-not-found]  # registers the tasks
         import torch
         from isaaclab_tasks.utils import parse_env_cfg  # type: ignore[import-not-found]
