@@ -59,7 +59,7 @@ def test_a_window_leaves_its_border_inside_the_frame(how: str) -> None:
 
 def test_frames_too_small_for_a_window_are_refused() -> None:
     with pytest.raises(InputError, match="too small"):
-        images.choose_window([np.zeros((2, 10, 40, 3), dtype=np.uint8)], (40, 10), 1, "none")
+        images.choose_window([np.zeros((2, 9, 40, 3), dtype=np.uint8)], (40, 9), 1, "none")
 
 
 def test_labelling_sees_what_training_keeps(tmp_path: Path) -> None:
