@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,13 +13,13 @@ import pytest
 import yaml
 
 from .harness import Cluster
-from .installation import Bucket, leicos, nodes, submit, succeeded, template_of
+from .installation import Bucket, leicos, nodes, submit, succeeded
+from .meddling import WITH_NOTICE, WITHOUT_NOTICE, delete_at_work, replaced
 
 pytestmark = pytest.mark.cluster
 
 SAMPLES = 8
 FRAMES = 48
-FINISHED = ("Succeeded", "Failed", "Error")
 CONFIG_MAP = "e2e-configuration"
 LASTING = ("dataset", "cosmos", "idm", "plan", "generate", "gate", "label", "replay", "truth", "controls", "curate")
 RESULTS = ("synthetic", "report", "records", "source", "run.json", "failures")
@@ -159,37 +158,12 @@ def test_pods_deleted_at_work_change_nothing(
     said = leicos("submit", bucket.uri(run), "--config", str(folder / "local.yaml"), **environment)
     name = said.split()[0].partition("/")[2]
 
-    struck = delete_at_work(installed, name, "generate", (("--grace-period=30",), ("--grace-period=0", "--force")))
+    struck = delete_at_work(installed, name, "generate", WITH_NOTICE, WITHOUT_NOTICE)
     workflow = succeeded(installed, name)
 
-    ended = workflow["status"]["nodes"]
-    assert {ended[node]["phase"] for node in struck} <= {"Failed", "Error"}
+    warned = workflow["status"]["nodes"][struck[0].node]
+    assert (warned["phase"], warned["outputs"]["exitCode"]) in (("Failed", "75"), ("Failed", "143"))
+    for pod in struck:
+        assert replaced(installed, workflow, pod)
     assert {node["phase"] for node in nodes(workflow, "Retry", "generate")} == {"Succeeded"}
-    assert len(nodes(workflow, "Pod", "generate")) >= len(nodes(workflow, "Retry", "generate")) + len(struck)
     same(bucket, run, folder / "disturbed", here.result())
-
-
-def delete_at_work(cluster: Cluster, workflow: str, template: str, ways: tuple[tuple[str, ...], ...]) -> list[str]:
-    """Delete pods of a template as soon as Argo knows that they run, each in another way; returns their node ids.
-
-    A pod that goes earlier Argo simply makes again: that is no other attempt.
-    """
-    struck: list[str] = []
-    deadline = time.monotonic() + 900
-    while len(struck) < len(ways):
-        assert time.monotonic() < deadline, f"no {template} pods appeared\n{cluster.diagnose()}"
-        found = cluster.workflow(workflow)
-        phase = found.get("status", {}).get("phase")
-        assert phase not in FINISHED, f"{workflow} {phase} before its {template} pods could be deleted"
-        for node in nodes(found, "Pod", template):
-            if node["phase"] == "Running" and node["id"] not in struck and len(struck) < len(ways):
-                selector = f"--field-selector=metadata.name={pod_of(node, workflow)}"
-                cluster.kubectl("delete", "pod", selector, "--wait=false", *ways[len(struck)])
-                struck.append(node["id"])
-        time.sleep(0.2)
-    return struck
-
-
-def pod_of(node: dict[str, Any], workflow: str) -> str:
-    """The name of a node's pod: workflow, template, and the number that the node's id ends in."""
-    return f"{workflow}-{template_of(node)}-{node['id'].rpartition('-')[2]}"
