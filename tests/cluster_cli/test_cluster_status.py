@@ -127,8 +127,8 @@ def test_hours_and_cost_come_from_timings_and_the_price_table(made: HandMade) ->
     stage = of(found, "generate")
     assert (stage.hours, stage.load_share, stage.dollars) == (2.0, 0.25, 8.0)
     assert found.gpu_hours == pytest.approx(3.0)
-    assert found.dollars == pytest.approx(8.0)
-    assert "3.00 hours of GPU pools, 8.00 dollars" in found.text()
+    assert found.dollars == pytest.approx(12.0)
+    assert "3.00 hours of GPU pools, 12.00 dollars" in found.text()
 
 
 def test_a_killed_worker_without_a_timing_still_counts_by_its_records(made: HandMade) -> None:

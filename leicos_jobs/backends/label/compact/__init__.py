@@ -3,3 +3,15 @@
 Two parts. An encoder sees one frame and estimates the joint state and the commanded action. A temporal head sees a
 window of those estimates and gives the action of its middle frame. `benchmarks/idm_compact.py` measures it.
 """
+
+import os
+
+# Read by torch and OpenMP when they are loaded, so they are set before anything here imports them. AVX2 everywhere: an
+# AVX-512 machine would sum in another order, and the same training must end in the same bytes. Threads that sleep
+# instead of spin: beside other work, two spinning threads take many times the CPU for the same result.
+for _name, _value in (
+    ("ATEN_CPU_CAPABILITY", "avx2"),
+    ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+    ("OMP_WAIT_POLICY", "passive"),
+):
+    os.environ.setdefault(_name, _value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,12 +14,6 @@ from leicos_jobs.backends.label.compact.settings import CompactSettings, Labelle
 NAME = "compact"
 
 
-def _share_cores() -> None:
-    """Let OpenMP's threads sleep instead of spin, before torch loads it: on a machine with other work, two spinning
-    threads take twice the CPU for the same result."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-
 class CompactLabeller:
     """Labels videos one at a time; a video's labels depend on its bytes, the artifact and the settings alone."""
 
@@ -31,7 +24,6 @@ class CompactLabeller:
     Settings: ClassVar[type[BaseModel]] = LabellerSettings
 
     def __init__(self, settings: BaseModel, artifact: Path, work: Path) -> None:
-        _share_cores()
         from leicos_jobs.backends.label.compact import infer
 
         self._labeller = infer.CompactLabeller(settings, artifact, work)
@@ -56,7 +48,6 @@ class CompactTrainer:
 
     def train(self, request: TrainRequest) -> dict[str, Any]:
         """Train and write the artifact; facts for the report."""
-        _share_cores()
         from leicos_jobs.backends.label.compact import train
 
         return train.CompactTrainer(self.settings, self.work).train(request)
