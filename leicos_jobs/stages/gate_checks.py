@@ -100,8 +100,8 @@ def object_share(video: U8, run: int) -> float:
     The object is the hue (of 12) with the highest mean saturation in the first frames among hues that cover between
     0.02 % and 5 % of the picture: in LiftCube the red cube. 1.0 if there is no such object.
     """
-    areas = np.stack([_hue_areas(frame) for frame in video[:: max(1, len(video) // 150)]])
-    step = max(1, len(video) // 150)
+    step = max(1, len(video) // 75)
+    areas = np.stack([_hue_areas(frame) for frame in video[::step]])
     start = areas[: max(1, 5 // step), :, 0].mean(axis=0)
     chroma = areas[: max(1, 5 // step), :, 1].mean(axis=0)
     fits = (start > 2e-4) & (start < 0.05)
@@ -118,7 +118,7 @@ def object_share(video: U8, run: int) -> float:
 
 def _hue_areas(frame: U8) -> NDArray[np.float64]:
     """(HUES, 2): share of the picture and mean chroma of saturated pixels, by hue; red is centred on bin 0."""
-    rgb = frame[::1, ::1].astype(np.int16)
+    rgb = frame.astype(np.int16)
     high, low = rgb.max(axis=2), rgb.min(axis=2)
     chroma = high - low
     mask = (chroma > 70) & (chroma * 2 > high)
