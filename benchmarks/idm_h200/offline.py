@@ -3,7 +3,7 @@
 Written by us from reading the source at ec3881d: nothing here edits a checkout. Two things are made in a folder:
 import stubs (`stubs`), and a Hugging Face cache with a SigLIP of the right shape and random weights (`hub`).
 
-    python offline.py stubs DIR | hub DIR
+    python offline.py stubs DIR | hub DIR | processor DIR      (the last: a cache without weights, for tests)
 """
 
 from __future__ import annotations
@@ -54,22 +54,38 @@ def stubs(folder: Path, *, peft: bool) -> None:
         path.write_text(text)
 
 
-def hub(home: Path, seed: int = 0) -> None:
-    """Write a hub cache below `home` (HF_HOME): SigLIP2-large's vision tower with random weights, a one-layer text
-    tower (the IDM deletes it), the image processor, and a tokenizer of four words."""
-    import torch
-    from safetensors.torch import save_file
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipModel
-
+def snapshot(home: Path) -> Path:
+    """The folder of the tower's files in a hub cache below `home` (HF_HOME)."""
     repository = home / "hub" / f"models--{SIGLIP.replace('/', '--')}"
-    snapshot = repository / "snapshots" / REVISION
-    snapshot.mkdir(parents=True, exist_ok=True)
+    folder = repository / "snapshots" / REVISION
+    folder.mkdir(parents=True, exist_ok=True)
     (repository / "refs").mkdir(exist_ok=True)
     (repository / "refs" / "main").write_text(REVISION)
+    return folder
+
+
+def processor(home: Path) -> None:
+    """Write the image processor, and a tokenizer of four words, which upstream loads beside it and never uses."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    folder = snapshot(home)
+    words = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}, unk_token="<unk>"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", pad_token="<pad>")
+    tokenizer.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+
+
+def hub(home: Path, seed: int = 0) -> None:
+    """Also SigLIP2-large's vision tower with random weights, and a one-layer text tower (the IDM deletes it)."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import SiglipConfig, SiglipModel
+
+    processor(home)
     config = SiglipConfig(vision_config=VISION, text_config=TEXT)
     config.architectures = ["SiglipModel"]
-    config.save_pretrained(snapshot)
+    config.save_pretrained(snapshot(home))
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in SiglipModel(config).state_dict().items()}
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -80,24 +96,22 @@ def hub(home: Path, seed: int = 0) -> None:
         else (torch.randn(shape, generator=generator, device=device) * 0.02).cpu()
         for name, shape in shapes.items()
     }  # fmt: skip
-    save_file(weights, snapshot / "model.safetensors", {"format": "pt"})
-    words = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}, unk_token="<unk>"))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", pad_token="<pad>")
-    tokenizer.save_pretrained(snapshot)
-    (snapshot / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    save_file(weights, snapshot(home) / "model.safetensors", {"format": "pt"})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["stubs", "hub"])
+    parser.add_argument("what", choices=["stubs", "hub", "processor"])
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
     if options.what == "stubs":
         import importlib.util
 
         stubs(options.folder, peft=importlib.util.find_spec("peft") is None)
-    else:
+    elif options.what == "hub":
         hub(options.folder)
+    else:
+        processor(options.folder)
 
 
 if __name__ == "__main__":
