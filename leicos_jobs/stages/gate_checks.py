@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
 HUES = 12
 CHANGED = 10.0
 """Grey levels by which a block of 4x4 pixels must change to count."""
@@ -32,10 +33,11 @@ class Verdict:
 
 def inspect_video(video: U8, clip: U8, fps: float, thresholds: dict[str, Any]) -> Verdict:
     """video (T, H, W, 3) and its conditioning clip (n, H, W, 3), RGB; thresholds as in `GateConfig`."""
+    small = shrink(video)
     scores = {
         "start_psnr": start_psnr(video, clip),
-        "motion": motion(video[len(clip) :], max(1, round(fps / 2))),
-        "jump_ratio": jump_ratio(video, len(clip)),
+        "motion": motion(small[len(clip) :], max(1, round(fps / 2))),
+        "jump_ratio": jump_ratio(small[len(clip) + 1 :]),
         "object_share": object_share(video, max(1, round(fps / 2))),
     }
     reasons = []
@@ -58,30 +60,30 @@ def start_psnr(video: U8, clip: U8) -> float:
     return float(min(99.0, 10 * np.log10(255.0**2 / max(float(error), 1e-9))))
 
 
-def _small(video: U8) -> NDArray[np.float32]:
-    """Grey, every fourth pixel after a 4x4 mean: noise and compression fall away, motion stays."""
-    grey = video.astype(np.float32).mean(axis=3)
-    height, width = grey.shape[1] // 4 * 4, grey.shape[2] // 4 * 4
-    blocks = grey[:, :height, :width].reshape(len(grey), height // 4, 4, width // 4, 4)
-    return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float32)
+def shrink(video: U8) -> F32:
+    """(T, H // 4, W // 4) grey means of 4x4 pixels: noise and compression fall away, motion stays."""
+    height, width = video.shape[1] // 4 * 4, video.shape[2] // 4 * 4
+    frames = []
+    for frame in video:  # one at a time: a whole video as floats is larger than any cache
+        rows = frame[:height, :width].reshape(height // 4, 4, width // 4 * 12).sum(axis=1, dtype=np.uint16)
+        frames.append(rows.reshape(height // 4, width // 4, 12).sum(axis=2, dtype=np.uint16))
+    return np.asarray(np.stack(frames) / np.float32(48), dtype=np.float32)
 
 
-def motion(video: U8, gap: int) -> float:
-    """Largest mean absolute grey change between frames `gap` apart."""
-    small = _small(video)
+def motion(small: F32, gap: int) -> float:
+    """Largest mean absolute grey change between shrunk frames `gap` apart."""
     if len(small) <= gap:
         return 0.0
     return float(np.abs(small[gap:] - small[:-gap]).mean(axis=(1, 2)).max())
 
 
-def jump_ratio(video: U8, skip: int) -> float:
-    """Largest changed area between two frames over the median of its neighbours', after the clip and its seam.
+def jump_ratio(small: F32) -> float:
+    """Largest changed area between two frames over the median of its neighbours', in shrunk frames.
 
     Changed is a block whose grey level moves by more than CHANGED; the overall brightness is taken out first: a lamp is
     no jump. Areas, not mean differences: those saturate where an arm jumps by more than its own width. A quick but
     steady motion has neighbours that are as large, a jump stands alone.
     """
-    small = _small(video)[skip + 1 :]
     if len(small) < 4:
         return 0.0
     change = np.diff(small, axis=0)
