@@ -11,3 +11,6 @@ import os
 # One raster thread a process: the cost is in vertices, which llvmpipe does not spread, and processes share the cores.
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("LP_NUM_THREADS", "1")
+# Two recordings of one seed once differed in one picture of some 12,000. x264's AVX-512 code does such a thing on this
+# machine (see media/encode.py), so Mesa is kept from AVX-512 as well; it is no slower. Not proven to be the cause.
+os.environ.setdefault("LP_NATIVE_VECTOR_WIDTH", "256")
