@@ -8,6 +8,12 @@ demonstrations (`camera`). A temporal head sees a window of estimates and gives 
 
 import os
 
-# Read once, when PyTorch loads libgomp. Its threads otherwise spin while they wait for each other; on cores shared
-# with other pods the one that does the work is then kept waiting, and training takes five times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read by torch and OpenMP when they are loaded, so they are set before anything here imports them. AVX2 everywhere: an
+# AVX-512 machine would sum in another order, and the same training must end in the same bytes. Threads that sleep
+# instead of spin: beside other work, two spinning threads take five times as long for the same result.
+for _name, _value in (
+    ("ATEN_CPU_CAPABILITY", "avx2"),
+    ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+    ("OMP_WAIT_POLICY", "passive"),
+):
+    os.environ.setdefault(_name, _value)
