@@ -8,7 +8,7 @@ RUN_DIR ?= runs/lift-cube
 TORCH_INDEX ?=
 export MUJOCO_GL ?= egl
 
-.PHONY: help run test lint types test-all test-cluster test-lerobot soak fuzz render lock clean
+.PHONY: help run test lint types test-all test-cluster test-cluster-e2e test-lerobot soak fuzz render lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,8 +45,11 @@ types: $(VENV)/.done  ## mypy strict
 test: lint types  ## lint, types and all tests that need no cluster
 	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "not cluster and not soak"
 
-test-cluster: $(VENV)/.done  ## end to end on a real Kubernetes with Argo
+test-cluster: $(VENV)/.done  ## a real Kubernetes with Argo: harness, conformance
 	$(BIN)/python -m tests.cluster.harness check
+	$(BIN)/python -m pytest tests/cluster/test_harness.py tests/cluster/test_conformance.py -m cluster
+
+test-cluster-e2e: $(VENV)/.done  ## the same, with chart, image and whole pipeline (builds the jobs image)
 	$(BIN)/python -m pytest tests/cluster -m cluster
 
 test-lerobot: $(VENV)/.done $(VENV)-lerobot-0.3.3/.done $(VENV)-lerobot-0.4.4/.done  ## open the results with the real lerobot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported, and pytest.importorskip may come first
 
 from helpers.s3 import S3Server, s3_server
 
