@@ -85,7 +85,7 @@ def test_a_changed_file_is_refused(made, name):
     path.write_bytes(
         path.read_bytes().replace(b"0", b"1", 1) if name != "model.safetensors" else path.read_bytes() + b"x"
     )
-    with pytest.raises(InputError, match="is not the file that artifact.json describes") as found:
+    with pytest.raises(InputError, match=r"is not the file that artifact\.json describes") as found:
         artifact.load(made.folder)
     assert found.value.exit_code == ExitCode.INPUT
 
@@ -109,7 +109,7 @@ def test_a_cut_folder_is_refused(made, tmp_path):
 
 def test_the_generators_size_must_be_the_trainings(made):
     artifact.check_geometry(made.folder, 64, 48)
-    with pytest.raises(InputError, match="videos of 256x256.*trained on 64x48") as found:
+    with pytest.raises(InputError, match=r"videos of 256x256.*trained on 64x48") as found:
         artifact.check_geometry(made.folder, 256, 256)
     assert found.value.exit_code == ExitCode.INPUT
 

@@ -22,9 +22,8 @@ def test_fused_as_upstream_does(frames):
     ours = fuse.fuse(chunks)
     assert ours.dtype == np.float32
     assert np.allclose(ours, theirs, atol=1e-6)
-    spread = np.sqrt(
-        np.concatenate([(np.array(rows) - mean) ** 2 for rows, mean in zip(lists, theirs, strict=True)]).mean()
-    )
+    away = [(np.array(rows) - mean) ** 2 for rows, mean in zip(lists, theirs, strict=True)]
+    spread = np.sqrt(np.concatenate(away).mean())
     assert fuse.spread(chunks) == pytest.approx(spread, rel=1e-4)
 
 

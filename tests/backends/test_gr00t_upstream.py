@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import gr00t_small as small
@@ -46,7 +45,7 @@ def tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_same_as_upstream(tower, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tower / "processor"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*sys.path, str(tower / "stubs")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(OFFLINE.parents[2]), str(tower / "stubs")]))
     small.write_checkpoint(tmp_path / "c", str(tower), small.TWELVE, small.random_weights(small.TWELVE), (64, 48))
     write_video(tmp_path / "video.mp4", small.pictures(24, 64, 48), 30)
     report = verify(Path(CHECKOUT or ""), tmp_path / "c", tmp_path / "video.mp4", windows=6, device="cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -27,12 +28,13 @@ CONFIG = {
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("mujoco")
-    pytest.importorskip("torch")
+    for name in ("mujoco", "torch"):  # not imported here: Mesa's LLVM and Triton's do not bear each other in one process
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"THE WHOLE RUN WAS NOT TESTED: {name} is not installed")
     folder = tmp_path_factory.mktemp("kills")
-    from leicos_jobs.stages.record import record
-
-    record(folder / "demos.hdf5", 5, 1, 128, 96, failed_share=0.2, workers=1)
+    size = ("--width", "128", "--height", "96", "--workers", "1")
+    command = [sys.executable, "-m", "leicos_jobs.cli.main", "record", str(folder / "demos.hdf5"), *size]
+    subprocess.run([*command, "--episodes", "5", "--seed", "1"], check=True, capture_output=True)
     CONFIG["source"]["files"] = [str(folder / "demos.hdf5")]
     path = folder / "kills.yaml"
     path.write_text(yaml.safe_dump(CONFIG))
