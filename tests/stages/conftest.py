@@ -28,7 +28,8 @@ CONFIG = {
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for name in ("mujoco", "torch"):  # not imported here: Mesa's LLVM and Triton's do not bear each other in one process
+    # neither is imported here: Mesa's LLVM and Triton's do not bear each other in one process
+    for name in ("mujoco", "torch"):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"THE WHOLE RUN WAS NOT TESTED: {name} is not installed")
     folder = tmp_path_factory.mktemp("kills")
