@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "leicos"
 RELEASE = "leicos"
 JOBS_IMAGE = "localhost/leicos-jobs:test"
-IDENTITY_IMAGE = "localhost/leicos-jobs-identity:test"
 TEMPLATES = (
     "leicos-generate",
     "leicos-pipeline",
@@ -36,13 +35,6 @@ NO_GPU = {"nvidia.com/gpu": None}  # takes the default away; where there is none
 POOLS: dict[str, dict[str, None]] = {"generate": NO_GPU, "train": NO_GPU, "label": NO_GPU, "replay": NO_GPU, "cpu": {}}
 SINGLE_THREADED = [{"name": "OMP_NUM_THREADS", "value": "1"}]
 
-_IDENTITY = """
-ARG BASE
-FROM ${BASE}
-COPY plugins /opt/plugins
-ENV PYTHONPATH=/opt/plugins
-"""
-
 
 def build_jobs_image(cluster: Cluster) -> str:
     """images/jobs as anybody builds it, on the base that this machine has."""
@@ -50,20 +42,11 @@ def build_jobs_image(cluster: Cluster) -> str:
     return cluster.build_image(ROOT, ROOT / "images/jobs/Dockerfile", JOBS_IMAGE, arguments)
 
 
-def build_identity_image(cluster: Cluster, jobs_image: str) -> str:
-    """The jobs image with the tests' own backends where Python finds them."""
-    with tempfile.TemporaryDirectory() as name:
-        context = Path(name)
-        (context / "Dockerfile").write_text(_IDENTITY)
-        shutil.copytree(ROOT / "tests/plugins", context / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
-        return cluster.build_image(context, context / "Dockerfile", IDENTITY_IMAGE, {"BASE": jobs_image})
-
-
-def values(cluster: Cluster, image: str) -> dict[str, Any]:
-    """The chart's values for one image with the CPU backends on a machine of two cores."""
+def values(cluster: Cluster, image: str, pool: dict[str, Any]) -> dict[str, Any]:
+    """The chart's values for one image with the CPU backends on a machine of two cores; `pool` is said of all pools."""
     repository, _, tag = image.rpartition(":")
     requests, limits = {"cpu": "20m", "memory": "64Mi"}, {"memory": "3Gi"}
-    pool = {"scratch": {"size": "2Gi"}, "env": SINGLE_THREADED, "concurrency": 3}
+    pool = {"scratch": {"size": "2Gi"}, "env": SINGLE_THREADED, "concurrency": 3, **pool}
     return {
         "images": {
             "pullPolicy": "Never",
@@ -82,12 +65,12 @@ def values(cluster: Cluster, image: str) -> dict[str, Any]:
     }
 
 
-def install(cluster: Cluster, namespace: str, image: str) -> Cluster:
+def install(cluster: Cluster, namespace: str, image: str, **pool: Any) -> Cluster:
     """Install the chart as its README says, and return the cluster as seen from its namespace."""
     here = cluster.in_namespace(namespace)
     keys = {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
     here.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": STORE_SECRET}, "stringData": keys})
-    text = yaml.safe_dump(values(cluster, image))
+    text = yaml.safe_dump(values(cluster, image, pool))
     program = helm()
     if program is not None:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

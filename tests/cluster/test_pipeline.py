@@ -161,9 +161,6 @@ def test_pods_deleted_at_work_change_nothing(
     struck = delete_at_work(installed, name, "generate", WITH_NOTICE, WITHOUT_NOTICE)
     workflow = succeeded(installed, name)
 
-    warned = workflow["status"]["nodes"][struck[0].node]
-    assert (warned["phase"], warned["outputs"]["exitCode"]) in (("Failed", "75"), ("Failed", "143"))
-    for pod in struck:
-        assert replaced(installed, workflow, pod)
+    assert [replaced(installed, workflow, pod) for pod in struck] == [True, True]
     assert {node["phase"] for node in nodes(workflow, "Retry", "generate")} == {"Succeeded"}
     same(bucket, run, folder / "disturbed", here.result())
