@@ -3,8 +3,8 @@
     python -m benchmarks.cluster_overhead --shards 200
 
 Both workflows have the same shape and the same number of pods of the same image: two before the fan-out, three in a row
-for every shard, two after it and an exit handler. Ours are `leicos generate`, `gate` and `label` on shards whose samples
-are committed already, with retries, semaphores and outputs as installed by the chart; the bare ones import boto3 and
+for every shard, two after it and an exit handler. Ours are `leicos generate`, `gate` and `label` on shards whose
+samples are committed already, with retries, semaphores and outputs as installed by the chart; the bare ones import boto3 and
 pydantic, make one S3 client, and have none of that. The ratio of wall times should stay below 1.15. Beside it: the size
 of the finished Workflow object against the estimate of `leicos lint`, and the CPU time of two commands on this machine.
 Needs what `make test-cluster` needs, and a machine that does nothing else; `--order` alternates who goes first.
@@ -225,9 +225,7 @@ def main() -> int:
     return int(slow or cpu["leicos --version"] > VERSION_BAR or found.get("ratio", 0) > RATIO_BAR)
 
 
-def measure(
-    cluster: Cluster, uri: str, stamp: str, options: argparse.Namespace, found: dict[str, Any]
-) -> None:
+def measure(cluster: Cluster, uri: str, stamp: str, options: argparse.Namespace, found: dict[str, Any]) -> None:
     """Run both workflows one after the other and note their times and sizes."""
     image = installation.build_jobs_image(cluster)
     here = install(cluster, image)
