@@ -4,8 +4,8 @@
 
 Both workflows have the same shape and the same number of pods of the same image: two before the fan-out, three in a row
 for every shard, two after it and an exit handler. Ours are `leicos generate`, `gate` and `label` on shards whose
-samples are committed already, with retries, semaphores and outputs as installed by the chart; the bare ones import boto3 and
-pydantic, make one S3 client, and have none of that. The ratio of wall times should stay below 1.15. Beside it: the size
+samples are committed already, with retries, semaphores and outputs as installed by the chart; the bare ones import
+boto3 and pydantic, make one S3 client, and have none of that. The ratio of wall times should stay below 1.15. Beside it: the size
 of the finished Workflow object against the estimate of `leicos lint`, and the CPU time of two commands on this machine.
 Needs what `make test-cluster` needs, and a machine that does nothing else; `--order` alternates who goes first.
 """
@@ -29,7 +29,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from helpers.identity import PLUGINS, write_config
+from stages.conftest import CONFIG
 
 from hera_workflows.lint import size
 from leicos_jobs.run import layout
@@ -41,7 +41,7 @@ from tests.cluster.installation import Bucket, nodes, succeeded
 
 NAMESPACE = "leicos-overhead"
 AT_ONCE = 8
-PATIENCE = 7200.0
+PATIENCE, PAUSE = 7200.0, 10.0
 RATIO_BAR, VERSION_BAR, SHARD_BAR = 1.15, 0.2, 1.0
 REPEATS = 9
 BARE = "import boto3, pydantic; boto3.session.Session().client('s3')"
@@ -56,12 +56,13 @@ SECURITY = {
 
 def finished_run(folder: Path, bucket: Bucket, prefix: str) -> str:
     """A tiny run, done on this machine into the bucket, so that its shards have nothing to do; returns its URI."""
-    config = yaml.safe_load(write_config(folder, demos=2, samples=2).read_text())
-    config["source"]["files"] = [bucket.upload(Path(config["source"]["files"][0]), f"{prefix}/demos.hdf5")]
+    recording, config = folder / "demos.hdf5", json.loads(json.dumps(CONFIG))
+    installation.leicos("record", str(recording), "--episodes", "3", "--width", "128", "--height", "96")
+    config["source"]["files"] = [bucket.upload(recording, f"{prefix}/demos.hdf5")]
+    config["plan"]["samples"] = 2
     (folder / "run.yaml").write_text(yaml.safe_dump(config))
     uri = bucket.uri(f"{prefix}/run")
-    path = os.pathsep.join([str(PLUGINS), str(installation.ROOT)])
-    installation.leicos("run", str(folder / "run.yaml"), "--out", uri, **bucket.environment, PYTHONPATH=path)
+    installation.leicos("run", str(folder / "run.yaml"), "--out", uri, **bucket.environment)
     return uri
 
 
@@ -78,7 +79,7 @@ def ours(cluster: Cluster, uri: str, name: str, shards: int) -> dict[str, Any]:
     """The installed leicos-generate over no-op shards, after its end."""
     plan_noops(uri, name, shards)
     cluster.argo("submit", "--from", "workflowtemplate/leicos-generate", "--name", name, "-p", f"run={uri}")
-    return succeeded(cluster, name, PATIENCE)
+    return succeeded(cluster, name, PATIENCE, PAUSE)
 
 
 def bare(cluster: Cluster, name: str, image: str, shards: int) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def bare(cluster: Cluster, name: str, image: str, shards: int) -> dict[str, Any]
         },
     }
     cluster.create(manifest)
-    return succeeded(cluster, name, PATIENCE)
+    return succeeded(cluster, name, PATIENCE, PAUSE)
 
 
 def seconds(workflow: dict[str, Any]) -> float:
@@ -194,7 +195,7 @@ def commands(uri: str, bucket: Bucket) -> dict[str, float]:
     """CPU seconds of `leicos --version` and of a shard with nothing to do, beside what the bare pod does."""
     plan_noops(uri, "cpu", 1)
     program = str(Path(sys.executable).with_name("leicos"))
-    environment = {"PYTHONPATH": os.pathsep.join([str(PLUGINS), str(installation.ROOT)]), **bucket.environment}
+    environment = {"PYTHONPATH": str(installation.ROOT), **bucket.environment}
     shard = ("--run", uri, "--workflow", "cpu", "--round", "0", "--shard", "0")
     found = {"leicos --version": cpu_seconds(program, "--version", **environment)}
     for stage in ("generate", "gate", "label"):
@@ -244,14 +245,7 @@ def measure(cluster: Cluster, uri: str, stamp: str, options: argparse.Namespace,
 
 def install(cluster: Cluster, image: str) -> Cluster:
     """The chart with its usual semaphores, but so many pods at once as the machine bears."""
-    env, volume, mount = installation.plugins(cluster.in_namespace(NAMESPACE))
-    return installation.install(
-        cluster,
-        NAMESPACE,
-        image,
-        {"concurrency": 64, "env": env, "volumes": [volume], "volumeMounts": [mount]},
-        {"workflow": {"parallelism": AT_ONCE}},
-    )
+    return installation.install(cluster, NAMESPACE, image, {"concurrency": 64}, workflow={"parallelism": AT_ONCE})
 
 
 if __name__ == "__main__":

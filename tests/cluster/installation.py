@@ -65,12 +65,15 @@ def values(cluster: Cluster, image: str, pool: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def install(cluster: Cluster, namespace: str, image: str, **pool: Any) -> Cluster:
-    """Install the chart as its README says, and return the cluster as seen from its namespace."""
+def install(cluster: Cluster, namespace: str, image: str, pool: dict[str, Any] | None = None, **more: Any) -> Cluster:
+    """Install the chart as its README says, and return the cluster as seen from its namespace.
+
+    pool: values of every pool; more: other values.
+    """
     here = cluster.in_namespace(namespace)
     keys = {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
     here.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": STORE_SECRET}, "stringData": keys})
-    text = yaml.safe_dump(values(cluster, image, pool))
+    text = yaml.safe_dump({**values(cluster, image, pool or {}), **more})
     program = helm()
     if program is not None:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -112,9 +115,9 @@ def submit(cluster: Cluster, template: str, **parameters: str) -> str:
     return cluster.argo("submit", "--from", f"workflowtemplate/{template}", "--output", "name", *given).strip()
 
 
-def succeeded(cluster: Cluster, name: str, patience: float = PATIENCE) -> dict[str, Any]:
+def succeeded(cluster: Cluster, name: str, patience: float = PATIENCE, pause: float = 1) -> dict[str, Any]:
     """The workflow after its end; a failed one is told with what its pods said."""
-    found = cluster.wait_for_workflow(name, patience)
+    found = cluster.wait_for_workflow(name, patience, pause)
     if found["status"]["phase"] != "Succeeded":
         said = [found["status"].get("message", "")]
         for command in (("get", name), ("logs", name, "--tail", "20")):

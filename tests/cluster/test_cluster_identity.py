@@ -44,9 +44,11 @@ def place(cluster: Cluster, jobs_image: str) -> Cluster:
         cluster,
         NAMESPACE,
         jobs_image,
-        env=[*SINGLE_THREADED, {"name": "PYTHONPATH", "value": MOUNTED}],
-        volumes=[{"name": "plugins", "configMap": {"name": NAMESPACE, "items": items}}],
-        volumeMounts=[{"name": "plugins", "mountPath": MOUNTED, "readOnly": True}],
+        {
+            "env": [*SINGLE_THREADED, {"name": "PYTHONPATH", "value": MOUNTED}],
+            "volumes": [{"name": "plugins", "configMap": {"name": NAMESPACE, "items": items}}],
+            "volumeMounts": [{"name": "plugins", "mountPath": MOUNTED, "readOnly": True}],
+        },
     )
 
 

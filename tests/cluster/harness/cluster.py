@@ -132,8 +132,11 @@ class Cluster:
         found: dict[str, Any] = json.loads(self.kubectl("get", "workflow", name, "-o", "json"))
         return found
 
-    def wait_for_workflow(self, name: str, patience: float = 300) -> dict[str, Any]:
-        """Wait until a workflow has ended, however, and return the object; running out of patience explains why."""
+    def wait_for_workflow(self, name: str, patience: float = 300, pause: float = 1) -> dict[str, Any]:
+        """Wait until a workflow has ended, however, and return the object; running out of patience explains why.
+
+        pause: seconds between looks; each fetches the whole object.
+        """
         deadline = time.monotonic() + patience
         while True:
             found = self.workflow(name)
@@ -141,7 +144,7 @@ class Cluster:
                 return found
             if time.monotonic() > deadline:
                 raise HarnessError(f"workflow {name} has not ended within {patience:.0f} s\n{self.diagnose()}")
-            time.sleep(1)
+            time.sleep(pause)
 
     def advertise(self, resource: str, count: int) -> None:
         """Let every node claim devices that it lacks, say nvidia.com/gpu, so that pods asking for them are placed."""
