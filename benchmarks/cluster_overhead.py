@@ -2,13 +2,12 @@
 
     python -m benchmarks.cluster_overhead --shards 200
 
-Both workflows have the same shape and the same number of pods of the same image: two before the fan-out, three in a
-row for every shard, two after it and an exit handler. Ours are `leicos generate`, `gate` and `label` on shards whose
-samples are committed already, with retries, semaphores and outputs as installed by the chart; the bare ones import
+Both workflows have the same shape and the same number of pods of the same image: two before the fan-out, three in a row
+for every shard, two after it and an exit handler. Ours are `leicos generate`, `gate` and `label` on shards whose
+samples are committed already, with retries, semaphores and outputs as the chart installs them; the bare ones import
 boto3 and pydantic, make one S3 client, and have none of that. The ratio of wall times should stay below 1.15. Beside
-it: the size of the finished Workflow object against the estimate of `leicos lint`, and the CPU time of two commands
-on this machine.
-Needs what `make test-cluster` needs, and a machine that does nothing else; `--order` alternates who goes first.
+it: the size of the finished Workflow object against the estimate of `leicos lint`, and the CPU time of commands on this
+machine. Needs what `make test-cluster` needs, and a machine that does nothing else; `--order` changes who goes first.
 """
 
 from __future__ import annotations

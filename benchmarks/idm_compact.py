@@ -40,7 +40,8 @@ def record(folder: Path, seed: int, episodes: int, workers: int) -> Path:
 
     source = folder / "demos.hdf5"
     if not source.exists():
-        recorder.record(source, episodes, seed, *SIZE, workers=workers)
+        # Never in this process: drawing with Mesa and then importing PyTorch ended in a segmentation fault.
+        recorder.record(source, episodes, seed, *SIZE, workers=max(2, workers))
     if not (folder / "dataset/meta/info.json").exists():
         options = ConvertOptions(SO101, "Lift the red cube up.", control_hz=60.0, workers=workers)
         convert([source], folder / "dataset", options)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from compact_scene import make_dataset, make_video, motion
+from pydantic import ValidationError
 
 from leicos_jobs.backends.contracts import LabelRequest, TrainRequest
 from leicos_jobs.backends.label.compact.infer import CompactLabeller
@@ -102,10 +103,33 @@ def test_labels_do_not_depend_on_batch_order_name_or_seed(trained: tuple[Path, d
     assert [len(together[name]) for name in ("0", "1", "2")] == [20, 27, 34]
 
 
-def test_smoothing_is_off_unless_asked_for(trained: tuple[Path, dict], tmp_path: Path) -> None:
-    video = make_video(tmp_path / "v.mp4", motion(np.random.default_rng(92), 30)[1])
-    plain, smooth = labeller(trained[0]).label(video), labeller(trained[0], smoothing="hann").label(video)
-    assert np.abs(np.diff(smooth, axis=0, n=2)).sum() < np.abs(np.diff(plain, axis=0, n=2)).sum()
+def test_smoothing_is_off_unless_asked_for_and_recorded(trained: tuple[Path, dict], tmp_path: Path) -> None:
+    request = LabelRequest("x", make_video(tmp_path / "v.mp4", motion(np.random.default_rng(92), 30)[1]), 0)
+    smooth = next(labeller(trained[0], smoothing="hann").process([request], lambda _: None))
+    plain = next(labeller(trained[0]).process([request], lambda _: None))
+    assert (smooth.notes, plain.notes) == ({"smoothing_rows": 7}, {"smoothing_rows": 1})
+    assert np.abs(np.diff(smooth.actions, axis=0, n=2)).sum() < np.abs(np.diff(plain.actions, axis=0, n=2)).sum()
+    with pytest.raises(ValidationError, match="must be odd"):
+        LabellerSettings(smoothing_rows=4)
+
+
+@pytest.mark.parametrize("kinematics", ["off", "auto"])
+def test_the_full_recipe_runs(dataset: Path, tmp_path: Path, kinematics: str) -> None:
+    """On the CPU and with few maps: bfloat16, four scales, blocks; a robot that the pictures do not show."""
+    narrow = {
+        "size": "full",
+        "channels": (4, 4, 6, 8),
+        "steps": 2,
+        "head_steps": 2,
+        "batch": 4,
+        "threads": 1,
+        "device": "cpu",
+    }
+    settings = CompactSettings(**narrow, kinematics=kinematics)  # type: ignore[arg-type]
+    assert settings.recipe().bf16
+    facts = CompactTrainer(settings, Path()).train(request(dataset, tmp_path / "artifact"))
+    assert not facts["geometry"]["used"]
+    assert facts["held_out"]["episodes"] == 2
 
 
 def test_two_trainings_give_the_same_bytes(dataset: Path, tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ MOVED = 28.0
 FRAMES, PIXELS, SPINE_STEPS = 240, 80, 6
 TRIED, KEPT = 3000, 6
 """Cameras of the coarse search, and how many of them are refined."""
-BETTER = 0.85
-"""Misfit must be below this share of that with exchanged poses; the embedded scene reaches 0.6."""
+BETTER = 0.7
+"""Misfit must be below this share of that with exchanged poses; the embedded scene reaches 0.6, pictures of something
+else that moves with the joints 0.75."""
 
 
 def project(camera: Tensor, points: Tensor) -> Tensor:

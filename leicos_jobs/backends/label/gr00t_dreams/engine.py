@@ -8,8 +8,9 @@ Euler steps, runs the vision-language self-attention, the denoiser and the per-e
 - upstream pads the image tokens to 112 with zeros that have no position and are attended to. All pads stay identical
   through every layer, so one pad whose attention logit is raised by the logarithm of their number replaces them;
 - what depends on the step alone is a table (`prepare`).
-In bf16 the tower and the denoiser work in bf16, the projector and the self-attention over image tokens in float32
-(TF32 on a GPU): they are 3 % of the work, and without it most of the labels' error (benchmarks/idm_h200).
+In bf16 the tower and the denoiser work in bf16; the projector, which has no residual stream, and the self-attention
+over image tokens, whose errors all 16 steps share, in float32, their products in TF32 on a GPU. They are a fortieth of
+the work and make half of the error that bf16 throughout would make (benchmarks/idm_h200/precision.py).
 Each of the two halves, `encode` and `act`, is a function of fixed shape, replayed as a CUDA graph on a GPU.
 """
 

@@ -60,7 +60,7 @@ def add_norm(residual: Tensor, x: Tensor | None, norm: Norm, dtype: torch.dtype,
 def _attend(  # type: ignore[no-untyped-def, unused-ignore]
     q, k, v, out, scale, last, queries, keys,
     q_batch, q_token, k_batch, k_token, v_batch, v_token,
-    HEADS: tl.constexpr, SIZE: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr, PRECISION: tl.constexpr,
+    HEADS: tl.constexpr, SIZE: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
     """One window and head a program; all keys at once. Logits in powers of two; `last` is added to the last key's."""
     batch, head = (tl.program_id(0) // HEADS).to(tl.int64), tl.program_id(0) % HEADS
@@ -70,18 +70,18 @@ def _attend(  # type: ignore[no-untyped-def, unused-ignore]
     query = tl.load(q + batch * q_batch + row[:, None] * q_token + column[None], mask=some[:, None], other=0.0)
     keyed = tl.load(k + batch * k_batch + key[:, None] * k_token + column[None], mask=real[:, None], other=0.0)
     value = tl.load(v + batch * v_batch + key[:, None] * v_token + column[None], mask=real[:, None], other=0.0)
-    logit = tl.dot(query, tl.trans(keyed), input_precision=PRECISION) * scale
+    logit = tl.dot(query, tl.trans(keyed), input_precision="ieee") * scale
     logit += tl.where(key == keys - 1, last, tl.where(real, 0.0, -float("inf")))[None]
     share = tl.exp2(logit - tl.max(logit, axis=1)[:, None])
     total = tl.sum(share, axis=1)
-    mixed = tl.dot(share.to(value.dtype), value, input_precision=PRECISION) / total[:, None]
+    mixed = tl.dot(share.to(value.dtype), value, input_precision="ieee") / total[:, None]
     place = out + (batch * queries + row[:, None]) * (HEADS * SIZE) + column[None]
     tl.store(place, mixed.to(out.dtype.element_ty), mask=some[:, None])
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, repeats: int, *, tf32: bool = False) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
     """Attention of (B, Tq, heads, size) on (B, Tk, heads, size), up to 64 tokens each; the last key counts `repeats`
-    times. The last two dimensions of each are contiguous. tf32: of float32 products. Returns (B * Tq, heads * size)."""
+    times. The last two dimensions of each are contiguous. Returns (B * Tq, heads * size)."""
     batch, queries, heads, size = q.shape
     keys = k.shape[1]
     out = torch.empty((batch * queries, heads * size), dtype=q.dtype, device=q.device)
@@ -89,7 +89,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, repeats: int, *, tf32: bool = False)
     _attend[(batch * heads,)](
         q, k, v, out, size**-0.5 * math.log2(math.e), math.log2(repeats), queries, keys,
         q.stride(0), q.stride(1), k.stride(0), k.stride(1), v.stride(0), v.stride(1),
-        HEADS=heads, SIZE=size, QUERIES=tile[0], KEYS=tile[1], PRECISION="tf32" if tf32 else "ieee",
-        num_warps=1 if max(tile) <= 16 else 4,
+        HEADS=heads, SIZE=size, QUERIES=tile[0], KEYS=tile[1], num_warps=1 if max(tile) <= 16 else 4,
     )  # fmt: skip
     return out

@@ -129,7 +129,7 @@ class FusedOps(TorchOps):
         """See `Ops`."""
         if max(q.shape[1], k.shape[1]) > self.SHORT:
             return super().attend(q, k, v, repeats)
-        return self.kernels.attend(q, k, v, repeats, tf32=self.tf32)
+        return self.kernels.attend(q, k, v, repeats)
 
 
 @contextmanager
