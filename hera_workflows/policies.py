@@ -9,14 +9,14 @@ from leicos_jobs.core.errors import ExitCode
 
 SIGKILLED = 137
 SIGTERMED = 143
-LOST_POD_MESSAGES = "imminent node shutdown|pod deleted|[Pp]reempt|Evicted"
+LOST_POD_MESSAGES = "imminent node shutdown|pod deleted|[Pp]reempt|Evicted|specified deadline"
 
 RETRY_EXPRESSION = (
     'lastRetry.status == "Error"'
     f" || asInt(lastRetry.exitCode) in [{ExitCode.RETRY.value},{SIGKILLED},{SIGTERMED}]"
     f' || lastRetry.message matches "{LOST_POD_MESSAGES}"'
 )
-"""Again when the pod was lost (Argo says Error, or Failed with the kubelet's message) or leicos asked for it.
+"""Again when the pod was lost or ran out of time (Argo says Error, or Failed with the kubelet's message) or leicos asked for it.
 
 A wrong input (78) and a defect (70) are not in the list: trying again cannot help. The policy must be Always, because a
 graceful node shutdown shows as Failed and a deleted pod as Error; policy and expression both have to agree.

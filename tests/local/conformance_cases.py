@@ -18,8 +18,11 @@ PLACEHOLDER = "conformance"
 SECURITY = {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
 PACE = 10
 """Deadlines are so much longer on a cluster: a pod may need seconds to start, a process here does not."""
-DEADLINE = "Step exceeded its deadline"
-"""Past the workflow's deadline Argo does not wait for the pod's end: it knows the exit code sometimes."""
+DEADLINES = ("Step exceeded its deadline", "Pod was active on the node longer than the specified deadline")
+"""The workflow's and the pod's. Neither Argo nor the kubelet waits for the pod's end then: they know the exit code
+sometimes."""
+RETRY_DEADLINE = "retry exceeded workflow deadline"
+"""On a slow machine this stands at the Retry node instead, and anything at its pod."""
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -63,12 +66,14 @@ def of_argo(workflow: dict[str, Any]) -> dict[str, Any]:
     status = workflow["status"]
     name = workflow["metadata"]["name"]
     nodes = status.get("nodes", {})
+    retries = [node for node in nodes.values() if node.get("message", "").startswith(RETRY_DEADLINE)]
+    late = {child for node in retries for child in node.get("children", [])}
     found = {}
     for node in nodes.values():
         attempts = [child for child in node.get("children", []) if nodes[child].get("nodeFlag", {}).get("retried")]
         parameters = node.get("outputs", {}).get("parameters", [])
         outputs = {parameter["name"]: parameter["value"] for parameter in parameters if "value" in parameter}
-        compared = node["type"] == "Pod" and node.get("message") != DEADLINE
+        compared = node["type"] == "Pod" and node.get("message") not in DEADLINES and node["id"] not in late
         code = node.get("outputs", {}).get("exitCode") if compared else None
         found[relative(name, node["name"])] = described(
             node["type"], node["phase"], len(attempts) if node["type"] == "Retry" else None, outputs, code
@@ -85,7 +90,7 @@ def of_local(result: Any) -> dict[str, Any]:
             node.attempts if node.type == "Retry" else None,
             node.outputs,
             str(node.exit_code)
-            if node.type == "Pod" and node.exit_code is not None and node.message != DEADLINE
+            if node.type == "Pod" and node.exit_code is not None and node.message not in DEADLINES
             else None,
         )
         for node in result.nodes.values()

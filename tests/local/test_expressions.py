@@ -13,7 +13,7 @@ from leicos_jobs.local.substitution import substitute
 
 OURS = (
     'lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [75,137,143]'
-    ' || lastRetry.message matches "imminent node shutdown|pod deleted|[Pp]reempt|Evicted"'
+    ' || lastRetry.message matches "imminent node shutdown|pod deleted|[Pp]reempt|Evicted|specified deadline"'
 )
 
 
