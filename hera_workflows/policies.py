@@ -16,7 +16,8 @@ RETRY_EXPRESSION = (
     f" || asInt(lastRetry.exitCode) in [{ExitCode.RETRY.value},{SIGKILLED},{SIGTERMED}]"
     f' || lastRetry.message matches "{LOST_POD_MESSAGES}"'
 )
-"""Again when the pod was lost or ran out of time (Argo says Error, or Failed with the kubelet's message) or leicos asked for it.
+"""Again when the pod was lost or ran out of time (Argo says Error, or Failed with the kubelet's message), or leicos
+asked for it.
 
 A wrong input (78) and a defect (70) are not in the list: trying again cannot help. The policy must be Always, because a
 graceful node shutdown shows as Failed and a deleted pod as Error; policy and expression both have to agree.
