@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,13 @@ from . import installation
 from .harness import Cluster, missing
 from .installation import Bucket
 
+STUB = Path(__file__).parents[1] / "local" / "stub_leicos.sh"
+_STUB_DOCKERFILE = """
+ARG BASE
+FROM ${BASE}
+COPY leicos /usr/local/bin/leicos
+USER 1000
+"""
 _lacking: list[str] = []
 
 
@@ -27,6 +36,16 @@ def cluster() -> Iterator[Cluster]:
 def bucket(cluster: Cluster) -> Bucket:
     """The bucket that pods and this machine reach."""
     return Bucket(cluster)
+
+
+@pytest.fixture(scope="session")
+def stub_image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A shell, Python, and the stand-in for leicos: where only the workflow is tested."""
+    context = tmp_path_factory.mktemp("stub")
+    (context / "Dockerfile").write_text(_STUB_DOCKERFILE)
+    shutil.copy(STUB, context / "leicos")
+    arguments = {"BASE": cluster.base_image()}
+    return cluster.build_image(context, context / "Dockerfile", "localhost/leicos-conformance:1", arguments)
 
 
 @pytest.fixture(scope="session")

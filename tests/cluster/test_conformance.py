@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,31 +26,16 @@ PATIENCE = 900.0
 CONFIG_MAP = "conformance-config"
 STUB = LOCAL / "stub_leicos.sh"
 
-_DOCKERFILE = """
-ARG BASE
-FROM ${BASE}
-COPY leicos /usr/local/bin/leicos
-USER 1000
-"""
-
 
 @pytest.fixture(scope="module")
-def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A shell, Python, and the stand-in for leicos."""
-    context = tmp_path_factory.mktemp("image")
-    (context / "Dockerfile").write_text(_DOCKERFILE)
-    shutil.copy(STUB, context / "leicos")
-    arguments = {"BASE": cluster.base_image()}
-    return cluster.build_image(context, context / "Dockerfile", "localhost/leicos-conformance:1", arguments)
-
-
-@pytest.fixture(scope="module")
-def ended(cluster: Cluster, image: str, request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+def ended(cluster: Cluster, stub_image: str, request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     """Every case that is to be tested, after its end. All are submitted at once, which keeps the machine busy."""
     names = {}
     wanted = {item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")}
     for case in sorted(wanted & set(conformance_cases.cases())):
-        workflow, *templates = conformance_cases.for_cluster(conformance_cases.manifests(case), image, SERVICE_ACCOUNT)
+        workflow, *templates = conformance_cases.for_cluster(
+            conformance_cases.manifests(case), stub_image, SERVICE_ACCOUNT
+        )
         if templates:
             cluster.apply(*templates)
         workflow["metadata"]["generateName"] = f"{workflow['metadata'].pop('name')}-"
@@ -75,9 +59,9 @@ def small(manifest: dict[str, Any], image: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def shipped(cluster: Cluster, image: str) -> dict[str, dict[str, Any]]:
+def shipped(cluster: Cluster, stub_image: str) -> dict[str, dict[str, Any]]:
     """Every shipped WorkflowTemplate, submitted as a user does, after its end."""
-    manifests = [small(manifest, image) for manifest in shipped_manifests()]
+    manifests = [small(manifest, stub_image) for manifest in shipped_manifests()]
     cluster.apply(*manifests)
     metadata = {"name": CONFIG_MAP}
     cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"post-train": "true"}})
