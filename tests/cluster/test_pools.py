@@ -16,7 +16,7 @@ from .meddling import pod_of
 pytestmark = pytest.mark.cluster
 
 NAMESPACE = "leicos-pools"
-SECONDS = 25
+SECONDS = 15
 GRACE = 15
 SPOT, ON_DEMAND = "spot.example", "on-demand.example"
 LIMITS = "leicos-semaphores"
@@ -64,12 +64,14 @@ def watch(place: Cluster, name: str, until: Any) -> int:
     """The most generate pods seen at once until something is the case."""
     most, deadline = 0, time.monotonic() + PATIENCE
     while True:
-        found = nodes(place.workflow(name), "Pod", "generate")
-        running = sum(node["phase"] == "Running" for node in found)
-        waiting = any(node.get("synchronizationStatus", {}).get("waiting") for node in found)
+        found = place.workflow(name)
+        running = sum(node["phase"] == "Running" for node in nodes(found, "Pod", "generate"))
+        everyone = found.get("status", {}).get("nodes", {}).values()
+        waiting = any(node.get("synchronizationStatus", {}).get("waiting") for node in everyone)
         most = max(most, running)
         if until(running, waiting):
             return most
+        assert found.get("status", {}).get("phase") != "Succeeded", "it has ended without that"
         assert time.monotonic() < deadline, place.diagnose()
         time.sleep(0.5)
 
