@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from fake_isaac import NAMES, FakeIsaac
 
 from leicos_jobs.backends.contracts import ReplayRequest
 from leicos_jobs.backends.replay.isaac.replayer import _limits, _task, combine
+from leicos_jobs.backends.replay.isaac.standalone.leicos_replay_driver import leisaac_env
 from leicos_jobs.backends.replay.isaac.standalone.leicos_replay_driver.leisaac_env import LeIsaacEnv
 from leicos_jobs.backends.replay.isaac.standalone.leicos_replay_driver.loop import HELD_STEPS, Episode, held, replay
 from leicos_jobs.backends.replay.mujoco import HELD_STEPS as MUJOCO_HELD_STEPS
@@ -135,6 +137,27 @@ class _Recorder:
 
     def reset_to(self, state: Any, env_ids: Any, seed: int, is_relative: bool) -> None:
         self.calls.append((state, env_ids, seed, is_relative))
+
+
+def test_the_app_is_launched_headless_with_cameras_and_sees_nothing_of_our_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Any] = []
+
+    class AppLauncher:
+        def __init__(self, options: dict[str, Any]) -> None:
+            seen.append((options, list(sys.argv)))
+            self.app = "app"
+
+    for name in ("isaaclab", "isaaclab.app"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(AppLauncher=AppLauncher))
+    monkeypatch.setattr(leisaac_env, "LeIsaacEnv", lambda config, app: (config["task"], app))
+    monkeypatch.setattr(leisaac_env, "multiprocessing", SimpleNamespace(get_start_method=lambda allow_none: "spawn"))
+    monkeypatch.setattr(sys, "argv", ["driver", "/scratch/home", "--owner", "17"])
+    assert leisaac_env.make({"task": "LeIsaac-SO101-LiftCube-v0", "device": "cuda:0"}) == (
+        "LeIsaac-SO101-LiftCube-v0", "app",
+    )  # fmt: skip
+    assert seen == [({"headless": True, "enable_cameras": True, "device": "cuda:0"}, ["driver"])]
 
 
 def test_a_recorded_state_reaches_isaac_lab_as_its_scene_wants_it() -> None:

@@ -1,4 +1,5 @@
-"""LeIsaac's task behind the loop's interface. Checked against LeIsaac 24d3bcd; runs in Isaac's Python only.
+"""LeIsaac's task behind the loop's interface. Checked against LeIsaac 24d3bcd and Isaac Lab 2.3.0, line by line; runs
+in Isaac's Python only.
 
 Isaac's rules: nothing of Isaac may be imported before the app is launched, and the app is launched once a process. As
 LeIsaac's replay.py does, recorders and terminations are emptied, or the environment would reset itself at success and
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import multiprocessing
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ def make(config: dict[str, Any]) -> LeIsaacEnv:
     """Launch Isaac Sim headless and build the task."""
     if multiprocessing.get_start_method(allow_none=True) != "spawn":
         multiprocessing.set_start_method("spawn", force=True)
+    del sys.argv[1:]  # Kit reads the command line too, and ours is not meant for it
     from isaaclab.app import AppLauncher  # type: ignore[import-not-found]
 
     launcher = AppLauncher({"headless": True, "enable_cameras": True, "device": config["device"]})
