@@ -53,14 +53,14 @@ def load(stage: str, name: str) -> Any:
     return Elsewhere
 
 
-def make_run(root: Path, prompts: list[str], settings: dict[str, Any]) -> list[Sample]:
+def make_run(root: Path, prompts: list[str], settings: dict[str, Any], quarantine_after: int = 3) -> list[Sample]:
     config = RunConfig.model_validate(
         {
             "source": {"files": ["/nowhere.hdf5"], "task": "Lift the red cube up."},
             "generate": {
                 "backend": NAME, "settings": settings, "frames": FRAMES, "width": WIDTH, "height": HEIGHT,
             },
-            "rounds": {"losses_max": 1000, "sample_seconds_max": 60},
+            "rounds": {"losses_max": 1000, "sample_seconds_max": 60, "quarantine_after": quarantine_after},
         }
     )  # fmt: skip
     run = create_run(str(root), config)
@@ -92,11 +92,15 @@ def start_worker(root: Path, environment: dict[str, str]) -> subprocess.Popen[by
 
 
 def kill_and_finish(root: Path, kills: int, environment: dict[str, str], seed: int, longest: float) -> None:
-    """Kill the worker, its child or upstream itself at random moments; then let a worker finish."""
+    """Kill the worker, its child or upstream itself at random moments; then let a worker finish.
+
+    Every kill counts: a worker that had nothing left to do when its time came fails the test.
+    """
     chance = random.Random(seed)
-    for _ in range(kills):
+    for number in range(kills):
         worker = start_worker(root, environment)
         time.sleep(chance.uniform(0.2, longest))
+        assert worker.poll() is None, f"it had done all before kill {number + 1}: the test needs more samples"
         victims = [worker.pid, *descendants(worker.pid)]
         victim = worker.pid if chance.random() < 0.5 else chance.choice(victims)
         with contextlib.suppress(ProcessLookupError):  # it had finished

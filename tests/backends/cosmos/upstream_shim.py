@@ -4,7 +4,7 @@
 
 Real: the argument parser, schema, runner, logging, output code and files. Replaced: the class that loads and runs the
 diffusion model (`Video2WorldInference`), the guardrails, and packages that only those need. It runs in a virtual
-environment of its own (see README.md beside this file), never in leicos'.
+environment of its own (see test_real_upstream.py), never in leicos'.
 """
 
 from __future__ import annotations
