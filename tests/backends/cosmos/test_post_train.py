@@ -12,7 +12,7 @@ import pytest
 from cosmos_helpers import fake_settings
 
 from leicos_jobs.backends.contracts import TrainRequest
-from leicos_jobs.backends.generate.cosmos import post_train
+from leicos_jobs.backends.generate.cosmos import post_train, resident
 from leicos_jobs.backends.generate.cosmos.artifact import WEIGHTS, load_artifact
 from leicos_jobs.backends.generate.cosmos.checkpoints import hand_over, latest, restore
 from leicos_jobs.backends.generate.cosmos.generator import CosmosGenerator
@@ -129,6 +129,24 @@ def test_base_weights_that_do_not_fit_fail_the_job(training: Training, monkeypat
     monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
     with pytest.raises(InputError, match=r"base model.*blocks\.0\.attn\.weight"):
         training.run("a")
+
+
+def test_an_export_that_was_not_checked_is_not_published(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another upstream, whose log has another form: then nobody knows whether the keys fit."""
+    monkeypatch.setenv("FAKE_SILENT_LOG", "1")
+    monkeypatch.setattr(resident, "LOG_SECONDS", 0.2)
+    with pytest.raises(DefectError, match="says nothing of its keys"):
+        training.run("a")
+    assert not (training.out / "artifact.json").exists()
+    assert training.run("b", check_export=False)["resumed_from"] == 60
+
+
+def test_an_export_that_does_not_fit_fails_the_job(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base loads, the exported checkpoint does not: found when it is loaded once before it is published."""
+    monkeypatch.setenv("FAKE_MISSING_KEYS_OF_PT", "blocks.1.mlp.weight")
+    with pytest.raises(InputError, match=r"model_ema_bf16\.pt does not fit.*blocks\.1\.mlp\.weight"):
+        training.run("a")
+    assert not (training.out / "artifact.json").exists()
 
 
 def test_datasets_that_upstream_would_pass_over_in_silence_are_refused(dataset: Path) -> None:

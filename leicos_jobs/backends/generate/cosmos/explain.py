@@ -89,7 +89,8 @@ def _training(settings: CosmosSettings, size: tuple[int, int]) -> Step:
     return Step(
         "2.3 post-training",
         (
-            f"torchrun --nproc_per_node=1 --master_port={command.MASTER_PORT} -m scripts.train "
+            f"torchrun --nproc_per_node={8 if '_14b_' in train.experiment else 1} "
+            f"--master_port={command.MASTER_PORT} -m scripts.train "
             f"--config={command.CONFIG} -- experiment={train.experiment}",
         ),
         (f"IMAGINAIRE_OUTPUT_ROOT=SCRATCH {shlex.join(command.train_command('python', train, DATASET, size, 21))}",),

@@ -149,17 +149,30 @@ class CosmosPostTrainer:
         shutil.move(target / WEIGHTS, out / WEIGHTS)
 
     def _check_export(self, out: Path) -> None:
-        """Let upstream load it as generation will. Raises InputError naming the keys that do not fit."""
+        """Let upstream load it as generation will.
+
+        Raises InputError naming the keys that do not fit, DefectError if upstream's log does not speak of them: a
+        checkpoint that nobody has checked is not published.
+        """
         experiment = self.settings.post_train.experiment
         model = "14B/pre-trained" if "_14b_" in experiment else "2B/pre-trained"
         weights = command.Weights(model, (out / WEIGHTS).absolute(), experiment)
         with tempfile.TemporaryDirectory(prefix="check-", dir=self._work) as name:
             try:
-                Resident(self._checkout, self.settings, weights, Path(name)).close()
+                loaded = Resident(self._checkout, self.settings, weights, Path(name))
             except UnusableError as error:
-                logs.event("cosmos.export_unchecked", reason=str(error))
+                raise DefectError(
+                    f"the exported checkpoint cannot be checked, upstream has no such classes: {error}",
+                    fix="set post_train.check_export: false; generation then checks it at its first sample",
+                ) from None
             except UpstreamLoadError as error:
                 raise DefectError(f"upstream cannot load the checkpoint that it exported: {error}") from None
+            loaded.close()
+            if not loaded.report.found:
+                raise DefectError(
+                    "the exported checkpoint cannot be checked: upstream's debug.log says nothing of its keys",
+                    fix="compare upstream with generate.settings.commit, or set post_train.check_export: false",
+                )
 
 
 def _last_step(text: str) -> int:

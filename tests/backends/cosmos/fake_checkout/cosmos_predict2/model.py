@@ -89,7 +89,10 @@ def encode(seed: int, frames: int, height: int, width: int) -> bytes:
 
 def write_load_log(output: Path) -> None:
     """debug.log as upstream leaves it: the keys that did not fit, then a claim of success whatever they were."""
-    missing = os.environ.get("FAKE_MISSING_KEYS", "")
+    if os.environ.get("FAKE_SILENT_LOG"):
+        (output / "debug.log").write_text("[INFO|model_loader] Checkpoint weights loaded.\n")
+        return
+    missing = os.environ.get("FAKE_MISSING_KEYS_OF_PT", "") or os.environ.get("FAKE_MISSING_KEYS", "")
     keys = repr([missing] if missing else [])
     with (output / "debug.log").open("w") as stream:
         stream.write("[CRITICAL|model:load_state_dict] load model in non-strict mode\n")
