@@ -106,6 +106,23 @@ def test_the_filling_job_gets_a_new_name_when_a_revision_changes() -> None:
     assert job("1" * 40) != job("2" * 40)
 
 
+def test_the_filling_job_fetches_leisaacs_scenes_to_where_replay_looks_for_them() -> None:
+    """With and without models beside them; the fetcher's exit status 78, another sha256, ends the job."""
+    objects = render({"modelCache": {"enabled": True, "scenes": ["LeIsaac-SO101-LiftCube-v0"]}})
+    (job,) = of_kind(objects, "Job").values()
+    pod = job["spec"]["template"]["spec"]
+    (scene,) = pod["initContainers"]
+    assert scene["command"][1:] == ["-m", "leicos_jobs.backends.replay.isaac.assets"]
+    assert scene["args"] == ["LeIsaac-SO101-LiftCube-v0", "/models/leisaac"]
+    assert scene["volumeMounts"][0] == {"name": "models", "mountPath": "/models"}
+    (rule,) = job["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"] == {"operator": "In", "values": [78]}, "of any container"
+    replay = {item["name"]: item.get("value") for item in containers(objects)["replay"]["container"]["env"]}
+    assert replay["HF_HOME"] == "/models", "IsaacReplayer looks below it for leisaac/"
+    (job,) = of_kind(rendered("everything"), "Job").values()
+    assert len(job["spec"]["template"]["spec"]["initContainers"]) == 2
+
+
 def test_the_token_is_given_to_the_filling_job_only() -> None:
     objects = rendered("everything")
     holders = [found["kind"] for found in objects if "hugging-face" in json.dumps(found)]

@@ -14,5 +14,5 @@ persistentVolumeClaim:
 
 {{/* Whether the chart fills a claim. */}}
 {{- define "leicos.fillsCache" -}}
-{{- if and .Values.modelCache.enabled (eq .Values.modelCache.kind "claim") .Values.modelCache.models -}}true{{- end -}}
+{{- if and .Values.modelCache.enabled (eq .Values.modelCache.kind "claim") (or .Values.modelCache.models .Values.modelCache.scenes) -}}true{{- end -}}
 {{- end }}

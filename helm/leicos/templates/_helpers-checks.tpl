@@ -34,7 +34,7 @@
 {{- fail "modelCache.image.reference: name the OCI image with the weights, or set modelCache.kind to claim" -}}
 {{- end -}}
 {{- else -}}
-{{- if and (not $cache.models) (not $cache.claim.existingClaim) -}}
+{{- if and (not $cache.models) (not $cache.scenes) (not $cache.claim.existingClaim) -}}
 {{- fail "modelCache.models: list the models with their revisions (README, section Model cache), or name a claim that you have filled in modelCache.claim.existingClaim" -}}
 {{- end -}}
 {{- range $cache.models -}}
