@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -218,4 +219,4 @@ def embed(page: str, folder: Path) -> str:
     for path in sorted(folder.glob("*.png")):
         data = base64.b64encode(path.read_bytes()).decode()
         page = page.replace(f'src="{path.name}"', f'src="data:image/png;base64,{data}"')
-    return page
+    return re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", page)

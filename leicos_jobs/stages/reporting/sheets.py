@@ -13,7 +13,9 @@ from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.probe import probe
 
 GAP = 4
-CAPTION = 18
+CAPTION = 32
+FONT = 22
+"""Pixels; the report shows a sheet at about half its size."""
 COLORS = {"good": (46, 125, 50), "bad": (183, 58, 44), "plain": (90, 90, 90)}
 
 
@@ -48,7 +50,7 @@ def _strip(strip: Strip, frames: int, width: int) -> Image.Image:
             pictures.append(picture.resize((width, round(width * picture.height / picture.width))))
     height = pictures[0].height
     tile = Image.new("RGB", (len(pictures) * (width + GAP) - GAP, height + CAPTION), "white")
-    ImageDraw.Draw(tile).text((0, 1), strip.caption, fill=COLORS[strip.tone], font=ImageFont.load_default(12))
+    ImageDraw.Draw(tile).text((0, 1), strip.caption, fill=COLORS[strip.tone], font=ImageFont.load_default(FONT))
     for index, picture in enumerate(pictures):
         tile.paste(picture, (index * (width + GAP), CAPTION))
     return tile
