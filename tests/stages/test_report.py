@@ -1,0 +1,57 @@
+"""The report of a real small run: no script, every picture there, every sample named, single.html stands alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("small-run")
+SECTIONS = (
+    "Checks", "Replay", "Recorded demos", "Generated videos", "Label error", "Gate", "Reconstructed state", "Time",
+    "Samples",
+)  # fmt: skip
+CONTROLS = ("truth", "truth_resampled", "other_demo", "shuffled")
+
+
+def test_the_page_is_static_and_whole(undisturbed: Path) -> None:
+    folder = undisturbed / "report"
+    page = (folder / "index.html").read_text()
+    assert re.findall(r"<h2>(.*?)</h2>", page) == list(SECTIONS)
+    assert "<script" not in page
+    assert "data:" not in page, "the Argo UI does not show data: URIs"
+    pictures = re.findall(r'src="([^"]+)"', page)
+    assert {"demos.png", "generated.png", "success.png", "errors_held_out_demos.png"} <= set(pictures)
+    for name in (*pictures, *re.findall(r'href="([^"]+)"', page)):
+        assert (folder / name).is_file(), name
+
+
+def test_every_sample_is_there_with_its_lineage(undisturbed: Path) -> None:
+    page = (undisturbed / "report/index.html").read_text()
+    for line in (undisturbed / "plan/samples.jsonl").read_text().splitlines():
+        sample = json.loads(line)
+        row = re.search(rf"<tr><td><code>{sample['id'][:10]}</code>.*?</tr>", page)
+        assert row, sample["id"]
+        assert f"<td>{sample['demo']}</td>" in row.group()
+        assert f'<td class="n">{sample["seed"]}</td>' in row.group()
+
+
+def test_single_html_needs_no_other_file(undisturbed: Path) -> None:
+    page = (undisturbed / "report/single.html").read_text()
+    assert "<script" not in page
+    sources = re.findall(r'src="([^"]{1,40})', page)
+    assert sources
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert not re.findall(r'href="(?!https?:)', page), "a link that leads nowhere from a mail"
+
+
+def test_all_controls_are_in_the_score(undisturbed: Path) -> None:
+    numbers = json.loads((undisturbed / "report/score.json").read_text())
+    count = numbers["replay"]["all"]["labels"]["count"]
+    assert count
+    for group in CONTROLS:
+        assert numbers["replay"]["all"][group]["count"] == count, group
+    for group in ("demo", "demo_resampled", "idm_on_real"):
+        assert numbers["replay"][group]["count"], group
