@@ -6,7 +6,11 @@ One enum feeds the command line, the workflow's retry expression and the documen
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -56,3 +60,31 @@ class DefectError(LeicosError):
     """An invariant of leicos or a backend was broken (exit 70)."""
 
     exit_code = ExitCode.DEFECT
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NOT_YOURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_WRONG_PLACE = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EEXIST, errno.EINVAL, errno.ENAMETOOLONG})
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses to do with `path` into an InputError (a wrong place) or a RetryError (a passing
+    fault, such as a full disk)."""
+    try:
+        yield
+    except OSError as error:
+        raise _disk_error(error, path) from error
+
+
+def _disk_error(error: OSError, path: Path) -> LeicosError:
+    if error.errno in _NO_ROOM:
+        return RetryError(f"no space left for {path}", fix="free some space and start again; committed work is kept")
+    if error.errno in _NOT_YOURS:
+        return InputError(f"cannot write {path}: {error.strerror}", fix="choose a folder that you may write to")
+    if error.errno in _WRONG_PLACE:
+        fix = "check that its folder exists and is a folder, not a file"
+        return InputError(f"cannot write {path}: {error.strerror}", fix=fix)
+    return RetryError(
+        f"{path}: {error.strerror or error}", fix="check the disk and start again; committed work is kept"
+    )

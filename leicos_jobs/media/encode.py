@@ -7,9 +7,9 @@ thread costs less than half of what PyAV's convenience call does (3d).
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import math
+from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -18,20 +18,31 @@ from typing import Self
 
 import av
 import numpy as np
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.errors import DefectError, InputError, LeicosError, writing
 from leicos_jobs.media.rates import as_rate
 
 U8 = NDArray[np.uint8]
 
-CRF = 23
-PRESET = "veryfast"
+CRF = 26
+PRESET = "superfast"
+"""With adaptive quantisation off (`_x264_params`) about the PSNR and bytes of lerobot's default AV1, in the least
+processor time of all presets that reach them (benchmarks/convert)."""
 GOP = 2
 """lerobot's interval of key frames: any frame is at most one decode away, which random access in training needs."""
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+WITHOUT_TREE = frozenset({"ultrafast", "superfast"})
+"""x264's presets without its macroblock tree."""
+
+_SHORTER = 6 * (1 - 0.6)
+"""Quantiser steps that x264 adds for half the duration: six double a quantiser, which goes with the duration to the
+power of 1 - qcompress (x264 ratecontrol.c, get_qscale)."""
 
 _SMPTE170M = 6
 """ISO/IEC 23091-2 code of BT.601 525-line. swscale converts with BT.601 whatever the size, so the file says so."""
@@ -44,20 +55,23 @@ class Encoder:
     an exception removes. Use as a context manager, or call `close` / `abort`.
     """
 
+    _picture = PictureType.NONE
+    """The kind that is asked of x264 for every picture; NONE leaves it the choice."""
+
     def __init__(
         self,
         path: Path,
         fps: float | Fraction,
         size: tuple[int, int],
         *,
-        crf: int = CRF,
+        crf: float = CRF,
         preset: str = PRESET,
         gop: int = GOP,
         source_size: tuple[int, int] | None = None,
     ) -> None:
         """Open `path`. size: (width, height) of the video; source_size: of the images, if they must be scaled.
 
-        Raises InputError for odd sizes (yuv420p halves both) and where it cannot write.
+        Raises InputError for odd sizes (yuv420p halves both) and where it may not write; RetryError on a full disk.
         """
         width, height = size
         if width % 2 or height % 2 or width <= 0 or height <= 0:
@@ -77,25 +91,12 @@ class Encoder:
         self._last: av.VideoFrame | None = None
         # bitexact: no library versions and no dates in the file. faststart: the index first, so that a browser or a
         # reader over S3 needs no second round trip.
-        with _writing(path):
+        with writing(path):  # PyAV's errors are OSErrors
             self._container = av.open(
                 str(self._part), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
             )
         self._stream = self._container.add_stream("libx264", rate=self._rate)
-        self._configure(crf, preset, gop)
-
-    def _configure(self, crf: int, preset: str, gop: int) -> None:
-        context = self._stream.codec_context
-        context.width, context.height = self._size
-        context.pix_fmt = "yuv420p"
-        context.time_base = self._tick
-        context.framerate = self._rate
-        context.gop_size = gop
-        context.max_b_frames = 0
-        context.thread_count = 1
-        context.color_range = int(ColorRange.MPEG)
-        context.colorspace = context.color_primaries = context.color_trc = _SMPTE170M
-        context.options = {"crf": str(crf), "preset": preset} | _same_bytes()
+        configure(self._stream.codec_context, self._size, self._rate, crf, preset, gop)
 
     def add(self, image: U8) -> None:
         """Append one image, (H, W, 3) uint8 RGB. It is copied before the call returns, so buffers may be reused.
@@ -127,10 +128,13 @@ class Encoder:
     def _encode(self, frame: av.VideoFrame) -> None:
         frame.pts = self.frames
         frame.time_base = self._tick
-        frame.pict_type = 0
-        with _writing(self.path):
-            self._container.mux(self._stream.encode(frame))
+        frame.pict_type = self._picture
+        with writing(self.path):
+            self._mux(self._stream.encode(frame))
         self.frames += 1
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        self._container.mux(packets)
 
     def close(self) -> int:
         """Finish the file and give it its name; returns the number of frames. Raises InputError if there is none."""
@@ -138,10 +142,10 @@ class Encoder:
             self.abort()
             raise InputError(f"{self.path}: a video needs at least one frame")
         try:
-            with _writing(self.path):
-                self._container.mux(self._stream.encode(None))
+            with writing(self.path):
+                self._mux(self._stream.encode(None))
                 self._container.close()
-        except InputError:
+        except LeicosError:
             self.abort()
             raise
         self._part.replace(self.path)
@@ -165,28 +169,42 @@ class Encoder:
             self.abort()
 
 
-@cache
-def _same_bytes() -> dict[str, str]:
-    """Keep x264 off AVX-512 where the processor has it.
+def configure(
+    context: VideoCodecContext, size: tuple[int, int], rate: Fraction, crf: float, preset: str, gop: int
+) -> None:
+    """Set a codec context that is not open yet to our H.264.
 
-    With it, x264's look-ahead (core 165, macroblock tree) gives other bytes in about one of 300 short videos when the
-    machine is busy; with AVX2 none of 12,000 differed, at the same speed. tests/media repeats the trial.
+    crf: x264's at 30 frames a second. x264 spends less on pictures that are shown for a shorter time; a dataset's are
+    all worth the same, whatever rate they are labelled with.
     """
+    crf = min(51.0, max(0.0, crf - _SHORTER * math.log2(rate / 30)))
+    context.width, context.height = size
+    context.pix_fmt = "yuv420p"
+    context.time_base = 1 / rate
+    context.framerate = rate
+    context.gop_size = gop
+    context.max_b_frames = 0
+    context.thread_count = 1
+    context.color_range = int(ColorRange.MPEG)
+    context.colorspace = context.color_primaries = context.color_trc = _SMPTE170M
+    context.options = {"crf": f"{crf:.2f}", "preset": preset, "x264-params": _x264_params(preset)}
+
+
+@cache
+def _x264_params(preset: str) -> str:
+    """x264's own parameters, `name=value` joined by colons.
+
+    aq-mode: the presets without a macroblock tree spend up to twice the bytes on adaptive quantisation, for no decibel.
+    asm: keeps x264 off AVX-512 where the processor has it. With it, its look-ahead (core 165, macroblock tree) gives
+    other bytes in about one of 300 short videos when the machine is busy; with AVX2 none of 12,000 differed, at the
+    same speed. tests/media repeats the trial.
+    """
+    found = ["aq-mode=0"] if preset in WITHOUT_TREE else []
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return {}
-    return {"x264-params": "asm=avx2"} if "avx512f" in flags else {}
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses into an error for people."""
-    try:
-        yield
-    except (av.FFmpegError, OSError) as error:
-        fix = "free some space" if error.errno in _NO_ROOM else "check that the folder exists and can be written to"
-        raise InputError(f"{path}: cannot be written: {error.strerror}", fix=fix) from error
+        flags = ""
+    return ":".join(found + (["asm=avx2"] if "avx512f" in flags else []))
 
 
 def write_video(

@@ -51,9 +51,9 @@ class TimeConfig(Section):
 class VideoConfig(Section):
     """H.264 settings of the dataset's videos."""
 
-    crf: int = Field(23, ge=0, le=51)
+    crf: int = Field(26, ge=0, le=51)
     """x264 quality, lower is better."""
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "veryfast"
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "superfast"
     """x264 speed."""
     gop: int = Field(2, ge=1)
     """Frames a group of pictures; 2 is LeRobot's, for fast random access."""

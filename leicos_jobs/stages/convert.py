@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.digests import sha256_file
-from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.errors import InputError, writing
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.leisaac_hdf5 import control_rate
@@ -96,35 +96,33 @@ def convert(
 
     names: how the map calls the files (e.g. their s3:// URIs), their paths when left out. progress: called with
     (demos done, demos in all).
-    Raises InputError if a file is unusable, `out` is not ours to clean, no demo is left, or it cannot write; RetryError
-    on a stop. Then `out` is gone: nothing stays that looks finished.
+    Raises InputError if a file is unusable, `out` is not ours to clean or to write, or no demo is left; RetryError on a
+    stop or a full disk. Then `out` is gone: nothing stays that looks finished.
     """
     called = list(names) if names is not None else [str(path) for path in sources]
     staging = out.with_name(f".{out.name}.converting")
-    _clear(out)
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        with opened(sources) as recordings:
-            choices = survey(recordings, options.cameras)
-            rate = control_rate(recordings, options.control_hz)
-        _refuse_if_poor(choices, called, options.strict)
-        with ThreadPoolExecutor(1) as beside:  # hashing leaves the interpreter free, and the parent has nothing to do
-            hashes = beside.submit(lambda: [sha256_file(path) for path in sources])
-            results = _convert_all(choices, sources, staging, rate, options, progress)
-            same_stride(choices)
-            _refuse_if_poor(choices, called, options.strict)
-            digests = hashes.result()
-        report = _write(choices, results, out, called, digests, rate, options)
-        require(out, decode=False)
-        return report
-    except BaseException as error:
-        shutil.rmtree(out, ignore_errors=True)
-        if isinstance(error, OSError):
-            fix = "free some space or give another folder"
-            raise InputError(f"{out}: cannot be written: {error}", fix=fix) from error
-        raise
-    finally:
+    with writing(out):
+        _clear(out)
         shutil.rmtree(staging, ignore_errors=True)
+        try:
+            with opened(sources) as recordings:
+                choices = survey(recordings, options.cameras)
+                rate = control_rate(recordings, options.control_hz)
+            _refuse_if_poor(choices, called, options.strict)
+            with ThreadPoolExecutor(1) as beside:  # hashing leaves the interpreter free; the parent has nothing to do
+                hashes = beside.submit(lambda: [sha256_file(path) for path in sources])
+                results = _convert_all(choices, sources, staging, rate, options, progress)
+                same_stride(choices)
+                _refuse_if_poor(choices, called, options.strict)
+                digests = hashes.result()
+            report = _write(choices, results, out, called, digests, rate, options)
+            require(out, decode=False)
+            return report
+        except BaseException:
+            shutil.rmtree(out, ignore_errors=True)
+            raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _clear(out: Path) -> None:

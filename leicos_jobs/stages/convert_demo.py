@@ -20,10 +20,15 @@ from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, find_timing
 from leicos_jobs.formats.lerobot_stats import ImageStats, Stats, sample_indices
 from leicos_jobs.media.encode import CRF, GOP, PRESET, Encoder
+from leicos_jobs.media.encode_repeats import GOP as REPEAT_GOP
+from leicos_jobs.media.encode_repeats import RepeatEncoder
 from leicos_jobs.media.probe import verify
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
+
+MOSTLY_NEW = 0.75
+"""Share of a demo's first rows with a new image, from which on its images are taken not to be repeated."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,8 @@ def _pass(
             finder.feed(start, block)
             if start == 0:
                 guess = guess or _timing(finder, job, demo)
-                writer = _FrameWriter(job, demo.camera_sizes[camera], path, guess) if guess else None
+                repeats = len(finder.changes) < MOSTLY_NEW * len(block)
+                writer = _FrameWriter(job, demo.camera_sizes[camera], path, guess, repeats) if guess else None
             if writer:
                 writer.take(start, block, finder.changes)
         found = find_timing(finder.changes, demo.rows, job.base)
@@ -135,9 +141,15 @@ def _timing(finder: ChangeFinder, job: DemoJob, demo: Demo) -> Timing | None:
 class _FrameWriter:
     """Encodes the rows of a timing out of blocks as they come; an unchanged image is not converted again."""
 
-    def __init__(self, job: DemoJob, size: tuple[int, int], path: Path, timing: Timing) -> None:
+    def __init__(self, job: DemoJob, size: tuple[int, int], path: Path, timing: Timing, repeats: bool) -> None:
+        """repeats: rows repeat images; matters if every row is taken."""
         self.timing = timing
-        self.encoder = Encoder(path, timing.fps(job.control_hz), size, crf=job.crf, preset=job.preset, gop=job.gop)
+        fps = timing.fps(job.control_hz)
+        self.encoder = (
+            RepeatEncoder(path, fps, size, crf=job.crf, preset=job.preset)
+            if repeats and timing.stride == 1 and job.gop == REPEAT_GOP
+            else Encoder(path, fps, size, crf=job.crf, preset=job.preset, gop=job.gop)
+        )
         self._stats = ImageStats()
         self._sampled = set(sample_indices(timing.frames))
         self._next = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from leicos_jobs.core.digests import sha256_bytes
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run.opened import Run
 from leicos_jobs.store import KeyMissingError, open_store
@@ -26,11 +27,13 @@ def fetch_source(name: str, run: Run, scratch: Path) -> Path:
         if not path.is_file():
             raise InputError(f"source file {name} does not exist", fix="correct source.files in the configuration")
         return path
-    target = scratch / Path(key).name
+    # a folder of its own: two sources may have the same file name
+    place = scratch / sha256_bytes(name.encode())[:16]
+    target = place / Path(key).name
     if target.exists():
         return target
     try:
-        fetched = store.fetch(key, scratch)
+        fetched = store.fetch(key, place)
     except KeyMissingError:
         raise InputError(f"source file {name} does not exist", fix="upload it or correct source.files") from None
-    return fetched if fetched.name == target.name else fetched.replace(target)
+    return fetched.replace(target) if fetched.parent == place else fetched

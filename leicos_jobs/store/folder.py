@@ -6,7 +6,6 @@ behind lie in `.partial/`, apart from every key.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from leicos_jobs.core.errors import InputError, LeicosError, RetryError
+from leicos_jobs.core.errors import InputError, RetryError, writing
 from leicos_jobs.store.base import KeyMissingError, checked
 
 PARTIAL = ".partial"
@@ -32,12 +31,17 @@ class FolderStore:
 
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
+        path = self._path(key)
         try:
-            return self._path(key).read_bytes()
+            return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise KeyMissingError(f"no object {key} in {self.uri}") from None
+        except PermissionError as error:
+            raise InputError(
+                f"cannot read {path}: {error.strerror}", fix="choose a folder that you may read"
+            ) from error
         except OSError as error:
-            raise _explain(error, self._path(key)) from error
+            raise RetryError(f"cannot read {path}: {error.strerror}", fix="check the disk and start again") from error
 
     def size(self, key: str) -> int | None:
         """See `Store.size`."""
@@ -105,11 +109,10 @@ class FolderStore:
         """A temporary path on the same file system; gone afterwards. Maps disk errors to errors with a fix."""
         partial = self.root / PARTIAL / uuid.uuid4().hex
         try:
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            yield partial
-        except OSError as error:
-            raise _explain(error, final) from error
+            with writing(final):
+                partial.parent.mkdir(parents=True, exist_ok=True)
+                final.parent.mkdir(parents=True, exist_ok=True)
+                yield partial
         finally:
             with suppress(OSError):  # the first error is the one to report
                 partial.unlink(missing_ok=True)
@@ -128,13 +131,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _explain(error: OSError, path: Path) -> LeicosError:
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return InputError(f"cannot write {path}: {error.strerror}", fix="choose a run folder that you may write to")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RetryError(f"no space left for {path}", fix="free some space and start again; committed work is kept")
-    if error.errno in (errno.ENOTDIR, errno.EISDIR):
-        return InputError(f"{path}: {error.strerror}", fix="the run folder must be a folder, not a file")
-    return RetryError(f"{path}: {error.strerror}", fix="check the disk and start again; committed work is kept")

@@ -18,7 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from leicos_jobs.core.errors import InputError, LeicosError, RetryError
+from leicos_jobs.core.errors import InputError, LeicosError, RetryError, writing
 from leicos_jobs.store.base import KeyMissingError, checked
 
 T = TypeVar("T")
@@ -96,8 +96,11 @@ class S3Store:
     def fetch(self, key: str, scratch: Path) -> Path:
         """See `Store.fetch`: downloaded under a name of its own, since a reader may hold an older one open."""
         path = scratch / f"{uuid.uuid4().hex[:8]}-{Path(key).name}"
-        scratch.mkdir(parents=True, exist_ok=True)
-        self._call(key, lambda: self._client.download_file(self.bucket, self._key(key), str(path), Config=_TRANSFER))
+        with writing(path):
+            scratch.mkdir(parents=True, exist_ok=True)
+            self._call(
+                key, lambda: self._client.download_file(self.bucket, self._key(key), str(path), Config=_TRANSFER)
+            )
         return path
 
     def list(self, prefix: str) -> Iterator[str]:
