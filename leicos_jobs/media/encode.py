@@ -32,17 +32,20 @@ U8 = NDArray[np.uint8]
 
 CRF = 26
 PRESET = "superfast"
-"""With adaptive quantisation off (`_x264_params`) about the PSNR and bytes of lerobot's default AV1, in the least
-processor time of all presets that reach them (benchmarks/convert)."""
+"""With `CONSTANT` about the PSNR and bytes of lerobot's default AV1, in the least processor time of all presets that
+reach them (benchmarks/convert)."""
 GOP = 2
 """lerobot's interval of key frames: any frame is at most one decode away, which random access in training needs."""
 
 WITHOUT_TREE = frozenset({"ultrafast", "superfast"})
 """x264's presets without its macroblock tree."""
+CONSTANT = "aq-mode=0:qcomp=1"
+"""For those presets. Adaptive quantisation costs them up to twice the bytes for no decibel. And qcomp 1: one quantiser
+whatever the scene holds; the usual 0.6 takes 3 to 8 dB off scenes with much detail (benchmarks/convert, detail)."""
 
 _SHORTER = 6 * (1 - 0.6)
 """Quantiser steps that x264 adds for half the duration: six double a quantiser, which goes with the duration to the
-power of 1 - qcompress (x264 ratecontrol.c, get_qscale)."""
+power of 1 - qcomp (x264 ratecontrol.c, get_qscale); none where qcomp is 1."""
 
 _SMPTE170M = 6
 """ISO/IEC 23091-2 code of BT.601 525-line. swscale converts with BT.601 whatever the size, so the file says so."""
@@ -177,7 +180,8 @@ def configure(
     crf: x264's at 30 frames a second. x264 spends less on pictures that are shown for a shorter time; a dataset's are
     all worth the same, whatever rate they are labelled with.
     """
-    crf = min(51.0, max(0.0, crf - _SHORTER * math.log2(rate / 30)))
+    shorter = 0.0 if preset in WITHOUT_TREE else _SHORTER
+    crf = min(51.0, max(0.0, crf - shorter * math.log2(rate / 30)))
     context.width, context.height = size
     context.pix_fmt = "yuv420p"
     context.time_base = 1 / rate
@@ -194,12 +198,11 @@ def configure(
 def _x264_params(preset: str) -> str:
     """x264's own parameters, `name=value` joined by colons.
 
-    aq-mode: the presets without a macroblock tree spend up to twice the bytes on adaptive quantisation, for no decibel.
     asm: keeps x264 off AVX-512 where the processor has it. With it, its look-ahead (core 165, macroblock tree) gives
     other bytes in about one of 300 short videos when the machine is busy; with AVX2 none of 12,000 differed, at the
     same speed. tests/media repeats the trial.
     """
-    found = ["aq-mode=0"] if preset in WITHOUT_TREE else []
+    found = [CONSTANT] if preset in WITHOUT_TREE else []
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
