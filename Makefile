@@ -8,7 +8,7 @@ RUN_DIR ?= runs/lift-cube
 TORCH_INDEX ?=
 export MUJOCO_GL ?= egl
 
-.PHONY: help run test lint types test-all test-cluster test-cluster-e2e test-lerobot soak fuzz render lock clean
+.PHONY: help run test lint types test-cluster test-cluster-identity test-lerobot soak fuzz render lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,12 +45,12 @@ types: $(VENV)/.done  ## mypy strict
 test: lint types  ## lint, types and all tests that need no cluster
 	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "not cluster and not soak"
 
-test-cluster: $(VENV)/.done  ## a real Kubernetes with Argo: harness, conformance
+test-cluster: $(VENV)/.done  ## a real Kubernetes with Argo: conformance, chart, pools, the whole pipeline
 	$(BIN)/python -m tests.cluster.harness check
-	$(BIN)/python -m pytest tests/cluster/test_harness.py tests/cluster/test_conformance.py -m cluster
+	$(BIN)/python -m pytest tests/cluster -m cluster --ignore tests/cluster/test_cluster_identity.py
 
-test-cluster-e2e: $(VENV)/.done  ## the same, with chart, image and whole pipeline (builds the jobs image)
-	$(BIN)/python -m pytest tests/cluster -m cluster
+test-cluster-identity: $(VENV)/.done  ## the same cluster: 200 samples with their ids in the pixels, trouble, lost pods
+	$(BIN)/python -m pytest tests/cluster/test_cluster_identity.py -m cluster
 
 test-lerobot: $(VENV)/.done $(VENV)-lerobot-0.3.3/.done $(VENV)-lerobot-0.4.4/.done  ## open the results with the real lerobot
 	LEICOS_LEROBOT_V21=$(VENV)-lerobot-0.3.3/bin/python LEICOS_LEROBOT_V30=$(VENV)-lerobot-0.4.4/bin/python \
