@@ -1,7 +1,8 @@
 """Critics: a vision-language model's opinion of a generated video, between gate and label. None is on by default.
 
-A critic sees the video and the task text, never truth. Its scores go into a record beside the gate's; a threshold is
-the configuration's, not the critic's. Found by entry point `leicos.critic`.
+`gate.critic` in the configuration switches one on. It sees the video and the task text, never truth, and only videos
+that the gate's own checks let through. Its scores go into the gate's record; thresholds are the configuration's, not
+the critic's. Found by entry point `leicos.critic`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel
 
 from leicos_jobs.backends.contracts import Backend, Started
 
@@ -34,7 +37,11 @@ class CriticResult:
 
 
 class Critic(Backend, Protocol):
-    """video + task text -> scores."""
+    """video + task text -> scores. `scores`: the names of all scores that it gives."""
+
+    scores: ClassVar[tuple[str, ...]]
+
+    def __init__(self, settings: BaseModel, work: Path) -> None: ...
 
     def process(self, requests: Sequence[CriticRequest], started: Started) -> Iterator[CriticResult]:
         """Yield a result for each request, as the other backends do."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from leicos_jobs.core.errors import InputError
 
-STAGES = ("generate", "label", "replay", "train")
+STAGES = ("generate", "critic", "label", "replay", "train")
 
 
 def installed(stage: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -120,6 +120,13 @@ class GenerateConfig(BackendConfig):
     """URI of a trained generator; post-training is then skipped."""
 
 
+class CriticConfig(BackendConfig):
+    """A critic: a model's opinion of what the gate's own checks let through."""
+
+    min_scores: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1)
+    """Score -> the least (0 to 1) that a video needs, e.g. {physics: 0.5}; which scores there are the critic says."""
+
+
 class GateConfig(Section):
     """Cheap checks between generation and labelling."""
 
@@ -131,6 +138,8 @@ class GateConfig(Section):
     """Largest changed area between two frames over its neighbours' median; more is a jump."""
     vanish_share_min: float = Field(0.25, ge=0, le=1)
     """The most coloured object's area, at its smallest, as a share of its start; 0 switches the check off."""
+    critic: CriticConfig | None = None
+    """None by default. It runs in the gate's pods, on the cpu pool: one with a large model asks a server for it."""
 
 
 class IdmConfig(BackendConfig):

@@ -114,17 +114,30 @@ def check_backends(config: RunConfig) -> None:
     if hasattr(backend, "check_run"):
         backend.check_run(settings, config.generate.frames, config.generate.width, config.generate.height)
     backend_identity("train", config.idm.backend, config.idm.settings)
+    if (critic := config.gate.critic) is not None:
+        known = registry.load("critic", critic.backend).scores
+        if unknown := sorted(critic.min_scores.keys() - set(known)):
+            text = f"gate.critic.min_scores: critic {critic.backend!r} has no score {', '.join(unknown)}"
+            raise InputError(text, fix=f"it has {', '.join(known)}")
 
 
 def chain_settings(config: RunConfig, idm_digest: str | None) -> ChainSettings:
     """What enters the keys of the per-sample stages."""
     replay = backend_identity("replay", config.replay.backend, config.replay.settings)
     return ChainSettings(
-        gate=config.gate.model_dump(mode="json"),
+        gate=_gate_identity(config),
         label=backend_identity("label", config.idm.backend, config.label.settings),
         replay=replay | {"hold": config.replay.hold, "repeats": config.replay.repeats},
         idm_digest=idm_digest,
     )
+
+
+def _gate_identity(config: RunConfig) -> dict[str, Any]:
+    gate = config.gate.model_dump(mode="json", exclude={"critic"})
+    if (critic := config.gate.critic) is None:
+        return gate
+    judged_by = backend_identity("critic", critic.backend, critic.settings) | {"min_scores": critic.min_scores}
+    return gate | {"critic": judged_by}
 
 
 def idm_digest(run: Run) -> str | None:

@@ -1,13 +1,19 @@
-"""gate: a look at every video before it is labelled. What it refuses is counted and reported, never labelled."""
+"""gate: a look at every video before it is labelled. What it refuses is counted and reported, never labelled.
+
+First our own checks; then, where the configuration has one, a critic judges what passed them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from leicos_jobs.backends import registry
 from leicos_jobs.backends.contracts import Started
+from leicos_jobs.backends.critic import Critic, CriticRequest, CriticResult
+from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.run.chain import State
@@ -26,14 +32,17 @@ class GateRequest:
     video: Path
     clip: Path
     fps: float
+    task: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict on one video."""
+    """The verdict on one video, and what a critic said besides."""
 
     sample: str
     verdict: Verdict
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class Gate:
@@ -41,15 +50,40 @@ class Gate:
 
     batch = 1
 
-    def __init__(self, thresholds: dict[str, Any]) -> None:
+    def __init__(
+        self, thresholds: dict[str, Any], critic: BackendSpec | None = None, min_scores: dict[str, float] | None = None
+    ) -> None:
         self.thresholds = thresholds
+        self.critic: Critic | None = critic.make() if critic else None
+        self.min_scores = min_scores or {}
 
     def process(self, requests: Sequence[GateRequest], started: Started) -> Iterator[GateResult]:
         """Judge each video."""
         for request in requests:
             started(request.sample)
             verdict = inspect_video(read_all(request.video), read_all(request.clip), request.fps, self.thresholds)
-            yield GateResult(request.sample, verdict)
+            notes: dict[str, Any] = {}
+            if self.critic is not None and not verdict.reasons:
+                opinion = self._opinion(self.critic, request)
+                notes, verdict = opinion.notes, self._with(verdict, opinion.scores)
+            yield GateResult(request.sample, verdict, notes)
+
+    def _opinion(self, critic: Critic, request: GateRequest) -> CriticResult:
+        asked = CriticRequest(request.sample, request.video, request.task, request.seed)
+        found = [result for result in critic.process([asked], lambda _sample: None) if result.sample == request.sample]
+        if len(found) != 1:
+            raise DefectError(f"the critic gave {len(found)} results for one video")
+        return found[0]
+
+    def _with(self, verdict: Verdict, scores: dict[str, float]) -> Verdict:
+        """The verdict with a critic's scores, which must be all there and shares of one."""
+        if missing := sorted(self.min_scores.keys() - scores.keys()):
+            raise DefectError(f"the critic gave no score {', '.join(missing)}")
+        if wrong := {name: score for name, score in scores.items() if not 0 <= score <= 1}:
+            raise DefectError(f"the critic's scores are not in 0..1: {wrong}")
+        reasons = [f"critic-{name}" for name, least in sorted(self.min_scores.items()) if scores[name] < least]
+        rounded = {f"critic-{name}": round(score, 4) for name, score in scores.items()}
+        return Verdict([*verdict.reasons, *reasons], verdict.scores | rounded)
 
 
 class GateStage(SampleStage):
@@ -63,7 +97,17 @@ class GateStage(SampleStage):
 
     def spec(self, scratch: Path) -> BackendSpec:
         """See `SampleStage.spec`."""
-        return BackendSpec("leicos_jobs.stages.gate:Gate", {"thresholds": self.run.config.gate.model_dump()})
+        config = self.run.config.gate
+        arguments: dict[str, Any] = {"thresholds": config.model_dump(exclude={"critic"})}
+        if (critic := config.critic) is not None:
+            backend = registry.load("critic", critic.backend)
+            work = scratch / "critic"
+            work.mkdir(exist_ok=True)
+            settings = context.backend_settings("critic", critic.backend, critic.settings)
+            target = f"{backend.__module__}:{backend.__qualname__}"
+            arguments["critic"] = BackendSpec(target, {"settings": settings, "work": work})
+            arguments["min_scores"] = critic.min_scores
+        return BackendSpec("leicos_jobs.stages.gate:Gate", arguments)
 
     def request(self, state: State, scratch: Path) -> GateRequest:
         """See `SampleStage.request`."""
@@ -71,13 +115,17 @@ class GateStage(SampleStage):
             raise DefectError(f"sample {state.sample.id}: gate before generate")
         video = self.run.commits.fetch(state.generate, scratch)
         clip = self.run.store.fetch(state.sample.clip, scratch)
-        return GateRequest(state.sample.id, video, clip, float(state.generate.facts["fps"]))
+        fps, task = float(state.generate.facts["fps"]), self.run.config.source.task
+        seed = int(digest_of({"critic": str(state.generate.sha256)}, 64), 16) >> 1
+        return GateRequest(state.sample.id, video, clip, fps, task, seed)
 
     def check(self, state: State, result: GateResult, scratch: Path) -> Checked:
         """See `SampleStage.check`."""
-        facts = {
+        facts: dict[str, Any] = {
             "passed": not result.verdict.reasons,
             "reasons": result.verdict.reasons,
             "scores": result.verdict.scores,
         }
+        if result.notes:
+            facts["notes"] = result.notes
         return Checked(None, facts, {"video": str(state.generate.sha256) if state.generate else ""})
