@@ -18,6 +18,7 @@ COMMANDS = {
     "init": ("leicos_jobs.cli.here:init", "Write a commented configuration for a recording."),
     "record": ("leicos_jobs.cli.here:record", "Record scripted demonstrations in the embedded simulator."),
     "inspect": ("leicos_jobs.cli.look:inspect", "Say what a recording, dataset or run holds, and every problem."),
+    "to-lerobot": ("leicos_jobs.cli.datasets:to_lerobot", "Convert recordings to a LeRobot dataset, v2.1 or v3.0."),
     "status": ("leicos_jobs.cli.look:status", "Say how far a run is, from its store alone."),
     "config": ("leicos_jobs.cli.look:config", "Check a configuration, or print its JSON schema."),
     "label-videos": ("leicos_jobs.cli.look:label_videos", "Label any videos with an IDM artifact."),

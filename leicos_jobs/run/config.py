@@ -33,6 +33,8 @@ class SourceConfig(Section):
     """Embodiment: joints, limits and units."""
     camera: str = Field("front", pattern=r"^[a-z][a-z0-9_]*$")
     """The camera that is generated; obs/<camera> in the HDF5."""
+    strict: bool = False
+    """Refuse recordings of which a demo must be left out for another reason than having failed."""
 
 
 class TimeConfig(Section):

@@ -39,13 +39,14 @@ def convert_run(run: Run) -> StageRecord:
                 control_hz=time.control_hz,
                 time=TimeBase(time.stride, time.row_for_row, time.drop_rows),
                 encode=EncodeSettings(video.crf, video.preset, video.gop),
+                strict=source.strict,
             )
             report = convert(files, folder, options, names=source.files)
         facts: dict[str, Any] = report.model_dump(mode="json")
         return facts
 
     settings = {
-        "source": source.model_dump(mode="json"),
+        "source": source.model_dump(mode="json", exclude={"strict"}),
         "time": time.model_dump(mode="json"),
         "video": video.model_dump(mode="json"),
     }
@@ -77,7 +78,7 @@ def cosmos_dataset(run: Run) -> StageRecord:
             if not usable:
                 raise InputError(
                     f"all {len(items)} demos have 93 frames or fewer: Cosmos cannot post-train on them",
-                    fix="record longer demos, or use --row-for-row",
+                    fix="record longer demos, or set time.row_for_row",
                 )
             clips = ((root / video_file(item.episode_index, run.config.source.camera), prompt) for item in usable)
             count = write_post_training(folder, clips)
