@@ -116,6 +116,9 @@ class Backend(Protocol):
     planning and status read `version` and `Settings` in the CPU image. `version` rises whenever the same request would
     give another result. `Settings` is a frozen pydantic model (unknown keys refused); values that differ from the
     defaults enter every identity, so a changed default must raise `version`.
+
+    Optional class attribute `run_ahead`: go on while a result is being committed. It is for backends that work on
+    several requests at once and would stand still; a kill then costs them more than one sample.
     """
 
     name: ClassVar[str]

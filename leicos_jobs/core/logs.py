@@ -13,4 +13,6 @@ def event(name: str, **fields: Any) -> None:
     for key, value in fields.items():
         text = f"{value:.3g}" if isinstance(value, float) else str(value)
         parts.append(f"{key}={text!r}" if " " in text or "\n" in text else f"{key}={text}")
-    print(" ".join(parts), file=sys.stderr, flush=True)
+    # one write a line: a worker and its backend's process share the stream
+    sys.stderr.write(" ".join(parts) + "\n")
+    sys.stderr.flush()

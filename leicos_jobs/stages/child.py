@@ -1,11 +1,14 @@
 """The process in which a model runs. It may crash, hang or be killed without taking the commits with it.
 
-Messages: parent sends a list of requests; the child answers ("started", sample), ("result", result),
-("failed", sample or None, kind, text) and ("end",). It dies with its parent, and leaves SIGTERM to it.
+Messages: parent sends a list of requests; the child answers ("started", sample), ("result", result, waits),
+("failed", sample or None, text, traceback) and ("end",). After a result it waits until the parent asks for the next
+message: by then that result is committed, so a kill costs the sample in hand and no finished one (a backend with
+`run_ahead` does not wait). The process dies with its parent, and leaves SIGTERM to it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import multiprocessing
@@ -19,9 +22,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError
 
 _PR_SET_PDEATHSIG = 1
+GO_ON = None
 
 
 @dataclass(frozen=True)
@@ -70,20 +75,31 @@ def child_main(connection: Connection, spec: BackendSpec) -> None:
 
 def _serve(connection: Connection, backend: Any, requests: Sequence[Any]) -> None:
     current: list[str | None] = [None]
+    waits = not getattr(backend, "run_ahead", False)
 
     def started(sample: str) -> None:
         current[0] = sample
+        logs.event("backend.started", sample=sample)
         connection.send(("started", sample))
 
     try:
         for result in backend.process(requests, started):
-            connection.send(("result", result))
+            connection.send(("result", result, waits))
             current[0] = None
+            if waits:
+                _until_asked(connection)
     except Exception as error:  # noqa: BLE001 - counted against the sample by the parent
         text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         connection.send(("failed", current[0], text, traceback.format_exc()))
         return
     connection.send(("end",))
+
+
+def _until_asked(connection: Connection) -> None:
+    try:
+        connection.recv()
+    except EOFError:  # nobody is left to ask
+        raise SystemExit from None
 
 
 class Child:
@@ -95,11 +111,20 @@ class Child:
         self.process = context.Process(target=child_main, args=(other, spec), daemon=True)
         self.process.start()
         other.close()
+        self._waits = False
 
     def receive(self, timeout: float) -> tuple[Any, ...] | None:
-        """The next message, None if none came in time. Raises EOFError when the child is dead."""
+        """The next message, None if none came in time. Raises EOFError when the child is dead.
+
+        To ask is to say that the result received before is dealt with: only then does the child go on.
+        """
+        if self._waits:
+            self._waits = False
+            with contextlib.suppress(OSError):  # it died: the pipe says so below
+                self.connection.send(GO_ON)
         if self.connection.poll(timeout):
             message = self.connection.recv()
+            self._waits = message[0] == "result" and message[2]
             return tuple(message)
         return None
 

@@ -44,9 +44,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(config: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "leicos_jobs.cli.main", "run", str(config), "--out", str(out), "--workers", "2"]
-    environ = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    scratch = out.with_name("scratch")  # a killed run cannot tidy up
+    scratch.mkdir(exist_ok=True)
+    environ = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TMPDIR": str(scratch)}
     with log.open("a") as stream:
-        return subprocess.Popen(command, env=environ, stdout=stream, stderr=stream, start_new_session=True)
+        return subprocess.Popen(command, env=environ, stdout=stream, stderr=stream)
 
 
 def finish(config: Path, out: Path, log: Path) -> None:

@@ -1,13 +1,12 @@
 """SIGKILL to the whole process tree at a random moment, started again until done: nothing changes in the result.
 
-Three kills in `make test`, twenty (every stage hit) in `make soak`.
+Three kills in `make test`, twenty (every stage hit) in `make soak`. A kill counts if it hit the stage at work.
 """
 
 from __future__ import annotations
 
 import collections
 import json
-import os
 import random
 import re
 import signal
@@ -15,50 +14,95 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import process_tree
 from stages.conftest import CONFIG, finish, snapshot, start
 
 pytestmark = pytest.mark.xdist_group("small-run")
+WHOLE = ("convert", "cosmos-dataset", "train-idm", "plan", "controls", "curate", "assemble", "report")
+SAMPLED = ("generate", "gate", "label", "replay")
 STAGES = (
-    "convert", "train-idm", "plan", "plan-round", "generate", "gate", "label", "account", "fan-in", "replay",
-    "controls", "curate", "assemble", "report",
+    "start", "convert", "cosmos-dataset", "train-idm", "plan", "plan-round", "generate", "gate", "label", "account",
+    "fan-in", "replay", "controls", "curate", "assemble", "report", "finish",
 )  # fmt: skip
+SAMPLES = CONFIG["plan"]["samples"]
+TRIES = 5
 
 
-def kill_in(stage: str, config: Path, out: Path, log: Path) -> bool:
-    """Start the run, wait until a process of `stage` begins, kill the tree a moment later; False if it ended first."""
-    process = start(config, out, log)
+def durations(log: Path) -> dict[str, float]:
+    """Stage -> seconds of its shortest process, from what `leicos run` said."""
+    found: dict[str, float] = {"finish": 0.5}
+    for stage, seconds in re.findall(r"done .*?([a-z-]+)(?: \d+)? \((\d+\.\d) s\)", log.read_text()):
+        found[stage] = min(float(seconds), found.get(stage, 1e9))
+    return found
+
+
+def at_work(stage: str, commands: list[str], out: Path) -> bool:
+    """Whether a process of the stage is there and has something left to do."""
+    if not any(f"leicos_jobs.cli.main {stage} " in command for command in commands):
+        return False
+    if stage in SAMPLED:
+        return len({path.parent for path in out.glob(f"{stage}/*/*.json")}) < SAMPLES
+    return stage not in WHOLE or not (out / f"records/{stage}.json").exists()
+
+
+def kill_in(stage: str, delay: float, config: Path, out: Path, log: Path) -> bool:
+    """Start the run and kill its tree `delay` seconds after a process of `stage` began; whether that hit the stage."""
     seen = set(out.glob("logs/*/*.log"))
-    pattern = re.compile(rf"\.{stage}\(|\){re.escape('.')}{stage}\(")
-    hit = False
-    while process.poll() is None and not hit:
-        fresh = set(out.glob("logs/*/*.log")) - seen
-        hit = any(pattern.search(path.name) or f".{stage}" in path.name for path in fresh)
-        time.sleep(0.05)
-    if hit:
-        time.sleep(random.random() * (3.0 if stage in ("generate", "train-idm", "label", "convert") else 1.2))
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    return process.wait() != 0
+    process = start(config, out, log)
+    name = "onExit" if stage == "finish" else stage
+    pattern = re.compile(rf"[.]{name}[(][^.]*[)][.]log$")  # NODE.STAGE(ITEM)(ATTEMPT).log
+    while not any(pattern.search(path.name) for path in set(out.glob("logs/*/*.log")) - seen):
+        if process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    time.sleep(delay)
+    frozen = process_tree.freeze(process.pid)
+    hit = at_work(stage, list(frozen.values()), out)
+    process_tree.send(frozen, signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL and hit
 
 
 def run_with_kills(config: Path, stages: list[str], undisturbed: Path) -> None:
-    out = config.parent / f"killed-{random.randrange(10**9)}"
-    log = config.parent / f"{out.name}.log"
-    hits = [kill_in(stage, config, out, log) for stage in stages]
-    finish(config, out, log)
-    assert any(hits)
+    """A run killed in each of `stages`. Those that ended before their kill are killed sooner, in another run."""
+    seconds = durations(undisturbed.with_suffix(".log"))
+    left = stages
+    for attempt in range(TRIES):
+        out = config.parent / f"killed-{random.randrange(10**9)}"
+        log = config.parent / f"{out.name}.log"
+        hits = {
+            stage: kill_in(stage, random.uniform(0, 0.7) * seconds[stage] / 2**attempt, config, out, log)
+            for stage in left
+        }
+        finish(config, out, log)
+        check(out, undisturbed)
+        left = [stage for stage, hit in hits.items() if not hit]
+        if not left:
+            return
+    pytest.fail(f"no kill hit {left} in {TRIES} tries")
+
+
+def check(out: Path, undisturbed: Path) -> None:
+    """The result is the undisturbed run's, and a kill cost each worker the sample in hand at most."""
     result, wanted = snapshot(out), snapshot(undisturbed)
     assert result.keys() == wanted.keys()
     for name, value in wanted.items():
         assert result[name] == value, name
+    begun: set[tuple[str, str]] = set()
     committed: collections.Counter[tuple[str, str]] = collections.Counter()
-    for path in out.glob("logs/*/*.log"):
-        for match in re.finditer(r"(generate|gate|label|replay)\.committed sample=(\w+)", path.read_text()):
-            committed[match.groups()] += 1
-    assert set(committed.values()) <= {1}, "a committed sample was done again"
+    for stage in SAMPLED:
+        for path in out.glob(f"logs/*/*.{stage}(*.log"):
+            text = path.read_text()
+            started = re.findall(r"backend\.started sample=(\w+)", text)
+            done = re.findall(rf"{stage}\.committed sample=(\w+)", text)
+            assert len(set(started) - set(done)) <= 1, f"{path.name}: more than the sample in hand was lost"
+            begun |= {(stage, sample) for sample in started}
+            committed.update((stage, sample) for sample in done)
+    assert set(committed.values()) == {1}, "a committed sample was done again"
+    for stage in SAMPLED:
+        assert {sample for name, sample in begun if name == stage} == {path.name for path in out.glob(f"{stage}/*")}
     assert not list(out.glob("failures/*/*/*.json")), "a kill was counted as a failure"
     records = [json.loads(path.read_text()) for path in out.glob("generate/*/*.json")]
-    assert len({record["sample"] for record in records}) == CONFIG["plan"]["samples"]
+    assert len({record["sample"] for record in records}) == SAMPLES
 
 
 def test_three_kills_change_nothing(config: Path, undisturbed: Path) -> None:

@@ -21,6 +21,7 @@ class Gr00tDreamsLabeller:
     version: ClassVar[int] = 1
     upstream: ClassVar[str] = UPSTREAM
     Settings: ClassVar[type[BaseModel]] = LabellerSettings
+    run_ahead: ClassVar[bool] = True
 
     def __init__(self, settings: BaseModel, artifact: Path, work: Path) -> None:
         from leicos_jobs.backends.label.gr00t_dreams.labeller import Labeller
