@@ -199,7 +199,7 @@ class RoundsConfig(Section):
     sample_seconds_max: int = Field(3600, ge=5)
     """A backend that works longer on one batch of samples is taken to hang: it is killed and started anew."""
     shard_seconds: int = Field(3 * 3600, ge=10)
-    """Time budget of a shard; what is left over goes to the next round."""
+    """Time budget of a shard in generate, gate and label, each; what is left over goes to the next round."""
 
 
 class CostConfig(Section):

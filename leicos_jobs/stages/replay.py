@@ -30,6 +30,7 @@ class ReplayStage(SampleStage):
     """The worker loop's view of the simulator."""
 
     name: ClassVar[str] = "replay"
+    another_round: ClassVar[bool] = False
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)

@@ -49,6 +49,8 @@ class SampleStage(ABC):
     """What generate, gate, label and replay differ in."""
 
     name: ClassVar[str]
+    another_round: ClassVar[bool] = True
+    """Whether a later round takes what is left. Without one a shard has no time budget: to stop would be to lose."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -157,7 +159,7 @@ class Worker:
         try:
             while queue:
                 signals.check()
-                if time.monotonic() > deadline:
+                if self.stage.another_round and time.monotonic() > deadline:
                     self.summary.left = len(queue)
                     logs.event(f"{self.stage.name}.time_budget_spent", left=len(queue))
                     return

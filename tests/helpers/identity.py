@@ -25,8 +25,17 @@ def leicos(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "leicos_jobs.cli.main", *arguments]
 
 
-def write_config(folder: Path, demos: int = 5, samples: int = 200, trouble: float = 0.0, pause: float = 0.0) -> Path:
-    """A recording of tiny demos, and a configuration for the identity backends."""
+def write_config(
+    folder: Path,
+    demos: int = 5,
+    samples: int = 200,
+    trouble: float = 0.0,
+    pause: float = 0.0,
+    replay_pause: float = 0.0,
+    shard: int = 30,
+    shard_seconds: int = 3600,
+) -> Path:
+    """A recording of tiny demos, and a configuration for the identity backends. shard: samples in one."""
     from helpers.leisaac import DemoSpec, write_recording
 
     source = write_recording(folder / "demos.hdf5", [DemoSpec(rows=60 + 4 * index) for index in range(demos)])
@@ -34,13 +43,13 @@ def write_config(folder: Path, demos: int = 5, samples: int = 200, trouble: floa
     config = {
         "name": "identity",
         "source": {"files": [str(source)], "task": TASK},
-        "plan": {"samples": samples, "samples_per_shard": 30, "min_shards": 2, "row0": [-1, 16, 22]},
+        "plan": {"samples": samples, "samples_per_shard": shard, "min_shards": 2, "row0": [-1, 16, 22]},
         "generate": backend | {"frames": 7, "width": 128, "height": 112},
         "gate": {"start_psnr_min": 0, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
         "idm": {"backend": "identity"},
         "label": {"settings": {"trouble": trouble / 2, "pause": pause}},
-        "replay": {"backend": "identity", "samples_per_shard": 80},
-        "rounds": {"min_success_ratio": 1.0, "quarantine_after": 30},
+        "replay": {"backend": "identity", "samples_per_shard": 80, "settings": {"pause": replay_pause}},
+        "rounds": {"min_success_ratio": 1.0, "quarantine_after": 30, "shard_seconds": shard_seconds},
     }
     path = folder / "identity.yaml"
     path.write_text(yaml.safe_dump(config))

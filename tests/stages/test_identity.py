@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -10,9 +11,17 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import process_tree
 from helpers.identity import check_dataset, environment, leicos, write_config
 
+from leicos_jobs.store import Store, open_store
+
 SAMPLES = 200
+SHARD = 70
+PAUSE, SHARD_SECONDS = 0.25, 10
+"""A shard takes longer than its budget, so that what is left goes to another round; replay has none and goes on."""
+KILLS = (("generate", 20, 80), ("label", 135, 165))
+"""Stage, and the least and the most samples that it has committed when the whole tree is killed."""
 
 
 def _copy_down(uri: str, target: Path, server) -> Path:
@@ -33,38 +42,90 @@ def _copy_down(uri: str, target: Path, server) -> Path:
 def test_every_row_is_its_own_samples(place: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     server = request.getfixturevalue("s3_environment") if place == "s3" else None
     uri = f"s3://{server.bucket}/identity/{tmp_path.name}" if server else str(tmp_path / "run")
-    config = write_config(tmp_path, samples=SAMPLES, trouble=0.04)
-    environ = environment(server.environment() if server else None)
-    command = leicos("run", str(config), "--out", uri, "--workers", "3", "--max-rounds", "4")
-    log = (tmp_path / "log").open("w")
-    for delay in (9 + 4 * random.random(), 13 + 5 * random.random()):
-        process = subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
-        meddler = threading.Thread(target=_meddle, args=(uri, environ, tmp_path, process), daemon=True)
-        meddler.start()
-        try:
-            process.wait(delay)
-        except subprocess.TimeoutExpired:
-            import os
-
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        meddler.join()
-    done = subprocess.run(command, env=environ, cwd=tmp_path, stdout=log, stderr=log, timeout=600, check=False)
+    config = write_config(
+        tmp_path,
+        samples=SAMPLES,
+        trouble=0.04,
+        pause=PAUSE,
+        replay_pause=PAUSE,
+        shard=SHARD,
+        shard_seconds=SHARD_SECONDS,
+    )
+    scratch = tmp_path / "scratch"  # a killed run cannot tidy up
+    scratch.mkdir()
+    environ = environment({"TMPDIR": str(scratch)} | (server.environment() if server else {}))
+    command = leicos("run", str(config), "--out", uri, "--workers", "3", "--max-rounds", "20")
+    store, meddlers = open_store(uri), []
+    with (tmp_path / "log").open("w") as log:
+        for stage, least, most in KILLS:
+            process = subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=log, stderr=log)
+            meddlers.append(Meddler(uri, environ, tmp_path, process))
+            _kill(process, store, stage, random.randint(least, most))
+        for meddler in meddlers:
+            meddler.join()
+        done = subprocess.run(command, env=environ, cwd=tmp_path, stdout=log, stderr=log, timeout=600, check=False)
     assert done.returncode == 0, (tmp_path / "log").read_text()[-3000:]
     check_dataset(_copy_down(uri, tmp_path / "copy", server), SAMPLES)
 
+    begun = {key for path in tmp_path.glob("run*/**/logs/*/*.log") for key in _begun(path.name, path.read_text())}
+    assert begun & {key for meddler in meddlers for key in meddler.begun}, "no two workers had the same sample in hand"
+    rounds = [key.split("/")[2:4] for key in store.list("plan/rounds/") if key.endswith("00000.jsonl")]
+    assert any(number != "00" for _, number in rounds), "no workflow needed a second round"
 
-def _meddle(uri: str, environ: dict[str, str], folder: Path, process: subprocess.Popen[bytes]) -> None:
-    """A second worker on a shard that is being worked on: whichever commits first wins, and nothing else changes."""
-    from leicos_jobs.store import open_store
 
-    store = open_store(uri)
+def _committed(store: Store, stage: str) -> int:
+    return len({key.split("/")[1] for key in store.list(f"{stage}/") if key.endswith(".json")})
+
+
+def _kill(process: subprocess.Popen[bytes], store: Store, stage: str, wanted: int) -> None:
+    """SIGKILL to a run's whole tree as soon as `stage` has committed so many samples, with others still to do."""
     while process.poll() is None:
-        shards = [key for key in store.list("plan/rounds/") if key.endswith(".jsonl")]
-        if shards:
-            _, _, workflow, number, name = shards[-1].split("/")
-            where = ("--run", uri, "--workflow", workflow, "--round", number, "--shard", str(int(name[:5])))
-            for stage in ("generate", "label"):
-                subprocess.run(leicos(stage, *where), env=environ, cwd=folder, capture_output=True, check=False)
-            return
-        time.sleep(0.3)
+        if _committed(store, stage) >= wanted:
+            frozen = process_tree.freeze(process.pid)
+            at_work = any(f"leicos_jobs.cli.main {stage} " in command for command in frozen.values())
+            if at_work and _committed(store, stage) < SAMPLES:
+                process_tree.send(frozen, signal.SIGKILL)
+                assert process.wait() == -signal.SIGKILL
+                return
+            process_tree.send(frozen, signal.SIGCONT)
+        time.sleep(0.1)
+    pytest.fail(f"the run ended before its kill, with {_committed(store, stage)} samples through {stage}")
+
+
+def _begun(name: str, text: str) -> set[tuple[str, str]]:
+    """(stage, sample) of what a worker's log says was begun. `name` holds the stage: NODE.STAGE(ATTEMPT).log"""
+    stage = re.findall(r"(generate|label)", name)
+    return {(stage[-1], sample) for sample in re.findall(r"backend\.started sample=(\w+)", text)} if stage else set()
+
+
+class Meddler(threading.Thread):
+    """A second worker on a shard that is being worked on: whichever commits first wins, and nothing else changes."""
+
+    def __init__(self, uri: str, environ: dict[str, str], folder: Path, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.uri, self.environ, self.folder, self.process = uri, environ, folder, process
+        self.store = open_store(uri)
+        self.known = set(self._shards())
+        self.begun: set[tuple[str, str]] = set()
+        self.start()
+
+    def _shards(self) -> list[str]:
+        return sorted(key for key in self.store.list("plan/rounds/") if key.endswith(".jsonl"))
+
+    def run(self) -> None:
+        """Take the first shard that this start of the run has cut."""
+        while self.process.poll() is None:
+            fresh = [key for key in self._shards() if key not in self.known]
+            if fresh:
+                _, _, workflow, number, name = fresh[0].split("/")
+                self._work("--workflow", workflow, "--round", number, "--shard", str(int(name[:5])))
+                return
+            time.sleep(0.1)
+
+    def _work(self, *where: str) -> None:
+        for stage in ("generate", "label"):
+            command = leicos(stage, "--run", self.uri, *where)
+            done = subprocess.run(
+                command, env=self.environ, cwd=self.folder, capture_output=True, text=True, check=False
+            )
+            self.begun |= _begun(stage, done.stderr)
