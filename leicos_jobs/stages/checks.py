@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leicos_jobs.robots.embodiment import Embodiment
 from leicos_jobs.stages.gate_checks import start_psnr
 
 F32 = NDArray[np.float32]
@@ -26,6 +27,11 @@ JITTER_MAX = 0.25
 """Share of velocity sign flips beyond the true actions' own."""
 REPRODUCED_MIN = 0.8
 CLIP_PSNR_MIN = 22.0
+UNITS_GAIN = 0.8
+"""Another reading of the numbers must fit by a fifth better to count: a poor IDM fits none."""
+SWAP_GAIN = 0.5
+"""Two samples count as swapped if each other's truth fits them twice as well: two poor labels are no swap."""
+SWAPS_CHECKED = 256
 STATE_ERROR_MAX = 0.02
 """Radians between a start state and the recorded observation at that row."""
 
@@ -60,10 +66,52 @@ def _shifted_error(labels: Sequence[F32], truths: Sequence[F32], lag: int) -> fl
     return total / max(1, count)
 
 
+def units(labels: Sequence[F32], truths: Sequence[F32], robot: Embodiment) -> Check:
+    """Labels must be motor units of these joints. Red if the true actions fit them clearly better once read as degrees,
+    or with the gripper (or whatever joint has a one-sided range) the wrong way round."""
+    limits = robot.motor_limits()
+    one_sided = (limits[:, 0] == 0).nonzero()[0]
+
+    def inverted(actions: F32) -> F32:
+        turned = actions.copy()
+        turned[:, one_sided] = limits[one_sided, 1] - actions[:, one_sided]
+        return turned
+
+    readings = {
+        "motor units": lambda actions: actions,
+        "degrees": lambda actions: np.rad2deg(robot.to_radians(actions)),
+        "an inverted gripper": inverted,
+    }
+    errors = {
+        name: float(np.concatenate([np.abs(a - read(b)) for a, b in zip(labels, truths, strict=True)]).mean())
+        for name, read in readings.items()
+    }
+    best = min(errors, key=lambda name: errors[name])
+    said = ", ".join(f"{error:.2f} as {name}" for name, error in errors.items())
+    passed = errors[best] > UNITS_GAIN * errors["motor units"]
+    return Check("units", passed, f"labels differ from the true actions by {said}")
+
+
+def own_truth(labels: Mapping[str, F32], truths: Mapping[str, F32]) -> Check:
+    """No two samples may fit each other's true actions and not their own. Red for labels that changed places.
+
+    By sample, (frames, width) each; the first SWAPS_CHECKED, since every pair is looked at.
+    """
+    names = sorted(labels)[:SWAPS_CHECKED]
+    rows = min((len(truths[name]) for name in names), default=0)
+    true = np.array([truths[name][:rows] for name in names])
+    errors = np.array([np.abs(true - labels[name][:rows]).mean(axis=(1, 2)) for name in names])
+    own = np.diagonal(errors)
+    swapped = errors + errors.T < SWAP_GAIN * (own[:, None] + own[None, :])
+    pairs = [(names[one], names[other]) for one, other in np.argwhere(np.triu(swapped, 1))]
+    text = f"{len(pairs)} pairs of {len(names)} generated samples fit each other's true actions better than their own"
+    return Check("own-truth", not pairs, text + (f"; {pairs[0][0]} and {pairs[0][1]}" if pairs else ""))
+
+
 def accuracy(judged: Mapping[str, Any], joints: Sequence[str]) -> list[Check]:
     """Labels must beat both baselines that know no video, over windows in which the arm moves.
 
-    Red for scrambled rows, wrong units, an inverted gripper, wrong normalisation (stats.json), swapped videos.
+    Red for scrambled rows, wrong normalisation (stats.json), swapped videos.
     """
     windows = judged["windows"]
     checks = []
@@ -120,7 +168,7 @@ def time_base(rates: Mapping[str, float], expected: float) -> Check:
 
 
 def ownership(items: Sequence[tuple[str, str | None, str | None]]) -> Check:
-    """Every label must name its own video. Red for swapped samples. items: (sample, video, video that was labelled)."""
+    """Every table of labels must name its own video. Red for swapped files. items: sample, video, the table's video."""
     wrong = [sample for sample, video, seen in items if video != seen]
     text = f"{len(items) - len(wrong)} of {len(items)} labels name the digest of their own video"
     return Check("ownership", not wrong, text + (f"; wrong: {wrong[0]}" if wrong else ""))

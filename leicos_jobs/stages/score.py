@@ -48,6 +48,8 @@ class Scored:
     state: State
     quarantined: failures.Failure | None = None
     labels: F32 | None = None
+    seen: str | None = None
+    """Digest of the video that the labels were made from, as their table says."""
     truth: F32 | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     """The generator's truth facts: success, planned_failure, defect."""
@@ -124,30 +126,38 @@ def _checks(
     actions, real = known
     found = checks.conditioning(*starts)
     if real:
-        found.append(checks.alignment(list(real.values()), [actions[index] for index in real]))
+        labels, demos = list(real.values()), [actions[index] for index in real]
+        found.append(checks.alignment(labels, demos))
+        found.append(checks.units(labels, demos, embodiment(run.config.source.robot)))
         found += checks.accuracy(idm["held_out_demos"], idm["joints"])
         found.append(checks.smoothness(idm["held_out_demos"]))
-    truth = [(item.labels, item.truth) for item in samples if item.labels is not None and item.truth is not None]
+    truth = {
+        item.state.sample.id: (item.labels, item.truth)
+        for item in samples
+        if item.labels is not None and item.truth is not None
+    }
     if truth:
-        verdict = checks.alignment([label for label, _ in truth], [true for _, true in truth])
+        verdict = checks.alignment([label for label, _ in truth.values()], [true for _, true in truth.values()])
         found.append(checks.Check("alignment-generated", verdict.passed, verdict.text))
+        found.append(checks.own_truth(*({name: pair[side] for name, pair in truth.items()} for side in (0, 1))))
     if controls["demo"]:
         found += checks.reproduction(controls)
     made = [item.state for item in samples if item.state.generate is not None]
     rates = {state.sample.id: float(state.generate.facts["fps"]) for state in made if state.generate}
     found.append(checks.time_base(rates, context.episodes(run)[0].fps))
-    owned = [
-        (state.sample.id, state.generate.sha256, state.label.inputs.get("video"))
-        for state in made
-        if state.label and state.generate
-    ]
-    found.append(checks.ownership(owned))
+    owned = [(item.state, item.seen) for item in samples]
+    found.append(
+        checks.ownership(
+            [(state.sample.id, state.generate.sha256, seen) for state, seen in owned if state.generate and seen]
+        )
+    )
     return found
 
 
 def _read(run: Run, item: Scored, scratch: Path) -> None:
     if item.state.label is not None:
-        item.labels = read_table(run.commits.fetch(item.state.label, scratch))[0]["action"]
+        columns, meta = read_table(run.commits.fetch(item.state.label, scratch))
+        item.labels, item.seen = columns["action"], meta["video"]
     known = read_truth(run, item.state, scratch)
     if known is not None:
         item.truth, item.facts = known[0].get("action"), known[1]

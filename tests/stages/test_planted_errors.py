@@ -51,7 +51,12 @@ def honest() -> list[np.ndarray]:
 
 def verdicts(labels: list[np.ndarray]) -> dict[str, bool]:
     judged = metrics.judge(labels, TRUTHS, TRAINING, SO101.degrees_per_unit(), SO101.motor_limits())
-    found = [checks.alignment(labels, TRUTHS), *checks.accuracy(judged, JOINTS), checks.smoothness(judged)]
+    found = [
+        checks.alignment(labels, TRUTHS),
+        checks.units(labels, TRUTHS, SO101),
+        *checks.accuracy(judged, JOINTS),
+        checks.smoothness(judged),
+    ]
     return {item.name: item.passed for item in found}
 
 
@@ -98,8 +103,8 @@ PLANTED = {
     "one frame late": (lambda: shifted(1), "alignment"),
     "one stride late": (lambda: shifted(STRIDE), "alignment"),
     "order scrambled inside a window": (scrambled, "smoothness"),
-    "degrees for motor units": (degrees, "beats-mean-action"),
-    "gripper inverted": (gripper_inverted, "beats-mean-action"),
+    "degrees for motor units": (degrees, "units"),
+    "gripper inverted": (gripper_inverted, "units"),
     "wrong stats.json": (wrong_stats, "beats-first-row"),
     "videos swapped": (lambda: [*honest()[1:], honest()[0]], "beats-first-row"),
 }
@@ -109,6 +114,22 @@ PLANTED = {
 def test_a_planted_error_turns_its_check_red(name: str) -> None:
     make, check = PLANTED[name]
     assert not verdicts(make())[check], verdicts(make())
+
+
+def test_two_samples_that_changed_places_are_found_by_their_own_truth() -> None:
+    names = [f"{index:02d}" for index in range(len(TRUTHS))]
+    truths, labels = dict(zip(names, TRUTHS, strict=True)), dict(zip(names, honest(), strict=True))
+    assert checks.own_truth(labels, truths).passed
+    swapped = checks.own_truth(labels | {"03": labels["07"], "07": labels["03"]}, truths)
+    assert not swapped.passed
+    assert swapped.text.endswith("; 03 and 07")
+
+
+def test_an_untrained_model_is_poor_but_neither_swapped_nor_in_other_units() -> None:
+    still = [np.repeat(np.mean(TRAINING, axis=(0, 1))[None], ROWS, 0).astype(np.float32) for _ in TRUTHS]
+    names = [str(index) for index in range(len(TRUTHS))]
+    assert checks.units(still, TRUTHS, SO101).passed
+    assert checks.own_truth(dict(zip(names, still, strict=True)), dict(zip(names, TRUTHS, strict=True))).passed
 
 
 def test_two_samples_swapped_are_found_by_their_digests() -> None:

@@ -1,0 +1,158 @@
+"""Mislabelling planted in the files of a finished run, records and all, so that the system believes it: the report's
+named check turns red. The small run's IDM is hardly trained, so honest labels are planted first, and all is green."""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from helpers.identity import environment, leicos
+
+from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.stages.tables import read_table, write_table
+
+pytestmark = pytest.mark.xdist_group("small-run")
+Labels = dict[str, np.ndarray]
+"""By sample, or `held_out/EPISODE` for the real video of a demo that the IDM never saw; (rows, 6) motor units."""
+
+
+def read_labels(root: Path) -> Labels:
+    found = {}
+    for path in root.glob("label/*/*.json"):
+        record = json.loads(path.read_text())
+        found[record["sample"]] = read_table(root / record["object"])[0]["action"]
+    for path in (root / "idm/held_out").iterdir():
+        columns, meta = read_table(path)
+        found[f"held_out/{meta['episode']}"] = columns["action"]
+    return found
+
+
+def plant(root: Path, labels: Labels) -> None:
+    """Write other labels, and the records that make them count."""
+    for path in root.glob("label/*/*.json"):
+        record = json.loads(path.read_text())
+        old = root / record["object"]
+        written = old.with_suffix(".new")
+        write_table(written, {"action": labels[record["sample"]]}, read_table(old)[1])
+        digest = sha256_file(written)
+        record |= {"object": f"label/{record['sample']}/{digest[:16]}.parquet", "sha256": digest}
+        old.unlink()
+        written.rename(root / record["object"])
+        path.write_text(json.dumps(record | {"size": (root / record["object"]).stat().st_size}))
+    trained = root / "records/train-idm.json"
+    record = json.loads(trained.read_text())
+    for path in (root / "idm/held_out").iterdir():
+        meta = read_table(path)[1]
+        write_table(path, {"action": labels[f"held_out/{meta['episode']}"]}, meta)
+        record["files"][path.relative_to(root).as_posix()] = sha256_file(path)
+    trained.write_text(json.dumps(record))
+
+
+def swap_files(root: Path) -> None:
+    """Two samples' records point to each other's table of labels."""
+    one, other = sorted(root.glob("label/*/*.json"))[:2]
+    records = [json.loads(path.read_text()) for path in (one, other)]
+    bytes_of = [{name: record[name] for name in ("object", "sha256", "size")} for record in records]
+    one.write_text(json.dumps(records[0] | bytes_of[1]))
+    other.write_text(json.dumps(records[1] | bytes_of[0]))
+
+
+def judge(root: Path) -> set[str]:
+    """Run the report again; the names of its red checks, which must be on its page, too."""
+    (root / "records/report.json").unlink()
+    subprocess.run(leicos("report", "--run", str(root)), env=environment(), check=True, capture_output=True)
+    score = json.loads((root / "report/score.json").read_text())
+    red = {item["name"] for item in score["checks"] if not item["passed"]}
+    assert set(json.loads((root / "records/report.json").read_text())["facts"]["failed_checks"]) == red
+    page = html.unescape((root / "report/index.html").read_text())
+    assert all(item["name"] in page and item["text"] in page for item in score["checks"])
+    return red
+
+
+def honest_labels(root: Path) -> Labels:
+    """What was really commanded, with a slowly varying error of about a degree, as a good IDM makes it."""
+    found = {}
+    for number, name in enumerate(sorted(read_labels(root))):
+        if name.startswith("held_out/"):
+            table = pq.read_table(root / f"dataset/data/chunk-000/episode_{int(name[9:]):06d}.parquet")
+            true = np.array(table.column("action").to_pylist(), dtype=np.float32)
+        else:
+            (path,) = root.glob(f"truth/{name}/*.parquet")
+            true = read_table(path)[0]["action"]
+        noise = np.random.default_rng(number).normal(0, 1, (len(true) // 14 + 3, 6))
+        drift = [np.interp(np.arange(len(true)), np.arange(len(noise)) * 14, noise[:, joint]) for joint in range(6)]
+        found[name] = (true + np.stack(drift, axis=1)).astype(np.float32)
+    return found
+
+
+@pytest.fixture(scope="module")
+def honest(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the small run with honest labels."""
+    root = tmp_path_factory.mktemp("planted") / "honest"
+    shutil.copytree(undisturbed, root, ignore=shutil.ignore_patterns("logs"))
+    plant(root, honest_labels(root))
+    return root
+
+
+def late(labels: Labels, root: Path) -> Labels:
+    return {name: np.concatenate([rows[:1], rows[:-1]]) for name, rows in labels.items()}
+
+
+def swapped(labels: Labels, root: Path) -> Labels:
+    """As a labeller that mixes up a batch: the right tables, the wrong rows in them."""
+    one, other = sorted(name for name in labels if not name.startswith("held_out/"))[:2]
+    return labels | {one: labels[other], other: labels[one]}
+
+
+def degrees(labels: Labels, root: Path) -> Labels:
+    return {name: np.rad2deg(SO101.to_radians(rows)).astype(np.float32) for name, rows in labels.items()}
+
+
+def gripper_inverted(labels: Labels, root: Path) -> Labels:
+    return {name: np.concatenate([rows[:, :5], 100 - rows[:, 5:]], axis=1) for name, rows in labels.items()}
+
+
+def wrong_stats(labels: Labels, root: Path) -> Labels:
+    """Normalised by the dataset's own stats.json, un-normalised by that of upstream's SO-100 model, in degrees."""
+    ours = json.loads((root / "dataset/meta/stats.json").read_text())["action"]
+    low, high = np.array([38.8, 37.7, 20.9, -7.2, -167.0, -7.3]), np.array([207.2, 194.6, 175.0, 115.9, 62.8, 58.7])
+    span = np.maximum(np.subtract(ours["max"], ours["min"]), 1e-6)
+    return {
+        name: ((rows - ours["min"]) / span * (high - low) + low).astype(np.float32) for name, rows in labels.items()
+    }
+
+
+PLANTED: dict[str, tuple[Callable[[Labels, Path], Labels], set[str]]] = {
+    "one frame late": (late, {"alignment", "alignment-generated"}),
+    "two samples' labels swapped": (swapped, {"own-truth"}),
+    "degrees for motor units": (degrees, {"units"}),
+    "gripper inverted": (gripper_inverted, {"units"}),
+    "wrong stats.json": (wrong_stats, {"beats-first-row", "beats-mean-action"}),
+}
+
+
+def test_honest_labels_leave_the_report_green(honest: Path) -> None:
+    assert judge(honest) == set()
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_an_error_in_the_files_turns_the_reports_check_red(name: str, honest: Path, tmp_path: Path) -> None:
+    change, checks = PLANTED[name]
+    root = shutil.copytree(honest, tmp_path / "run")
+    plant(root, change(read_labels(root), root))
+    red = judge(root)
+    assert checks <= red, red
+
+
+def test_swapped_files_turn_ownership_red(honest: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(honest, tmp_path / "run")
+    swap_files(root)
+    assert "ownership" in judge(root)
