@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sys
 import time
@@ -84,6 +85,7 @@ def run_here(config: RunConfig, out: str, *, workers: int, amend: bool, max_roun
     local = "://" not in out
     logs = (Path(out) if local else Path("runs") / config.name) / "logs" / time.strftime("%Y%m%d-%H%M%S")
     click.echo(f"run {run.store.uri}, logs {logs}", err=True)
+    began, used = time.monotonic(), cpu_seconds()
     result = run_workflow(
         shipped_manifests(),
         ENTRY,
@@ -93,8 +95,19 @@ def run_here(config: RunConfig, out: str, *, workers: int, amend: bool, max_roun
         on_event=Progress(),
         max_backoff=2.0,
     )
-    click.echo(summary(run, result.phase))
+    click.echo(summary(run, result.phase, effort=effort(cpu_seconds() - used, time.monotonic() - began)))
     return exit_code(result)
+
+
+def cpu_seconds() -> float:
+    """CPU time of all processes that this one started and that have ended, theirs included."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def effort(cpu: float, wall: float) -> str:
+    """What this start took of the machine: nothing is rented here, so there is no price."""
+    return f"{cpu / 60:.1f} minutes of CPU time in {wall / 60:.1f} minutes on this machine"
 
 
 def exit_code(result: WorkflowResult) -> int:

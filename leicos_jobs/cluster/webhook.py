@@ -33,10 +33,10 @@ def finish(uri: str, outcome: str, workflow: str | None = None) -> None:
         logs.event("finish.webhook_not_sent", outcome=outcome)
 
 
-def summary(run: Run, outcome: str, workflow: str | None = None) -> str:
-    """Outcome, counts, cost and links."""
+def summary(run: Run, outcome: str, workflow: str | None = None, effort: str | None = None) -> str:
+    """Outcome, counts, cost and links. `effort`: what to say instead of GPU pools and dollars, where there are none."""
     found = status(run)
-    lines = [headline(run.config.name, outcome), *counts(found)]
+    lines = [headline(run.config.name, outcome), *counts(found, effort)]
     if (made := run.commits.stage("assemble")) is not None:
         lines.append(f"dataset: {run.store.uri}/{layout.SYNTHETIC} ({made.facts.get('episodes', '?')} episodes)")
     if (told := run.commits.stage("report")) is not None:
@@ -54,14 +54,14 @@ def headline(name: str, outcome: str) -> str:
     return f"leicos {name}: {outcome}"
 
 
-def counts(found: RunStatus) -> list[str]:
+def counts(found: RunStatus, effort: str | None = None) -> list[str]:
     """Samples and cost."""
     if not found.samples:
         return ["there is no plan yet"]
     lines = [
         f"{found.samples} samples: {found.labelled} labelled, {found.rejected} refused by the gate, "
         f"{found.quarantined} set aside, {found.missing} missing",
-        f"{found.gpu_hours:.1f} hours of GPU pools, {found.dollars:.2f} dollars (at least)",
+        effort or f"{found.gpu_hours:.1f} hours of GPU pools, {found.dollars:.2f} dollars (at least)",
     ]
     lines += [f"set aside in {item.stage}: {item.count} x {item.error}" for item in found.quarantine_reasons[:3]]
     return lines

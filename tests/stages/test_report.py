@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def test_single_html_needs_no_other_file(undisturbed: Path) -> None:
     assert sources
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert not re.findall(r'href="(?!https?:)', page), "a link that leads nowhere from a mail"
+
+
+def test_the_last_words_of_a_local_run_name_no_price(undisturbed: Path) -> None:
+    said = undisturbed.with_suffix(".log").read_text().rpartition("Succeeded")[2]
+    found = re.search(r"([\d.]+) minutes of CPU time in ([\d.]+) minutes on this machine", said)
+    assert found, said
+    assert 0 < float(found[1]) <= 1.1 * float(found[2]) * (os.cpu_count() or 1) + 0.1
+    assert "dollars" not in said
+    assert "GPU" not in said
 
 
 def test_all_controls_are_in_the_score(undisturbed: Path) -> None:
