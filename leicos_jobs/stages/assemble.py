@@ -97,7 +97,7 @@ def _sample(run: Run, state: State, scratch: Path) -> tuple[NDArray[np.float32],
     if state.generate is None or state.label is None:
         raise DefectError(f"sample {state.sample.id} was curated but is not labelled")
     columns, meta = read_table(run.commits.fetch(state.label, scratch))
-    if meta["sample"] != state.sample.id or meta["video"] != state.generate.sha256:
+    if meta["video"] != state.generate.sha256:
         raise DefectError(f"sample {state.sample.id}: its labels were made from another video")
     return columns["action"], run.commits.fetch(state.generate, scratch)
 

@@ -37,5 +37,5 @@ def import_artifact(uri: str, folder: Path) -> None:
 
 def artifact_digest(folder: Path) -> str:
     """Digest of an artifact: its files' names and bytes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest_of({path.relative_to(folder).as_posix(): sha256_file(path) for path in files})
+    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return digest_of({name.as_posix(): sha256_file(path) for name, path in files.items() if name.parts[0] != HELD_OUT})

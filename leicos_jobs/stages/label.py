@@ -92,13 +92,14 @@ class LabelStage(SampleStage):
         return LabelRequest(state.sample.id, video, seed)
 
     def check(self, state: State, result: LabelResult, scratch: Path) -> Checked:
-        """See `SampleStage.check`. The record and the table name the digest of the video that was seen."""
+        """See `SampleStage.check`. The record and the table name the digest of the video that was seen; the table has
+        no sample in it, for it depends on nothing but video and IDM."""
         if state.generate is None or self.idm is None:
             raise DefectError(f"sample {state.sample.id}: label without video or IDM")
         facts = check_labels(result.actions, int(state.generate.facts["frames"]), self.robot)
         inputs = {"video": str(state.generate.sha256), "idm": self.idm}
         path = scratch / f"{state.sample.id}.parquet"
-        write_table(path, {"action": result.actions}, {"sample": state.sample.id, **inputs})
+        write_table(path, {"action": result.actions}, inputs)
         return Checked(path, facts | {"notes": result.notes}, inputs)
 
 

@@ -1,4 +1,4 @@
-"""Label loose video files with an IDM artifact, outside any run."""
+"""Label loose video files with an IDM artifact, outside any run. The tables are, byte for byte, those of a run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.probe import verify
 from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.stages.checkpoints import artifact_digest
 from leicos_jobs.stages.context import backend_settings
 from leicos_jobs.stages.label import check_labels, label_seed
 from leicos_jobs.stages.tables import write_table
@@ -38,12 +39,14 @@ def label_files(artifact: Path, videos: Sequence[Path], out: Path, how: Labellin
     if len(set(names)) < len(names):
         raise InputError("two videos have the same name", fix="label them into two folders")
     out.mkdir(parents=True, exist_ok=True)
+    idm = artifact_digest(artifact)
     with tempfile.TemporaryDirectory(prefix="leicos-") as work:
         settings = backend_settings("label", how.backend, how.settings)
         labeller = registry.load("label", how.backend)(settings=settings, artifact=artifact, work=Path(work))
         frames = {video.stem: verify(video).frames for video in videos}
-        requests = [LabelRequest(video.stem, video, label_seed(how.seed, sha256_file(video))) for video in videos]
+        inputs = {video.stem: {"video": sha256_file(video), "idm": idm} for video in videos}
+        requests = [LabelRequest(item.stem, item, label_seed(how.seed, inputs[item.stem]["video"])) for item in videos]
         for result in labeller.process(requests, lambda _sample: None):
             check_labels(result.actions, frames[result.sample], embodiment(how.robot))
-            write_table(out / f"{result.sample}.parquet", {"action": result.actions}, {"sample": result.sample})
+            write_table(out / f"{result.sample}.parquet", {"action": result.actions}, inputs[result.sample])
             yield result.sample, len(result.actions)
