@@ -29,6 +29,10 @@ def make(config: dict[str, Any]) -> FakeIsaac:
         os._exit(0)
     if os.environ.get("FAKE_START") == "raise":
         raise RuntimeError("vkCreateInstance failed: ERROR_INCOMPATIBLE_DRIVER")
+    if os.environ.get("FAKE_START") == "refuse":
+        from leicos_replay_driver.loop import TaskRefusedError  # a name of the driver's process only
+
+        raise TaskRefusedError(f"task {config['task']} has no success term")
     return FakeIsaac(config["envs"])
 
 

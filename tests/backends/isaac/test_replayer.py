@@ -18,7 +18,7 @@ from leicos_jobs.backends.contracts import ReplayRequest
 from leicos_jobs.backends.replay.isaac import replayer as module
 from leicos_jobs.backends.replay.isaac.replayer import IsaacReplayer, ReplayError
 from leicos_jobs.backends.replay.isaac.settings import IsaacSettings
-from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.errors import DefectError, ExitCode, InputError
 from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.stages.replay import REQUIRED_METRICS
 
@@ -160,6 +160,16 @@ def test_a_simulator_that_does_not_start_is_a_defect_and_no_samples_fault(
         monkeypatch.setenv("FAKE_START", how)
         with pytest.raises(DefectError, match=text):
             made(start_seconds_max=0.5 if how == "hang" else 60.0)
+
+
+def test_a_task_that_can_never_be_replayed_is_the_configurations_fault_and_not_tried_twice(
+    made: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FAKE_START", "refuse")
+    with pytest.raises(InputError, match=r"replay.settings.task: .* has no success term") as caught:
+        made()
+    assert caught.value.exit_code == ExitCode.INPUT
+    assert len(list(tmp_path.glob("work/isaac-*"))) == 1
 
 
 def test_a_simulator_that_dies_between_episodes_again_and_again_ends_the_backend(

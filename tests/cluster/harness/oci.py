@@ -73,12 +73,32 @@ def write_programs(archive: Path, name: str, programs: Mapping[str, Path], confi
 def identify(archive: Path) -> tuple[str, str]:
     """The name and the manifest's digest of an archive's one image."""
     with tarfile.open(archive) as opened:
-        member = next(found for found in opened if found.name.removeprefix("./") == "index.json")
-        read = opened.extractfile(member)
-        assert read is not None
-        index: dict[str, Any] = json.load(read)
-    manifest = index["manifests"][0]
+        manifest = _manifest(opened)
     return str(manifest["annotations"][_NAME]), str(manifest["digest"])
+
+
+def labels(archive: Path) -> dict[str, str]:
+    """The labels of an archive's one image."""
+    with tarfile.open(archive) as opened:
+        manifest = _read(opened, _blob(_manifest(opened)))
+        found: dict[str, str] = _read(opened, _blob(manifest["config"]))["config"]["Labels"]
+    return found
+
+
+def _manifest(opened: tarfile.TarFile) -> dict[str, Any]:
+    found: dict[str, Any] = _read(opened, "index.json")["manifests"][0]
+    return found
+
+
+def _blob(described: Mapping[str, Any]) -> str:
+    return f"blobs/{described['digest'].replace(':', '/')}"
+
+
+def _read(opened: tarfile.TarFile, name: str) -> Any:
+    member = next(found for found in opened if found.name.removeprefix("./") == name)
+    read = opened.extractfile(member)
+    assert read is not None
+    return json.load(read)
 
 
 def _json(value: object) -> bytes:

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from leicos_jobs.backends.contracts import ReplayRequest, ReplayResult, Started
 from leicos_jobs.backends.replay.isaac.settings import DRIVER_ENV, UPSTREAM, IsaacSettings
-from leicos_jobs.backends.replay.isaac.watchdog import Launch, Simulator, SimulatorDiedError, Task
+from leicos_jobs.backends.replay.isaac.watchdog import Launch, Simulator, SimulatorDiedError, Task, TaskUnfitError
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError, ExitCode, InputError
 from leicos_jobs.robots.embodiment import Embodiment, embodiment
@@ -103,6 +103,10 @@ class IsaacReplayer:
             try:
                 self._simulator = Simulator(self._launch, home)
                 break
+            except TaskUnfitError as error:
+                raise InputError(
+                    f"replay.settings.task: {error}", fix="use a task of LeIsaac with a success term"
+                ) from None
             except SimulatorDiedError as error:
                 said = str(error)
                 logs.event("isaac.start_failed", attempt=attempt, error=said)

@@ -36,6 +36,10 @@ class SimulatorDiedError(Exception):
         self.in_hand = list(in_hand)
 
 
+class TaskUnfitError(Exception):
+    """The driver refused the task: no new start will change that."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """How to start a simulator. path: folder put on Python's path before the driver's own, for tests."""
@@ -64,7 +68,7 @@ class Simulator:
     """One running simulator with a folder of its own."""
 
     def __init__(self, launch: Launch, home: Path) -> None:
-        """Start it and wait until the environment stands. Raises SimulatorDiedError."""
+        """Start it and wait until the environment stands. Raises SimulatorDiedError, TaskUnfitError."""
         self._launch, self._home = launch, home
         (home / files.INBOX).mkdir(parents=True)
         (home / "config.json").write_text(json.dumps(launch.config))
@@ -133,7 +137,9 @@ class Simulator:
             self._count, self._turned = beat["count"], time.monotonic()
         code = self._process.poll()
         if code is not None:
-            said = self._failure() or self._process.tail()
+            if refused := self._text(files.REFUSED):
+                raise TaskUnfitError(refused)
+            said = self._text(files.FAILURE) or self._process.tail()
             raise SimulatorDiedError(f"the simulator ended (exit code {code})\n{said}", self._heartbeat()["in_hand"])
         waited = time.monotonic() - self._turned
         if waited > patience:
@@ -148,9 +154,9 @@ class Simulator:
             return {"count": -1, "phase": "not started", "in_hand": []}
         return beat
 
-    def _failure(self) -> str:
+    def _text(self, name: str) -> str:
         try:
-            return (self._home / files.FAILURE).read_text()
+            return (self._home / name).read_text()
         except OSError:
             return ""
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from . import files
-from .loop import replay
+from .loop import TaskRefusedError, replay
 
 IDLE_SECONDS = 0.05
 
@@ -39,6 +39,10 @@ def main() -> int:
     heart.beat("starting", [])
     try:
         serve(home, json.loads((home / "config.json").read_text()), heart)
+    except TaskRefusedError as error:
+        print(error, file=sys.stderr, flush=True)
+        files.write_whole(home / files.REFUSED, str(error))
+        os._exit(1)
     except BaseException:  # noqa: BLE001 - whatever it was, the parent must read of it
         text = traceback.format_exc()
         print(text, file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@
     results.jsonl        a line an episode, flushed and fsynced before the next step
     heartbeat.json       {"count", "phase", "in_hand"}: the count rises as long as the main loop turns
     failure.txt          the traceback of whatever ended the driver
+    refused.txt          why the task can never be replayed; written instead of failure.txt
     stop                 its presence asks the driver to end
 
 Written in a way that a reader never sees half of: new name, then rename.
@@ -22,8 +23,8 @@ import numpy as np
 
 from .loop import Episode
 
-INBOX, READY, RESULTS, HEARTBEAT, FAILURE, STOP = (
-    "inbox", "ready.json", "results.jsonl", "heartbeat.json", "failure.txt", "stop",
+INBOX, READY, RESULTS, HEARTBEAT, FAILURE, REFUSED, STOP = (
+    "inbox", "ready.json", "results.jsonl", "heartbeat.json", "failure.txt", "refused.txt", "stop",
 )  # fmt: skip
 BEAT_SECONDS = 0.25
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .loop import TaskRefusedError
+
 GROUPS = ("articulation", "rigid_object", "deformable_object")
 """Parts of a recorded state that the scene's reset_to reads; others, such as leicos' own, are not its business."""
 GRASP_DISTANCE, GRASP_OPENING = 0.02, 0.26
@@ -46,7 +48,10 @@ class LeIsaacEnv:
         self._torch, self._app, self._leisaac = torch, app, leisaac
         task = config["task"]
         self._type = get_task_type(task)
-        cfg = parse_env_cfg(task, device=config["device"], num_envs=config["envs"])
+        try:
+            cfg = parse_env_cfg(task, device=config["device"], num_envs=config["envs"])
+        except gymnasium.error.UnregisteredEnv as error:
+            raise TaskRefusedError(f"LeIsaac has no task {task}: {error}") from error
         cfg.use_teleop_device(self._type)
         cfg.recorders = {}
         self._direct = "Direct" in task
@@ -56,7 +61,7 @@ class LeIsaacEnv:
         else:
             term = getattr(cfg.terminations, "success", None)
             if term is None:
-                raise ValueError(f"task {task} has no success term")
+                raise TaskRefusedError(f"task {task} has no success term: nothing says whether a replay succeeded")
             cfg.terminations = {}
         self._env = gymnasium.make(task, cfg=cfg).unwrapped
         if hasattr(self._env, "initialize"):

@@ -19,6 +19,10 @@ CLIPPED = 1e-5
 """rad; a target is counted as clipped beyond this, since float32 alone moves one at its limit by 1e-7."""
 
 
+class TaskRefusedError(Exception):
+    """The task that was asked for can never be replayed here: the configuration is at fault, and no retry helps."""
+
+
 class Env(Protocol):
     """What the loop needs of a vectorised environment. Arrays have one row an environment."""
 
