@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported, and pytest.importorskip may come first
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does; read when torch is imported
 
 from helpers.s3 import S3Server, s3_server
 

@@ -120,14 +120,13 @@ def object_share(video: U8, run: int) -> float:
 
 def _hue_areas(frame: U8) -> NDArray[np.float64]:
     """(HUES, 2): share of the picture and mean chroma of saturated pixels, by hue; red is centred on bin 0."""
-    rgb = frame.astype(np.int16)
-    high, low = rgb.max(axis=2), rgb.min(axis=2)
-    chroma = high - low
-    mask = (chroma > 70) & (chroma * 2 > high)
-    picked = rgb[mask].astype(np.float32)
-    spread = chroma[mask].astype(np.float32)
-    red, green, blue = picked[:, 0], picked[:, 1], picked[:, 2]
-    top = picked.max(axis=1)
+    # By colour planes: a reduction over an axis of three costs ten times as much.
+    planes = [np.ascontiguousarray(frame[:, :, channel]) for channel in range(3)]
+    high = np.maximum(np.maximum(planes[0], planes[1]), planes[2])
+    chroma = high - np.minimum(np.minimum(planes[0], planes[1]), planes[2])
+    mask = (chroma > 70) & (chroma > high // 2)
+    red, green, blue = (plane[mask].astype(np.float32) for plane in planes)
+    spread, top = chroma[mask].astype(np.float32), high[mask].astype(np.float32)
     hue = np.where(
         top == red,
         (green - blue) / spread % 6,

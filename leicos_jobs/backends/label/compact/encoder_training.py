@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leicos_jobs.backends.label.compact import augment, checkpoint
+from leicos_jobs.backends.label.compact import augment, checkpoint, machine
 from leicos_jobs.backends.label.compact.artifact import Norms
 from leicos_jobs.backends.label.compact.camera import find_camera
 from leicos_jobs.backends.label.compact.data import Training
@@ -58,7 +58,8 @@ def make_guide(job: Job) -> tuple[Guide | None, dict[str, Any]]:
     skeleton = SKELETONS.get(job.robot.name) if job.recipe.kinematics == "auto" else None
     if skeleton is None:
         return None, {"used": False, "reason": "switched off, or the robot's geometry is not known"}
-    fit = find_camera(job.data, skeleton, job.robot, job.seed)
+    with machine.single_threaded():
+        fit = find_camera(job.data, skeleton, job.robot, job.seed)
     if fit is None:
         return None, {"used": False, "reason": "too little moves in the pictures"}
     facts: dict[str, Any] = {
