@@ -56,7 +56,7 @@ class Image:
 
 
 IMAGES = (
-    Image("cosmos", "cosmos-predict2.5", COSMOS, "leicos verify cosmos", "name a checkout of 7e5ffc83"),
+    Image("cosmos", "cosmos-predict2.5", COSMOS, "leicos verify cosmos", "/opt/cosmos is not a checkout"),
     Image(
         "idm",
         "gr00t-dreams",
