@@ -15,7 +15,6 @@ from leicos_jobs.backends.contracts import Started
 from leicos_jobs.backends.critic import Critic, CriticRequest, CriticResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
-from leicos_jobs.media.decode import read_all
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.stages import context
@@ -59,6 +58,8 @@ class Gate:
 
     def process(self, requests: Sequence[GateRequest], started: Started) -> Iterator[GateResult]:
         """Judge each video."""
+        from leicos_jobs.media.decode import read_all  # brings PyAV, which a shard with nothing to do can spare
+
         for request in requests:
             started(request.sample)
             verdict = inspect_video(read_all(request.video), read_all(request.clip), request.fps, self.thresholds)

@@ -8,14 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pyarrow.parquet as pq
-
 from leicos_jobs.backends import registry
 from leicos_jobs.backends.contracts import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
-from leicos_jobs.formats import lerobot_layout
-from leicos_jobs.formats.lerobot_v21 import data_file, video_file
-from leicos_jobs.media.probe import verify
 from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
@@ -79,6 +74,11 @@ class GenerateStage(SampleStage):
     def _with_demo(
         self, request: GenerateRequest, sample: Sample, episode: context.Episode, scratch: Path
     ) -> GenerateRequest:
+        import pyarrow.parquet as pq
+
+        from leicos_jobs.formats import lerobot_layout
+        from leicos_jobs.formats.lerobot_v21 import data_file, video_file
+
         camera = self.run.config.source.camera
         video = self.run.store.fetch(f"{layout.DATASET}/{video_file(sample.episode, camera)}", scratch)
         table = pq.read_table(self.run.store.fetch(f"{layout.DATASET}/{data_file(sample.episode)}", scratch))
@@ -90,6 +90,8 @@ class GenerateStage(SampleStage):
 
     def check(self, state: State, result: GenerateResult, scratch: Path) -> Checked:
         """See `SampleStage.check`. Truth goes to its own place first, named by the video's digest."""
+        from leicos_jobs.media.probe import verify  # brings PyAV, which a shard with nothing to do can spare
+
         sample, config = state.sample, self.run.config.generate
         fps = self.episodes[sample.episode].fps
         info = verify(result.video, frames=sample.frames, fps=fps, size=(config.width, config.height))

@@ -1,4 +1,7 @@
-"""Label and truth tables: parquet files of one episode, with a fixed schema and the video's digest inside."""
+"""Label and truth tables: parquet files of one episode, with a fixed schema and the video's digest inside.
+
+pyarrow is imported where it is used: a shard that finds all its samples done, as most of a second round do, needs none.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import DefectError
@@ -19,6 +20,9 @@ def write_table(path: Path, columns: dict[str, NDArray[np.float32]], meta: dict[
 
     Truth has columns at two rates: shorter ones are padded with NaN, and `read_table` takes the padding off again.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     longest = max(len(values) for values in columns.values())
     arrays, fields = [], []
     for name, values in columns.items():
@@ -35,6 +39,9 @@ def write_table(path: Path, columns: dict[str, NDArray[np.float32]], meta: dict[
 
 def read_table(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """Read what `write_table` wrote: columns as (rows, width) float32, and the meta data. Raises DefectError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(path)
         texts = table.schema.metadata or {}
