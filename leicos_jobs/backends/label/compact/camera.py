@@ -25,6 +25,8 @@ from leicos_jobs.robots.embodiment import Embodiment
 MOVED = 28.0
 """Difference from the episode's median picture, in grey levels of 255, of a pixel that shows the arm."""
 FRAMES, PIXELS, SPINE_STEPS = 240, 80, 6
+EPISODES = 80
+"""Of more episodes than twice this, only some evenly spaced ones are looked at."""
 TRIED, KEPT = 3000, 6
 """Cameras of the coarse search, and how many of them are refined."""
 BETTER = 0.7
@@ -92,9 +94,10 @@ def _moving_pixels(data: Training, seed: int) -> tuple[np.ndarray, Tensor]:
     """States (F, joints) of some frames, and PIXELS places (F, PIXELS, 2) of each that show the arm."""
     random = np.random.default_rng([seed, 41])
     states, places = [], []
-    each = -(-FRAMES // len(data.bounds))
+    bounds = data.bounds[:: max(1, len(data.bounds) // EPISODES)]
+    each = -(-FRAMES // len(bounds))
     frames = images.middle(data.frames, data.spec)
-    for first, stop in data.bounds:
+    for first, stop in bounds:
         still = np.median(frames[first : stop : max(1, (stop - first) // 40)], axis=0)
         for row in random.choice(np.arange(first, stop), min(each, stop - first), replace=False):
             moved = np.abs(frames[row] - still).max(axis=2) > MOVED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.label.compact import images
+from leicos_jobs.backends.label.decode_pool import cores
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
 
@@ -118,19 +120,24 @@ def load(
     videos: list[U8] = []
     actions: list[F32] = []
     states: list[F32] = []
-    for done, episode in enumerate(episodes):
-        action, state = dataset.rows(episode, joints)
-        frames = images.read_reduced(dataset.video_path(episode), dataset.size, factor)
-        if len(frames) != len(action):
-            raise InputError(
-                f"{dataset.video_path(episode)} has {len(frames)} frames, its parquet {len(action)} rows",
-                fix="run `leicos convert` again",
-            )
-        videos.append(frames)
-        actions.append(action)
-        states.append(state)
-        if seen is not None:
-            seen(done + 1, len(episodes))
+    with ThreadPoolExecutor(cores()) as pool:  # decoding and reducing leave Python's lock
+        pictures = pool.map(lambda e: images.read_reduced(dataset.video_path(e), dataset.size, factor), episodes)
+        try:
+            for done, (episode, frames) in enumerate(zip(episodes, pictures, strict=True)):
+                action, state = dataset.rows(episode, joints)
+                if len(frames) != len(action):
+                    raise InputError(
+                        f"{dataset.video_path(episode)} has {len(frames)} frames, its parquet {len(action)} rows",
+                        fix="run `leicos convert` again",
+                    )
+                videos.append(frames)
+                actions.append(action)
+                states.append(state)
+                if seen is not None:
+                    seen(done + 1, len(episodes))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     spec = images.choose_window(videos, dataset.size, factor, crop)
     ends = np.cumsum([len(action) for action in actions])
     bounds = np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1)

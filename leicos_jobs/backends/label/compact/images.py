@@ -60,11 +60,14 @@ def reduce_frame(frame: U8, factor: int) -> U8:
     if factor == 1:
         return frame
     height, width = frame.shape[0] // factor, frame.shape[1] // factor
-    total = np.zeros((height, width, 3), dtype=np.uint32)
+    wide = np.zeros((height, width * factor, 3), dtype=np.uint32)
     for row in range(factor):
+        wide += frame[row : height * factor : factor, : width * factor]
+    total = np.full((height, width, 3), factor * factor // 2, dtype=np.uint32)
+    for channel in range(3):  # along a row, not across three colours: half the time in all
         for column in range(factor):
-            total += frame[row : height * factor : factor, column : width * factor : factor]
-    return ((total + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+            total[:, :, channel] += wide[:, column::factor, channel]
+    return (total // (factor * factor)).astype(np.uint8)
 
 
 def read_reduced(path: Path, source: tuple[int, int], factor: int, *, threads: int = 1) -> U8:

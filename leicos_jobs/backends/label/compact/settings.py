@@ -88,7 +88,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "channels": (48, 96, 160, 256),
         "blocks": 2,
         "hidden": 512,
-        "steps": 16000,
+        "steps": 8000,
         "head_steps": 4000,
         "batch": 256,
         "learning_rate": 1.5e-3,
