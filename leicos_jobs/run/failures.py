@@ -63,6 +63,12 @@ def quarantined(failures: list[Failure], key: str, limits: RoundsConfig) -> Fail
     return None
 
 
+def suspected(failures: list[Failure], key: str, limits: RoundsConfig) -> bool:
+    """Whether so many workers vanished with the sample in hand that it must be worked alone: half of those that set it
+    aside. The others of its batch vanished with it, and may be innocent."""
+    return sum(failure.key == key and failure.kind == "lost" for failure in failures) >= limits.losses_max / 2
+
+
 def forget(store: Store, stage: str) -> int:
     """Delete all failure notes of a stage (`leicos resubmit --retry-quarantined`); returns how many."""
     keys = list(store.list(layout.failures(stage)))

@@ -97,6 +97,8 @@ class Worker:
         self.limits = self.run.config.rounds
         self.attempt = uuid.uuid4().hex
         self.open = 0
+        self.alone: set[str] = set()
+        """Samples that share no batch with others: one of them may be what kills workers or backends."""
 
     def work(self) -> Summary:
         """Do what is missing. Raises RetryError when stopped, DefectError when the backend cannot start."""
@@ -121,6 +123,9 @@ class Worker:
         pending = [state for state in self.stage.states(self.samples) if state.pending(self.stage.name)]
         self._settle_heartbeat(pending)
         notes = failures.read_all(self.run.store, self.stage.name) if pending else {}
+        for state in pending:
+            if failures.suspected(notes.get(state.sample.id, []), state.keys[self.stage.name], self.limits):
+                self.alone.add(state.sample.id)
         return [state for state in pending if self._quarantine(state, notes.get(state.sample.id, [])) is None]
 
     def _quarantine(self, state: State, notes: list[failures.Failure]) -> failures.Failure | None:
@@ -155,7 +160,6 @@ class Worker:
         spec = self.stage.spec(scratch)
         child: Child | None = None
         batch_size = 1
-        alone: set[str] = set()
         try:
             while queue:
                 signals.check()
@@ -166,12 +170,12 @@ class Worker:
                 if child is None:
                     child, batch_size = self._start(spec)
                 batch = [queue.popleft()]
-                while queue and len(batch) < batch_size and not ({batch[0].sample.id, queue[0].sample.id} & alone):
+                while queue and len(batch) < batch_size and not ({batch[0].sample.id, queue[0].sample.id} & self.alone):
                     batch.append(queue.popleft())
                 self._beat(batch)
                 rest, alive = self._batch(child, batch, scratch)
                 if len(batch) > 1:
-                    alone |= {state.sample.id for state in rest}
+                    self.alone |= {state.sample.id for state in rest}
                 queue.extendleft(reversed(rest))
                 if not alive:
                     child.kill()

@@ -1,0 +1,117 @@
+"""A sample that takes the whole worker with it, again and again, is set aside; those that shared its batch are not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leicos_jobs.backends.contracts import Started
+from leicos_jobs.run import failures
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.opened import Run, create_run, open_run
+from leicos_jobs.run.samples import Sample
+from leicos_jobs.stages.child import BackendSpec
+from leicos_jobs.stages.worker import Checked, SampleStage, Worker
+
+SAMPLES = 5
+POISON = 1
+LOSSES_MAX = 4
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a backend yields."""
+
+    sample: str
+
+
+class Deadly:
+    """Kills the worker, as a node that runs out of memory would, at one sample."""
+
+    batch = SAMPLES
+
+    def process(self, requests: Sequence[str], started: Started) -> Iterator[Result]:
+        for sample in requests:
+            started(sample)
+            if sample == name(POISON):
+                os.kill(os.getppid(), signal.SIGKILL)
+                signal.pause()
+            yield Result(sample)
+
+
+class Stage(SampleStage):
+    name = "replay"
+
+    def states(self, samples: Sequence[Sample]) -> list[State]:
+        return [
+            State(sample, {"replay": "key"}, replay=self.run.commits.get("replay", sample.id, "key"))
+            for sample in samples
+        ]
+
+    def spec(self, scratch: Path) -> BackendSpec:
+        return BackendSpec("test_worker_losses:Deadly", {})
+
+    def request(self, state: State, scratch: Path) -> str:
+        return state.sample.id
+
+    def check(self, state: State, result: Any, scratch: Path) -> Checked:
+        return Checked(None, {}, {})
+
+
+def name(number: int) -> str:
+    return f"{number:020x}"
+
+
+def made(number: int) -> Sample:
+    return Sample(
+        id=name(number), demo="demo_0", file_sha256="0" * 64, episode=0, split="train", row0=5, frames=9, prompt="",
+        seed=number, clip="clip", start="start",
+    )  # fmt: skip
+
+
+def work(run: Run) -> None:
+    Worker(Stage(run), [made(number) for number in range(SAMPLES)], "shard-0").work()
+
+
+def attempt(root: Path) -> int:
+    """One worker in a process of its own; its exit status."""
+    here = Path(__file__)
+    paths = os.pathsep.join([str(here.parent), str(here.parents[2]), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run([sys.executable, here, root], env={**os.environ, "PYTHONPATH": paths}, check=False).returncode
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    config = {
+        "source": {"files": ["/nowhere.hdf5"], "task": "Lift."},
+        "rounds": {"losses_max": LOSSES_MAX},
+    }
+    return create_run(str(tmp_path / "run"), RunConfig.model_validate(config))
+
+
+def test_a_sample_that_kills_workers_takes_no_other_with_it(run: Run, tmp_path: Path) -> None:
+    ends = []
+    while not ends or ends[-1]:
+        assert len(ends) <= LOSSES_MAX
+        ends.append(attempt(tmp_path / "run"))
+
+    assert ends == [-signal.SIGKILL] * LOSSES_MAX + [0]
+    done = {number for number in range(SAMPLES) if run.commits.get("replay", name(number), "key")}
+    assert done == set(range(SAMPLES)) - {POISON}
+    notes = failures.read_all(run.store, "replay")
+    aside = {sample for sample, found in notes.items() if failures.quarantined(found, "key", run.config.rounds)}
+    assert aside == {name(POISON)}
+
+
+if __name__ == "__main__":
+    sys.modules["test_worker_losses"] = sys.modules["__main__"]
+    work(open_run(sys.argv[1]))
