@@ -51,6 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     totals: dict[str, list[int]] = {}
     errors = []
+    unseen = 0
     for seed in options.seeds:
         score = run(options.work, seed, options.episodes)
         for name, item in score["replay"]["all"].items():
@@ -58,9 +59,11 @@ def main() -> None:
                 total = totals.setdefault(name, [0, 0])
                 total[0] += item["successes"]
                 total[1] += item["count"]
+        unseen += score["replay"]["held_out"]["labels"]["count"]
         errors.append(sum(score["idm"]["generated"]["mae_deg"][:5]) / 5)
     for name, (hits, count) in totals.items():
         print(f"{name:26} {hits:4} of {count:4}  {hits / max(1, count):6.1%}")
+    print(f"from demos that the IDM never saw {unseen:4} of {totals['labels'][1]:4}")
     print(f"successes of the ceiling's   {totals['labels'][0] / max(1, totals['truth'][0]):6.1%}")
     print(f"arm joints' mean error       {sum(errors) / len(errors):.2f} degrees on generated videos")
 
