@@ -11,6 +11,8 @@ import tomllib
 import warnings
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from cosmos_helpers import fake_settings
 
@@ -22,6 +24,7 @@ from leicos_jobs.backends.generate.cosmos.verify import verify_cosmos
 from leicos_jobs.backends.replay.isaac.assets import ROBOT, SCENES
 from leicos_jobs.backends.replay.isaac.settings import UPSTREAM as LEISAAC
 from leicos_jobs.formats.cosmos import BatchLine
+from leicos_jobs.media.encode import write_video
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT.parent / "shared" / "reference"
@@ -151,10 +154,43 @@ def test_verification_says_what_does_not_work(tmp_path: Path, monkeypatch: pytes
     outcomes = {check.name: check.outcome for check in found.checks}
     assert outcomes["gpu"] == outcomes["model loads"] == outcomes["weights fit"] == outcomes["video"] == "passed"
     assert outcomes["same seed, same video"] == "passed"
+    assert outcomes["an unreadable clip costs itself"] == "passed"
     assert outcomes["begins with the last five frames"] == "failed"
     assert not found.passed
     assert found.lines()[-1].endswith("DOES NOT WORK HERE")
     assert json.dumps(found.to_json())
+
+
+def test_a_clip_with_its_index_in_front_is_broken_too(tmp_path: Path) -> None:
+    """Of such a file the first third can still be read."""
+    plain, front = tmp_path / "plain.mp4", tmp_path / "front.mp4"
+    noise = np.random.default_rng(0).integers(0, 255, (20, 96, 128, 3), np.uint8)
+    write_video(plain, noise, 30, gop=1)
+    with av.open(plain) as source, av.open(front, "w", options={"movflags": "faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    data = front.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    found = verify_cosmos(fake_settings(driver="api"), clip=front, frames=20)
+    assert {check.name: check.outcome for check in found.checks}["an unreadable clip costs itself"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"), [("FAKE_LOAD_FAILS", "last lines"), ("FAKE_MISSING_KEYS", "does not fit")]
+)
+def test_a_command_line_that_does_not_load_gets_its_verdict(
+    variable: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the model is loaded with the first batch only, after the generator was made."""
+    monkeypatch.setenv(variable, "blocks.3.mlp.weight")
+    found = verify_cosmos(fake_settings(driver="cli"), frames=20)
+    (video,) = [check for check in found.checks if check.name == "video"]
+    assert video.outcome == "failed"
+    assert text in video.text
+    assert found.lines()[-1].endswith("DOES NOT WORK HERE")
 
 
 def test_no_upstream_is_an_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:

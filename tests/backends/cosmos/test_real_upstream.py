@@ -2,7 +2,7 @@
 
 Needs a checkout of 7e5ffc83 in $LEICOS_COSMOS and a Python with its light dependencies in $LEICOS_COSMOS_TEST_PYTHON:
 torch (CPU will do), pydantic 2.11, tyro 0.9, loguru, hydra-core, imageio, imageio-ffmpeg, einops, pyyaml, attrs,
-termcolor, tqdm, pandas, regex. Without them all of this is skipped, with a warning.
+termcolor, tqdm, pandas, regex, urllib3. Without them all of this is skipped, with a warning.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ def make(config: dict[str, Any]) -> FakeIsaac:
         time.sleep(3600)
     if os.environ.get("FAKE_START") == "exit":
         os._exit(0)
+    if starts := os.environ.get("FAKE_STARTS"):  # only the first one succeeds
+        if Path(starts).exists():
+            os._exit(0)
+        Path(starts).touch()
     if os.environ.get("FAKE_START") == "raise":
         raise RuntimeError("vkCreateInstance failed: ERROR_INCOMPATIBLE_DRIVER")
     if os.environ.get("FAKE_START") == "refuse":
@@ -72,6 +77,8 @@ class FakeIsaac:
         assert targets.dtype == np.float32
         self.history.append(targets.copy())
         self.joints += (targets - self.joints) / 2
+        if os.environ.get("FAKE_STEP_DIES"):
+            os._exit(0)
         self.countdown -= 1
         for env in range(self.num_envs):
             if self.countdown[env] == 0 and self.fault[env]:

@@ -276,3 +276,57 @@ def test_assets_are_checked_by_digest_before_they_count(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"usd").hexdigest()
     assets.install(dataclasses.replace(assets.ROBOT, sha256=digest), robot, root)
     assert assets.missing(task, root) == []
+
+
+def test_a_scene_has_its_place_or_the_error_says_what_to_do(tmp_path: Path) -> None:
+    import dataclasses
+    import hashlib
+    import zipfile
+
+    from leicos_jobs.backends.replay.isaac import assets
+
+    archive, root = tmp_path / "table_with_cube.zip", tmp_path / "leisaac"
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.writestr("scene.usd", "usd")  # without a folder of its own
+    scene = dataclasses.replace(assets.SCENES["LiftCube"], sha256=hashlib.sha256(archive.read_bytes()).hexdigest())
+    left = root / "scenes" / "table_with_cube" / "textures"
+    left.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"has no scene\.usd") as caught:
+        assets.install(scene, archive, root)
+    assert "remove it" in str(caught.value.fix)
+    left.rmdir()
+    assets.install(scene, archive, root)
+    assert (root / "scenes" / "table_with_cube" / "scene.usd").read_text() == "usd"
+    with pytest.raises(InputError, match="cannot write"):
+        assets.install(scene, archive, archive)
+
+
+def test_a_download_that_was_cut_off_is_tried_again_and_an_unknown_scene_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a real connection: a short file has another sha256, which alone would end the cache job for good."""
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    from leicos_jobs.backends.replay.isaac import assets
+
+    class Cut(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"usd")
+
+        def log_message(self, *_arguments: Any) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Cut)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(assets, "RELEASES", f"http://127.0.0.1:{server.server_port}")
+    root = tmp_path / "leisaac"
+    try:
+        assert assets.main(["LeIsaac-SO101-LiftCube-v0", str(root)]) == ExitCode.RETRY
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert assets.main(["LeIsaac-SO101-CleanToyTable-v0", str(root)]) == ExitCode.INPUT
+    assert not root.exists()

@@ -36,7 +36,9 @@ def record(path: Path) -> Path:
     return path
 
 
-def test_a_recording_settles_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Our own Python in the place of Isaac's, and assets."""
     for name in ("robots/so101_follower.usd", "scenes/table_with_cube/scene.usd"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("")
@@ -45,8 +47,33 @@ def test_a_recording_settles_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     wrapper = tmp_path / "python.sh"
     wrapper.write_text(f'#!/bin/bash\nexport PYTHONPATH="$PYTHONPATH:{HERE}"\n"{sys.executable}" "$@"\n')
     wrapper.chmod(0o755)
-    settings = IsaacSettings(python=str(wrapper), assets=str(tmp_path), start_seconds_max=60)
+    return str(wrapper)
+
+
+def test_a_recording_settles_it(tmp_path: Path, python: str) -> None:
+    settings = IsaacSettings(python=python, assets=str(tmp_path), start_seconds_max=60)
     found = verify_isaac(settings, record(tmp_path / "demos.hdf5"))
     assert found.complete, found.lines()
     assert "1 of 1" in next(check.text for check in found.checks if "own actions" in check.name)
     assert found.lines()[-1] == "isaac-sim: WORKS HERE"
+
+
+def test_a_simulator_that_does_not_last_gets_its_verdict(
+    tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_STARTS", str(tmp_path / "starts"))
+    monkeypatch.setenv("FAKE_STEP_DIES", "1")
+    settings = IsaacSettings(python=python, assets=str(tmp_path), start_seconds_max=60)
+    found = verify_isaac(settings, record(tmp_path / "demos.hdf5"))
+    assert next(check for check in found.checks if check.name == "replay").outcome == "failed"
+    assert found.lines()[-1] == "isaac-sim: DOES NOT WORK HERE"
+
+
+def test_a_task_whose_scene_is_not_known_is_not_said_to_have_it(tmp_path: Path, python: str) -> None:
+    settings = IsaacSettings(
+        task="LeIsaac-SO101-CleanToyTable-v0", python=python, assets=str(tmp_path), start_seconds_max=60
+    )
+    found = verify_isaac(settings)
+    (assets,) = [check for check in found.checks if check.name == "assets"]
+    assert assets.outcome == "skipped"
+    assert "CleanToyTable" in assets.text

@@ -12,11 +12,12 @@ import tempfile
 import urllib.request
 import zipfile
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.digests import sha256_file
-from leicos_jobs.core.errors import ExitCode, InputError, LeicosError, RetryError
+from leicos_jobs.core.errors import ExitCode, InputError, LeicosError, RetryError, writing
 
 RELEASES = "https://github.com/LightwheelAI/leisaac/releases/download"
 
@@ -53,9 +54,15 @@ SCENES = {
 """By the part of a task's id that names it; other tasks' scenes must be placed by hand."""
 
 
+def scene_of(task: str) -> Asset | None:
+    """A task's scene, None if its digest is not known here."""
+    return next((asset for name, asset in SCENES.items() if name in task), None)
+
+
 def assets_of(task: str) -> list[Asset]:
     """What a task needs, as far as its digests are known."""
-    return [ROBOT, *(asset for name, asset in SCENES.items() if name in task)]
+    scene = scene_of(task)
+    return [ROBOT] if scene is None else [ROBOT, scene]
 
 
 def missing(task: str, root: Path) -> list[str]:
@@ -65,36 +72,60 @@ def missing(task: str, root: Path) -> list[str]:
 
 
 def fetch_assets(task: str, root: Path, scratch: Path) -> int:
-    """Download, check and unpack what is missing; returns how many. Raises RetryError, InputError (another digest)."""
+    """Download, check and unpack what is missing; returns how many.
+
+    Raises RetryError, InputError (another digest, a task whose scene is not known, a place that cannot be written to).
+    """
+    if scene_of(task) is None:
+        raise InputError(
+            f"the scene of task {task!r} is not known here, only those of {', '.join(SCENES)}",
+            fix=f"put LeIsaac's scene for it under {root / 'scenes'} by hand, and fetch one of these for the robot",
+        )
     fetched = 0
     for asset in assets_of(task):
         if _marker(asset, root).exists():
             continue
         path = scratch / asset.file
-        try:
-            with urllib.request.urlopen(asset.url, timeout=60) as source, path.open("wb") as target:
-                shutil.copyfileobj(source, target)
-        except OSError as error:
-            raise RetryError(f"{asset.url}: {error}", fix="check that this pod may reach it") from None
+        _download(asset, path)
         install(asset, path, root)
         fetched += 1
         logs.event("isaac.asset", file=asset.file)
     return fetched
 
 
+def _download(asset: Asset, path: Path) -> None:
+    """A connection that is cut ends like a short file: told by the length, or a changed file would be suspected."""
+    try:
+        with urllib.request.urlopen(asset.url, timeout=60) as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target)
+            promised = int(source.headers.get("Content-Length") or 0)
+    except (OSError, HTTPException) as error:
+        raise RetryError(f"{asset.url}: {error}", fix="check that this pod may reach it") from None
+    size = path.stat().st_size
+    if size < promised:
+        raise RetryError(f"{asset.url}: {size} of {promised} bytes came", fix="start again")
+
+
 def install(asset: Asset, path: Path, root: Path) -> None:
-    """Put a downloaded file into place. Raises InputError if it is not the one that is known."""
+    """Put a downloaded file into place. Raises InputError if it is not the one that is known, or has no place."""
     found = sha256_file(path)
     if found != asset.sha256:
         raise InputError(
             f"{path} has sha256 {found}, not {asset.sha256}", fix="it was changed: check where it came from"
         )
+    with writing(root):
+        _place(asset, path, root)
+
+
+def _place(asset: Asset, path: Path, root: Path) -> None:
     folder = root / asset.place
     folder.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".zip":
         shutil.copyfile(path, folder / (asset.file + ".partial"))
         (folder / (asset.file + ".partial")).replace(folder / asset.file)
         return
+    if (folder / path.stem).exists() and any((folder / path.stem).iterdir()):
+        raise InputError(f"{folder / path.stem} is there, but has no scene.usd", fix="remove it and fetch again")
     unpacked = root / f".{path.stem}.partial"
     shutil.rmtree(unpacked, ignore_errors=True)
     with zipfile.ZipFile(path) as archive:

@@ -34,6 +34,11 @@ def generate(line: dict[str, Any], output: Path) -> str | None:
     time.sleep(seconds() / 2)
     if "BLOCK" in prompt:
         return None
+    try:
+        with av.open(line["input_path"]) as clip:
+            next(clip.decode(video=0))
+    except (av.FFmpegError, StopIteration) as error:
+        raise ValueError(f"Failed to load video {line['input_path']}: {error}") from None
     if "RAISE" in prompt:
         raise ValueError("Failed to load video: the clip cannot be read")
     if "OOM" in prompt:

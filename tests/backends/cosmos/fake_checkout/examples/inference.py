@@ -28,6 +28,8 @@ if not lines:
     print("Error: No inference samples", file=sys.stderr)
     sys.exit(1)
 options.o.mkdir(parents=True, exist_ok=True)
+if os.environ.get("FAKE_LOAD_FAILS"):
+    raise RuntimeError("no CUDA-capable device is detected")
 model.journal("load", {"seed": 0})
 model.write_load_log(options.o)
 stop_after = int(os.environ.get("FAKE_STOP_AFTER", "1000000"))
