@@ -64,8 +64,8 @@ $(VENV)-lerobot-%/.done:
 soak: $(VENV)/.done  ## twenty kills of a whole run, and fifty of the Cosmos worker
 	$(BIN)/python -m pytest tests -m soak
 
-fuzz: $(VENV)/.done  ## an hour of broken recordings: no traceback, nothing that looks finished
-	PYTHONPATH=.:tests $(BIN)/python tests/formats/fuzz_recordings.py --minutes 60
+fuzz: $(VENV)/.done  ## an hour of broken recordings and configurations: no traceback, nothing that looks finished
+	PYTHONPATH=.:tests $(BIN)/python tests/formats/fuzz.py --minutes 60
 
 render: $(VENV)/.done  ## write the Argo manifests from hera_workflows
 	$(BIN)/python -m hera_workflows.render

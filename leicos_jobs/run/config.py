@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from leicos_jobs.core.errors import InputError
 
 
 class Section(BaseModel):
-    """Base of all sections."""
+    """Base of all sections. Numbers are finite: run.json must read back as what it was."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class SourceConfig(Section):
@@ -103,7 +103,7 @@ class BackendConfig(Section):
 
     backend: str
     """Name of an installed backend."""
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Settings of that backend."""
 
 
@@ -158,7 +158,7 @@ class IdmConfig(BackendConfig):
 class LabelConfig(Section):
     """Labelling settings, apart from the IDM's own."""
 
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Settings of the IDM backend's labeller."""
 
 
@@ -251,12 +251,14 @@ class RunConfig(Section):
         return self
 
 
-def parse_config(text: str, where: str) -> RunConfig:
+def parse_config(text: str | bytes, where: str) -> RunConfig:
     """Parse YAML (or JSON) text. Raises InputError that lists every error with its field."""
     try:
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that cannot be one
         raise InputError(f"{where}: not YAML: {error}", fix="correct the syntax") from None
+    except RecursionError:
+        raise InputError(f"{where}: nested too deeply", fix="remove the brackets that are too many") from None
     if not isinstance(data, dict):
         raise InputError(f"{where}: a configuration is a mapping", fix="start from `leicos init FILE.hdf5`")
     try:
@@ -287,9 +289,9 @@ def load_config(path: Path, files: Sequence[str] = ()) -> RunConfig:
     Raises InputError.
     """
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}", fix="name a configuration file") from None
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", fix="name a configuration file") from None
     config = parse_config(text, str(path))
     found = tuple(files) or tuple(_resolved(name, path.parent) for name in config.source.files)
     return config.model_copy(update={"source": config.source.model_copy(update={"files": found})})

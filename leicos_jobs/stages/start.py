@@ -26,7 +26,7 @@ def resolve_config(text: str) -> RunConfig:
     if text.startswith("s3://"):
         folder, _, name = text.rpartition("/")
         try:
-            return parse_config(open_store(folder).read(name).decode(), text)
+            return parse_config(open_store(folder).read(name), text)
         except KeyMissingError:
             raise InputError(f"there is no configuration at {text}", fix="upload it or correct the URI") from None
     mounted = os.environ.get(CONFIG_DIRECTORY)
@@ -37,7 +37,7 @@ def resolve_config(text: str) -> RunConfig:
                 f"ConfigMap {text!r} holds {len(files)} files, expected one",
                 fix="kubectl create configmap NAME --from-file=C",
             )
-        return parse_config(files[0].read_text(), f"ConfigMap {text}, {files[0].name}")
+        return parse_config(files[0].read_bytes(), f"ConfigMap {text}, {files[0].name}")
     return load_config(Path(text))
 
 

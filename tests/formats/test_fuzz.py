@@ -1,16 +1,19 @@
-"""A few dozen damaged recordings in every test run; `fuzz_recordings.py` is the same for hours."""
+"""A few dozen damaged files of each subject in every test run; `fuzz.py` is the same for hours."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
-from fuzz_recordings import batch
+from fuzz import SUBJECTS, batch
 
 
-def test_damaged_recordings_give_answers_not_tracebacks(tmp_path: Path) -> None:
-    seen = batch(1, tmp_path, count=40)
+@pytest.mark.parametrize(("name", "first"), [("recordings", "convert"), ("configurations", "start")])
+def test_damaged_files_give_answers_not_tracebacks(name: str, first: str, tmp_path: Path) -> None:
+    seen = batch(SUBJECTS[name], 1, tmp_path, count=40)
     assert "trouble" not in seen, [path.read_text() for path in tmp_path.glob("*.txt")]
-    assert seen["convert done"] > 5
-    assert seen["convert InputError"] > 2
+    assert seen[f"{first} done"] > 5
+    assert seen[f"{first} InputError"] > 2

@@ -31,10 +31,36 @@ def test_five_errors_are_all_listed() -> None:
     assert "lift.yaml: 5 error(s)" in message
 
 
-@pytest.mark.parametrize("text", ["- a list", "a: [unclosed", "42", ""])
-def test_what_is_no_mapping_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a list",
+        "a: [unclosed",
+        "42",
+        "",
+        "name: 2020-13-45",
+        "name: " + "9" * 5000,
+        "name: " + "[" * 2000,
+        b"a: \xff",
+    ],
+)
+def test_what_is_no_mapping_is_refused(text: str | bytes) -> None:
     with pytest.raises(InputError, match=r"x\.yaml"):
         parse_config(text, "x.yaml")
+
+
+def test_values_that_run_json_could_not_hold_are_refused_by_name() -> None:
+    """run.json must read back as what it was: no infinite numbers, dates, bytes or loops, in settings neither."""
+    text = """
+    source: {files: [a], task: t}
+    cost: {generate_seconds: .inf, dollars_per_hour: {train: .nan}}
+    idm: {settings: {since: 2020-01-01}}
+    label: {settings: &again {again: *again}}
+    """
+    with pytest.raises(InputError, match=r"lift\.yaml: 4 error") as caught:
+        parse_config(text, "lift.yaml")
+    for field in ("cost.generate_seconds", "cost.dollars_per_hour.train", "idm.settings.since", "label.settings.again"):
+        assert field in str(caught.value)
 
 
 def test_relative_sources_resolve_against_the_file(tmp_path: Path) -> None:
