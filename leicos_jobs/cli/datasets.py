@@ -91,7 +91,8 @@ def _export(sources: tuple[Path, ...], out: Path, version: str) -> None:
 
     if len(sources) != 1 or version != V30:
         raise InputError(
-            "a dataset is exported alone, and to v3.0 only", fix=f"leicos to-lerobot DATASET --format {V30}"
+            f"{sources[0]}: a folder is taken as a dataset, which is exported alone, and to v3.0 only",
+            fix=f"leicos to-lerobot DATASET --format {V30}",
         )
     with _bar("exporting") as progress:
         info = export_v30(sources[0], out, progress=progress)

@@ -15,12 +15,15 @@ from leicos_jobs.core.errors import InputError
 @click.argument("target")
 @click.option("--camera", default="front", show_default=True, help="Camera that convert would take.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def inspect(target: str, camera: str, as_json: bool) -> None:
+@click.option("--strict", is_flag=True, help="Exit with 78 if there is a problem; without it problems are only told.")
+def inspect(target: str, camera: str, as_json: bool, strict: bool) -> None:
     """Say what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do."""
     from leicos_jobs.stages.inspect import inspect as look
 
     found = look(target, camera)
     click.echo(found.model_dump_json(indent=2) if as_json else found.text())
+    if strict and (count := len(found.problems)):
+        raise InputError(f"{target} has {count} problem(s)", fix="see the problems above")
 
 
 @click.command(epilog="Example: leicos status runs/lift --watch")

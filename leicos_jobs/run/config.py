@@ -6,7 +6,7 @@ Field descriptions feed `leicos config --schema`, the commented file that `leico
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -262,12 +262,31 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
     if not isinstance(data, dict):
         raise InputError(f"{where}: a configuration is a mapping", fix="start from `leicos init FILE.hdf5`")
     try:
-        return RunConfig.model_validate(data)
+        config = RunConfig.model_validate(data)
     except ValidationError as error:
         raise InputError(
             f"{where}: {error.error_count()} error(s) in the configuration\n" + describe_errors(error),
             fix="correct these fields; `leicos config --schema` lists all of them",
         ) from None
+    if halves := list(_half_characters(config.model_dump())):
+        raise InputError(
+            f"{where}: half a character (a lone surrogate) in {', '.join(halves)}",
+            fix=r"correct the escape \uD800-\uDFFF",
+        )
+    return config
+
+
+def _half_characters(value: object, field: str = "") -> Iterator[str]:
+    """Fields whose text YAML can spell by an escape, and no file can hold."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _half_characters(key, field)
+            yield from _half_characters(item, f"{field}.{key!a}".replace("'", "").lstrip("."))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _half_characters(item, f"{field}.{index}")
+    elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        yield field
 
 
 def describe_errors(error: ValidationError) -> str:

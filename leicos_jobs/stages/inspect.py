@@ -117,6 +117,11 @@ class RunFacts(_Model):
     path: str
     datasets: tuple[DatasetFacts, ...]
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Of all its datasets."""
+        return tuple(problem for dataset in self.datasets for problem in dataset.problems)
+
     def text(self) -> str:
         """What people read."""
         return "\n".join([f"{self.path}: run", *(dataset.text() for dataset in self.datasets)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,16 @@ def test_sample_ids_depend_on_values_not_on_notation() -> None:
     assert sample_id({"seed": 21, "hz": 60.0}) == sample_id({"hz": 60, "seed": 21})
     assert sample_id({"seed": 21}) != sample_id({"seed": 22})
     assert len(sample_id({})) == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('generate: {backend: mujoco, settings: {a: [b, "\\ud800"]}}', "generate.settings.a.1"),
+        ('generate: {backend: mujoco, settings: {"x\\udfff": 1}}', "generate.settings"),
+        ('generate: {backend: "\\udc00"}', "generate.backend"),
+    ],
+)
+def test_half_a_character_is_refused_with_its_field(text: str, field: str) -> None:
+    with pytest.raises(InputError, match=rf"lone surrogate\) in {re.escape(field)}"):
+        parse_config(f"source: {{files: [a], task: t}}\n{text}", "c.yaml")

@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.flaky_proxy import FlakyProxy, flaky_proxy
 from helpers.s3 import S3Server
 
 from leicos_jobs.core.errors import InputError, RetryError
@@ -123,6 +125,45 @@ class TestS3(StoreContract):
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(RetryError):
             open_store("s3://b/run").size("a")
+
+
+@pytest.fixture(scope="module")
+def proxy(s3: S3Server) -> Iterator[FlakyProxy]:
+    with flaky_proxy(s3.endpoint, every=3) as proxy:
+        yield proxy
+    assert all(proxy.seen["PUT", fate] for fate in ("passed", "lost", "refused")), proxy.seen
+
+
+class TestS3ThatFails(StoreContract):
+    """Every third request is answered 500, every second of those after it was carried out: each test meets some."""
+
+    @pytest.fixture
+    def prefix(self) -> str:
+        return f"test/{uuid.uuid4().hex[:8]}"
+
+    @pytest.fixture
+    def store(
+        self, proxy: FlakyProxy, s3_environment: S3Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> S3Store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        return S3Store(s3_environment.bucket, prefix)
+
+    @pytest.fixture
+    def raw(self, s3_environment: S3Server, prefix: str) -> RawS3:
+        return RawS3(s3_environment, prefix)
+
+    def test_a_file_of_several_parts_arrives_whatever_request_fails(
+        self, store: S3Store, raw: RawS3, proxy: FlakyProxy, tmp_path: Path
+    ) -> None:
+        """A retried start leaves an upload that nobody completes; a retried completion finds none."""
+        source = tmp_path / "big.bin"
+        source.write_bytes(os.urandom(1 << 20) * 33)
+        for number in range(4):
+            store.upload(f"big/{number}", source)
+            assert raw.read(f"big/{number}") == source.read_bytes()
+        assert store.fetch("big/0", tmp_path / "scratch").read_bytes() == source.read_bytes()
+        assert proxy.seen["POST", "lost"]
+        assert proxy.seen["POST", "refused"]
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket", "ftp://x/y"])

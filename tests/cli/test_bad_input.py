@@ -1,0 +1,155 @@
+"""Bad input through the real command: exit code, a message that names file and fix, and nothing that looks finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.leisaac import DemoSpec, write_recording
+from helpers.s3 import S3Server
+
+from leicos_jobs.core.errors import ExitCode
+
+TASK = ("--task", "Lift.", "--workers", "1")
+ROWS = 40
+
+
+def leicos(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "leicos_jobs.cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+
+
+def says(done: subprocess.CompletedProcess[str], code: ExitCode, *texts: str) -> None:
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "fix: " in done.stderr
+    for text in texts:
+        assert text in done.stderr
+
+
+def truncated(path: Path) -> None:
+    write_recording(path, [DemoSpec(rows=ROWS)])
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+def of(*specs: DemoSpec) -> Callable[[Path], object]:
+    return lambda path: write_recording(path, list(specs))
+
+
+RECORDINGS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "truncated": (truncated, "truncated"),
+    "no HDF5": (lambda path: path.write_text("a diary"), "not an HDF5"),
+    "a folder": (lambda path: path.mkdir(), "a.hdf5"),
+    "a link to nowhere": (lambda path: path.symlink_to(path.with_name("gone")), "no such file"),
+    "no successful demo": (of(DemoSpec(rows=ROWS, success=False)), "demo_0"),
+    "no such camera": (of(DemoSpec(rows=ROWS, cameras=("wrist",))), "front"),
+    "actions of another robot": (of(DemoSpec(rows=ROWS, width=8)), "8"),
+    "NaN in actions": (of(DemoSpec(rows=ROWS, nan=("actions", 30, 2))), "actions"),
+    "no rows": (of(DemoSpec(rows=0)), "demo_0"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_recording_that_cannot_be_used_is_named(name: str, tmp_path: Path) -> None:
+    make, said = RECORDINGS[name]
+    make(tmp_path / "a.hdf5")
+
+    done = leicos("to-lerobot", tmp_path / "a.hdf5", *TASK, "--out", tmp_path / "out")
+
+    says(done, ExitCode.INPUT, str(tmp_path / "a.hdf5"), said)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.hdf5"]
+
+
+def test_a_video_shorter_than_its_parquet_is_a_problem_and_with_strict_an_error(tmp_path: Path) -> None:
+    source = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=ROWS), DemoSpec(rows=2 * ROWS)])
+    out = tmp_path / "out"
+    assert leicos("to-lerobot", source, *TASK, "--out", out).returncode == ExitCode.DONE
+    assert leicos("inspect", out, "--strict").returncode == ExitCode.DONE
+    short, long = sorted(out.glob("videos/*/*/*.mp4"))
+    long.write_bytes(short.read_bytes())
+
+    lenient, strict = leicos("inspect", out), leicos("inspect", out, "--strict")
+
+    assert lenient.returncode == ExitCode.DONE
+    assert lenient.stdout == strict.stdout
+    assert f"problem: {long}: has 17 frames for 37 rows" in strict.stdout
+    says(strict, ExitCode.INPUT, str(out), "problem(s)")
+    says(leicos("to-lerobot", out, "--format", "v3.0", "--out", tmp_path / "v30"), ExitCode.INPUT, long.name)
+    assert not (tmp_path / "v30").exists()
+
+
+def test_five_errors_in_a_configuration_are_all_listed(tmp_path: Path) -> None:
+    config = tmp_path / "bad.yaml"
+    lines = ("name: Not A Name", "source: {files: [], task: x, robbot: so101}", "time: {control_hz: -60}")
+    config.write_text("\n".join([*lines, "generate: {frames: 3}"]))
+
+    done = leicos("run", config, "--out", tmp_path / "out")
+
+    fields = ("name", "source.files", "source.robbot", "time.control_hz", "generate.frames")
+    says(done, ExitCode.INPUT, str(config), "5 error(s)", *(f"  {field}: " for field in fields))
+    assert not (tmp_path / "out").exists()
+
+
+def start(root: str, source: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    config = json.dumps({"source": {"files": [source], "task": "Lift."}})
+    arguments = ("start", "--run", root, "--config", config, "--outputs", tmp_path / "outputs")
+    return leicos(*arguments, **environment)
+
+
+def test_a_bucket_that_does_not_exist_is_named(s3: S3Server, tmp_path: Path) -> None:
+    says(start("s3://nowhere/run", "a.hdf5", tmp_path, **s3.environment()), ExitCode.INPUT, "nowhere")
+
+
+def test_wrong_credentials_are_told_as_such(s3: S3Server, tmp_path: Path) -> None:
+    environment = s3.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    says(start(f"s3://{s3.bucket}/refused", "a.hdf5", tmp_path, **environment), ExitCode.INPUT, "credentials")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a file system of its own with options; root ignores permissions, but not these."""
+    mounted: list[Path] = []
+
+    def mount(options: str) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True, check=False)
+        if done.returncode:
+            warnings.warn("NOT RUN: full and read-only disks (this account may not mount a tmpfs)", stacklevel=2)
+            pytest.skip("may not mount a tmpfs")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("command", ["to-lerobot", "run"])
+def test_a_disk_that_may_only_be_read(command: str, disk: Callable[[str], Path], tmp_path: Path) -> None:
+    source, out = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=ROWS)]), disk("ro") / "out"
+    if command == "run":
+        done = leicos("run", "--source", source, "--task", "Lift.", "--out", out)
+    else:
+        done = leicos(command, source, *TASK, "--out", out)
+    says(done, ExitCode.INPUT, str(out), "Read-only file system")
+
+
+def test_a_disk_that_is_full_may_be_tried_again(disk: Callable[[str], Path], tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (ROWS, 192, 256, 3), dtype=np.uint8)
+    source = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=ROWS, size=(256, 192), images=noise)])
+    place = disk("size=256k")
+    arguments = (source, *TASK, "--row-for-row", "--out", place / "out")
+
+    says(leicos("to-lerobot", *arguments), ExitCode.RETRY, f"{place}/", "no space left", "free some space")
+    assert list(place.iterdir()) == []
+
+    subprocess.run(["mount", "-o", "remount,size=64m", place], check=True)
+    assert leicos("to-lerobot", *arguments).returncode == ExitCode.DONE

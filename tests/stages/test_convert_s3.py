@@ -1,0 +1,98 @@
+"""Recordings in S3 converted into a root in S3 by the real commands: a server that fails, names that are alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.flaky_proxy import FlakyProxy, flaky_proxy
+from helpers.leisaac import DemoSpec, write_recording
+from helpers.s3 import S3Server
+
+from leicos_jobs.core.errors import ExitCode
+
+CONVERT = "records/convert.json"
+
+
+class Bucket:
+    """A prefix of its own in the server's bucket, read and written without leicos."""
+
+    def __init__(self, server: S3Server) -> None:
+        self.server, self.client, self.prefix = server, server.client(), f"test/{uuid.uuid4().hex[:8]}"
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.server.bucket}/{self.prefix}/{key}"
+
+    def write(self, key: str, path: Path) -> str:
+        self.client.upload_file(str(path), self.server.bucket, f"{self.prefix}/{key}")
+        return self.uri(key)
+
+    def read(self, key: str) -> bytes:
+        found: bytes = self.client.get_object(Bucket=self.server.bucket, Key=f"{self.prefix}/{key}")["Body"].read()
+        return found
+
+    def tree(self, folder: str) -> dict[str, bytes]:
+        """Every object below a folder."""
+        start = f"{self.prefix}/{folder}/"
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.server.bucket, Prefix=start)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return {key.removeprefix(start): self.read(key.removeprefix(f"{self.prefix}/")) for key in keys}
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Bucket:
+    return Bucket(s3)
+
+
+def convert(endpoint: str, server: S3Server, root: str, sources: list[str], outputs: Path) -> None:
+    """`leicos start` and `leicos convert`, each twice: what is done stays done."""
+    config = json.dumps({"source": {"files": sources, "task": "Lift."}})
+    environ = os.environ | server.environment() | {"AWS_ENDPOINT_URL_S3": endpoint}
+    start = ["start", "--run", root, "--config", config, "--outputs", str(outputs)]
+    for arguments in (start, ["convert", "--run", root]) * 2:
+        command = [sys.executable, "-m", "leicos_jobs.cli.main", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+        assert done.returncode == ExitCode.DONE, done.stderr
+
+
+def facts(bucket: Bucket, root: str) -> dict[str, Any]:
+    """The commit record, without what an attempt says of itself."""
+    record: dict[str, Any] = json.loads(bucket.read(f"{root}/{CONVERT}"))
+    del record["attempt"]
+    return record
+
+
+def test_a_server_that_fails_every_tenth_request_changes_no_byte(bucket: Bucket, tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "demos.hdf5", [DemoSpec(rows=24 + index) for index in range(6)])
+    source = bucket.write("recordings/demos.hdf5", recording)
+    convert(bucket.server.endpoint, bucket.server, bucket.uri("calm"), [source], tmp_path / "outputs")
+    proxy: FlakyProxy
+    with flaky_proxy(bucket.server.endpoint, every=10) as proxy:
+        convert(proxy.endpoint, bucket.server, bucket.uri("troubled"), [source], tmp_path / "outputs")
+
+    calm, troubled = bucket.tree("calm/dataset"), bucket.tree("troubled/dataset")
+    assert len(calm) > 15
+    assert troubled == calm
+    assert facts(bucket, "troubled") == facts(bucket, "calm")
+    assert proxy.count("lost"), proxy.seen
+    assert proxy.count("refused"), proxy.seen
+
+
+def test_sources_of_the_same_name_in_two_folders_are_both_converted(bucket: Bucket, tmp_path: Path) -> None:
+    """They lie on one disk while they are converted; neither may replace the other."""
+    one = write_recording(tmp_path / "one.hdf5", [DemoSpec(rows=24)])
+    two = write_recording(tmp_path / "two.hdf5", [DemoSpec(rows=40), DemoSpec(rows=30)])
+    sources = [bucket.write("monday/demos.hdf5", one), bucket.write("tuesday/demos.hdf5", two)]
+
+    convert(bucket.server.endpoint, bucket.server, bucket.uri("run"), sources, tmp_path / "outputs")
+
+    lines = bucket.read("run/dataset/meta/leicos/episodes.jsonl").splitlines()
+    found = [(entry["file"], entry["demo"], entry["frames"]) for entry in map(json.loads, lines)]
+    assert found == [(sources[0], "demo_0", 9), (sources[1], "demo_0", 17), (sources[1], "demo_1", 12)]
+    assert len({json.loads(line)["file_sha256"] for line in lines}) == 2
