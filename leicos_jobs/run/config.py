@@ -268,24 +268,24 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
             f"{where}: {error.error_count()} error(s) in the configuration\n" + describe_errors(error),
             fix="correct these fields; `leicos config --schema` lists all of them",
         ) from None
-    if halves := list(_half_characters(config.model_dump())):
+    if wrong := list(_no_text(config.model_dump())):
         raise InputError(
-            f"{where}: half a character (a lone surrogate) in {', '.join(halves)}",
-            fix=r"correct the escape \uD800-\uDFFF",
+            f"{where}: a NUL or half a character (a lone surrogate) in {', '.join(wrong)}",
+            fix=r"correct the escape (\0, \uD800-\uDFFF)",
         )
     return config
 
 
-def _half_characters(value: object, field: str = "") -> Iterator[str]:
-    """Fields whose text YAML can spell by an escape, and no file can hold."""
+def _no_text(value: object, field: str = "") -> Iterator[str]:
+    """Fields whose text YAML can spell by an escape, and no file or file name can hold."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _half_characters(key, field)
-            yield from _half_characters(item, f"{field}.{key!a}".replace("'", "").lstrip("."))
+            yield from _no_text(key, field)
+            yield from _no_text(item, f"{field}.{key!a}".replace("'", "").lstrip("."))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _half_characters(item, f"{field}.{index}")
-    elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            yield from _no_text(item, f"{field}.{index}")
+    elif isinstance(value, str) and any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
         yield field
 
 

@@ -116,8 +116,9 @@ def test_sample_ids_depend_on_values_not_on_notation() -> None:
         ('generate: {backend: mujoco, settings: {a: [b, "\\ud800"]}}', "generate.settings.a.1"),
         ('generate: {backend: mujoco, settings: {"x\\udfff": 1}}', "generate.settings"),
         ('generate: {backend: "\\udc00"}', "generate.backend"),
+        ('name: a\ngate: {critic: {backend: x, min_scores: {a: 0.5}, settings: {b: "\\0"}}}', "gate.critic.settings.b"),
     ],
 )
-def test_half_a_character_is_refused_with_its_field(text: str, field: str) -> None:
+def test_what_is_no_text_is_refused_with_its_field(text: str, field: str) -> None:
     with pytest.raises(InputError, match=rf"lone surrogate\) in {re.escape(field)}"):
         parse_config(f"source: {{files: [a], task: t}}\n{text}", "c.yaml")
