@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
+from leicos_jobs.formats.leisaac_probe import probe
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import Timing
 
@@ -44,6 +45,7 @@ def opened(sources: Sequence[Path]) -> Iterator[list[Recording]]:
     recordings: list[Recording] = []
     try:
         for path in sources:
+            probe(path)
             recordings.append(Recording(path))
         yield recordings
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.leisaac_hdf5 import Recording
+from leicos_jobs.formats.leisaac_probe import probe
 from leicos_jobs.run.config import GenerateConfig, PlanConfig, ReplayConfig, RunConfig, SourceConfig
 
 RECORDER = "leicos-mujoco"
@@ -23,6 +24,7 @@ def config_for(sources: Sequence[Path], task: str | None, camera: str = "front")
         raise InputError("the task text is missing", fix='add --task "Lift the red cube up."')
     ours, sizes, demos = True, set(), 0
     for path in sources:
+        probe(path)
         with Recording(path) as recording:
             ours = ours and recording.env_name.startswith(RECORDER)
             for demo in recording.demos((camera,)):

@@ -21,6 +21,7 @@ from leicos_jobs.backends.replay.isaac.settings import IsaacSettings
 from leicos_jobs.backends.verification import Verification
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording, control_rate
+from leicos_jobs.formats.leisaac_probe import probe
 
 ROW = 5
 """The row that LeIsaac's converter starts at, so that a state of `states` is used, not only the initial one."""
@@ -63,6 +64,7 @@ def verify_isaac(settings: IsaacSettings, recording: Path | None = None, camera:
 
 
 def _replays(found: Verification, replayer: IsaacReplayer, recording: Path, camera: str) -> None:
+    probe(recording)
     with Recording(recording) as opened:
         rate = control_rate([opened], 60.0)
         demos = [demo for demo in opened.demos((camera,)) if demo.problem is None and demo.success][:DEMOS]
