@@ -70,18 +70,19 @@ def render(out: Path | None) -> None:
 
 
 @click.command(epilog="Example: leicos lint --shards 400 --rounds 3 manifests/*.yaml")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--shards", type=int, help="Shards a round of the plan: does the Workflow object fit etcd's limit?")
 @click.option("--rounds", type=int, default=3, show_default=True, help="Rounds, with --shards.")
 def lint(paths: tuple[Path, ...], shards: int | None, rounds: int) -> None:
     """Check manifests offline: undefined references, missing commands and resources, item and object size."""
-    import yaml
-
     from hera_workflows import lint as linter
     from hera_workflows.lint.size import check_size
+    from leicos_jobs.core.yaml_text import documents
     from leicos_jobs.local import shipped_manifests
 
-    loaded = [item for path in paths for item in yaml.safe_load_all(path.read_text()) if item]
+    loaded = [item for path in paths for item in documents(path.read_bytes(), str(path)) if item]
+    if not all(isinstance(item, dict) for item in loaded):
+        raise InputError("a document of the files is no manifest", fix="give Kubernetes objects, one a YAML document")
     problems = linter.check(loaded or shipped_manifests())
     if shards is not None:
         problems += check_size(shards, rounds)

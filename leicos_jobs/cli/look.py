@@ -76,11 +76,11 @@ def label_videos(
     artifact: Path, videos: tuple[Path, ...], out: Path, backend: str, robot: str, seed: int, settings: str
 ) -> None:
     """Label any videos with an IDM artifact: exactly what the label stage gives for the same bytes."""
-    import yaml
-
+    from leicos_jobs.core.yaml_text import mapping
     from leicos_jobs.stages.label_files import Labelling, label_files
 
-    labeller = Labelling(backend, yaml.safe_load(settings) or {}, robot, seed)
+    chosen = mapping(settings, "--settings", "write them as in label.settings, e.g. --settings '{threads: 8}'")
+    labeller = Labelling(backend, chosen, robot, seed)
     for name, rows in label_files(artifact, videos, out, labeller):
         click.echo(f"{name}: {rows} rows")
 

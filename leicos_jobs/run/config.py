@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.yaml_text import mapping
 
 
 class Section(BaseModel):
@@ -253,14 +253,7 @@ class RunConfig(Section):
 
 def parse_config(text: str | bytes, where: str) -> RunConfig:
     """Parse YAML (or JSON) text. Raises InputError that lists every error with its field."""
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that cannot be one
-        raise InputError(f"{where}: not YAML: {error}", fix="correct the syntax") from None
-    except RecursionError:
-        raise InputError(f"{where}: nested too deeply", fix="remove the brackets that are too many") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: a configuration is a mapping", fix="start from `leicos init FILE.hdf5`")
+    data = mapping(text, where, "start from `leicos init FILE.hdf5`")
     try:
         config = RunConfig.model_validate(data)
     except ValidationError as error:

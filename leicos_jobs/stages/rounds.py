@@ -26,13 +26,18 @@ SHARD_STAGES = ("generate", "gate", "label")
 
 @dataclass(frozen=True)
 class Account:
-    """Where the samples of a plan stand."""
+    """Where the samples of a plan stand. refusals: how many the gate refused, by its reasons."""
 
     total: int
     labelled: int
-    rejected: int
+    refusals: Counter[str]
     quarantined: dict[str, failures.Failure]
     missing: list[Sample]
+
+    @property
+    def rejected(self) -> int:
+        """Samples that the gate refused."""
+        return self.refusals.total()
 
     @property
     def ratio(self) -> float:
@@ -44,19 +49,20 @@ def account(run: Run) -> Account:
     """Count the plan's samples by where they stand."""
     samples = run.samples()
     notes = {stage: failures.read_all(run.store, stage) for stage in SHARD_STAGES}
-    labelled = rejected = 0
+    labelled = 0
+    refusals: Counter[str] = Counter()
     aside: dict[str, failures.Failure] = {}
     missing = []
     for state in context.states(run, samples, "label"):
         if state.label is not None:
             labelled += 1
         elif state.rejected is not None:
-            rejected += 1
+            refusals[state.rejected] += 1
         elif (failure := why_quarantined(run, state, notes)) is not None:
             aside[state.sample.id] = failure
         else:
             missing.append(state.sample)
-    return Account(len(samples), labelled, rejected, aside, missing)
+    return Account(len(samples), labelled, refusals, aside, missing)
 
 
 def why_quarantined(
@@ -113,7 +119,7 @@ def read_shard(run: Run, workflow: str, number: int, index: int) -> list[Sample]
 def fan_in(run: Run) -> tuple[Account, list[int]]:
     """Decide whether enough succeeded; returns the account and the indices of the replay shards.
 
-    Raises DefectError below `rounds.min_success_ratio`, naming what is missing and why.
+    Raises DefectError below `rounds.min_success_ratio`, naming what is missing and why, or when nothing is labelled.
     """
     result = account(run)
     logs.event(
@@ -125,16 +131,26 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
         missing=len(result.missing),
     )
     needed = run.config.rounds.min_success_ratio
-    if result.ratio < needed or result.labelled == 0:
+    if result.ratio < needed:
         reasons = Counter(failure.error.splitlines()[0] for failure in result.quarantined.values())
-        why = "".join(f"\n  {count} x {reason}" for reason, count in reasons.most_common(5))
         raise DefectError(
             f"{result.ratio:.0%} of {result.total} samples are done, {needed:.0%} are needed "
-            f"({len(result.quarantined)} quarantined, {len(result.missing)} missing, {result.labelled} labelled){why}",
+            f"({len(result.quarantined)} quarantined, {len(result.missing)} missing, {result.labelled} labelled)"
+            + _listed(reasons),
             fix="see `leicos status`; then `leicos resubmit --retry-quarantined`, or lower rounds.min_success_ratio",
+        )
+    if result.labelled == 0:
+        raise DefectError(
+            f"none of {result.total} samples is labelled: the gate refused {result.rejected}"
+            + _listed(result.refusals),
+            fix=f"look at the videos in {run.store.uri}/generate; correct the generator, or the limits in `gate`",
         )
     count = math.ceil(result.total / run.config.replay.samples_per_shard)
     return result, list(range(count))
+
+
+def _listed(reasons: Counter[str]) -> str:
+    return "".join(f"\n  {count} x {reason}" for reason, count in reasons.most_common(5))
 
 
 def replay_shard(run: Run, index: int) -> list[Sample]:

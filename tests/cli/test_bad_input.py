@@ -72,6 +72,10 @@ def test_a_video_shorter_than_its_parquet_is_a_problem_and_with_strict_an_error(
     out = tmp_path / "out"
     assert leicos("to-lerobot", source, *TASK, "--out", out).returncode == ExitCode.DONE
     assert leicos("inspect", out, "--strict").returncode == ExitCode.DONE
+    (tmp_path / "run.json").write_text("{}")
+    out.rename(tmp_path / "dataset")
+    assert leicos("inspect", tmp_path, "--strict").returncode == ExitCode.DONE
+    out = tmp_path / "dataset"
     short, long = sorted(out.glob("videos/*/*/*.mp4"))
     long.write_bytes(short.read_bytes())
 
@@ -81,8 +85,29 @@ def test_a_video_shorter_than_its_parquet_is_a_problem_and_with_strict_an_error(
     assert lenient.stdout == strict.stdout
     assert f"problem: {long}: has 17 frames for 37 rows" in strict.stdout
     says(strict, ExitCode.INPUT, str(out), "problem(s)")
+    says(leicos("inspect", tmp_path, "--strict"), ExitCode.INPUT, str(tmp_path), "problem(s)")
     says(leicos("to-lerobot", out, "--format", "v3.0", "--out", tmp_path / "v30"), ExitCode.INPUT, long.name)
     assert not (tmp_path / "v30").exists()
+
+
+def test_strict_inspection_of_a_recording(tmp_path: Path) -> None:
+    sound = write_recording(tmp_path / "sound.hdf5", [DemoSpec(rows=ROWS)], sim=(1 / 60, 1))
+    gaps = write_recording(tmp_path / "gaps.hdf5", [DemoSpec(rows=ROWS, nan=("actions", 30, 2))], sim=(1 / 60, 1))
+    assert leicos("inspect", sound, "--strict").returncode == ExitCode.DONE
+    says(leicos("inspect", gaps, "--strict"), ExitCode.INPUT, str(gaps), "problem(s)")
+
+
+@pytest.mark.parametrize("text", ["{threads: [", "[1, 2]", "threads", "{threads: 0}", "{treads: 8}"])
+def test_settings_on_the_command_line_that_are_no_settings(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    done = leicos("label-videos", tmp_path, tmp_path / "a.mp4", "--out", tmp_path / "out", "--settings", text)
+    says(done, ExitCode.INPUT, "settings")
+
+
+@pytest.mark.parametrize(("text", "said"), [("a: [", "not YAML"), ("- a\n", "no manifest")])
+def test_a_manifest_that_is_none(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    says(leicos("lint", tmp_path / "a.yaml"), ExitCode.INPUT, said)
 
 
 def test_five_errors_in_a_configuration_are_all_listed(tmp_path: Path) -> None:
@@ -142,9 +167,14 @@ def test_a_disk_that_may_only_be_read(command: str, disk: Callable[[str], Path],
     says(done, ExitCode.INPUT, str(out), "Read-only file system")
 
 
-def test_a_disk_that_is_full_may_be_tried_again(disk: Callable[[str], Path], tmp_path: Path) -> None:
+def noisy_recording(path: Path) -> Path:
+    """One whose dataset is larger than its file system of 256 kB."""
     noise = np.random.default_rng(0).integers(0, 255, (ROWS, 192, 256, 3), dtype=np.uint8)
-    source = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=ROWS, size=(256, 192), images=noise)])
+    return write_recording(path, [DemoSpec(rows=ROWS, size=(256, 192), images=noise)])
+
+
+def test_a_disk_that_is_full_may_be_tried_again(disk: Callable[[str], Path], tmp_path: Path) -> None:
+    source = noisy_recording(tmp_path / "a.hdf5")
     place = disk("size=256k")
     arguments = (source, *TASK, "--row-for-row", "--out", place / "out")
 
@@ -153,3 +183,14 @@ def test_a_disk_that_is_full_may_be_tried_again(disk: Callable[[str], Path], tmp
 
     subprocess.run(["mount", "-o", "remount,size=64m", place], check=True)
     assert leicos("to-lerobot", *arguments).returncode == ExitCode.DONE
+
+
+def test_a_run_on_a_full_disk_stops_with_what_to_do_and_shows_no_dataset(
+    disk: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source, out = noisy_recording(tmp_path / "a.hdf5"), disk("size=256k") / "out"
+
+    done = leicos("run", "--source", source, "--task", "Lift.", "--out", out)
+
+    says(done, ExitCode.RETRY, "no space left", "free some space")
+    assert not (out / "dataset/meta/info.json").exists()

@@ -11,8 +11,9 @@ from hera_workflows import commands
 from leicos_jobs.cluster.measured import pool_of
 from leicos_jobs.cluster.status import WHOLE_STAGES, RunStatus, StageStatus, status
 from leicos_jobs.cluster.status_text import duration
+from leicos_jobs.core.errors import DefectError
 from leicos_jobs.run import layout
-from leicos_jobs.stages.rounds import account
+from leicos_jobs.stages.rounds import account, fan_in
 
 
 def of(found: RunStatus, stage: str) -> StageStatus:
@@ -57,6 +58,15 @@ def test_counts_agree_with_the_account_that_rounds_are_planned_by(made: HandMade
         )
     )
     assert (found.quarantined, found.missing) == (len(counted.quarantined), len(counted.missing)) == (1, 3)
+
+
+def test_a_plan_of_which_the_gate_refused_all_ends_with_its_reasons(made: HandMade) -> None:
+    made.idm()
+    for number, sample in enumerate(made.plan(3)):
+        made.through(sample, "generate")
+        made.commit("gate", sample, passed=False, reasons=["static"] if number else ["static", "jump"])
+    with pytest.raises(DefectError, match=r"of 3 samples is labelled: the gate refused 3\n  2 x static\n  1 x stat"):
+        fan_in(made.run)
 
 
 def test_each_stage_counts_what_it_has_and_what_it_still_has_to_do(made: HandMade) -> None:
