@@ -8,7 +8,7 @@ RUN_DIR ?= runs/lift-cube
 TORCH_INDEX ?=
 export MUJOCO_GL ?= egl
 
-.PHONY: help run test lint types test-cluster test-cluster-identity test-lerobot soak fuzz render lock clean
+.PHONY: help run test lint types test-cluster test-cluster-long test-lerobot soak fuzz render lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -47,10 +47,11 @@ test: lint types  ## lint, types and all tests that need no cluster
 
 test-cluster: $(VENV)/.done  ## a real Kubernetes with Argo: conformance, chart, pools, the whole pipeline
 	$(BIN)/python -m tests.cluster.harness check
-	$(BIN)/python -m pytest tests/cluster -m cluster --ignore tests/cluster/test_cluster_identity.py
+	$(BIN)/python -m pytest tests/cluster -m "cluster and not long"
 
-test-cluster-identity: $(VENV)/.done  ## the same cluster: 200 samples with their ids in the pixels, trouble, lost pods
-	$(BIN)/python -m pytest tests/cluster/test_cluster_identity.py -m cluster
+test-cluster-long: $(VENV)/.done  ## the same cluster: three runs in a row; 200 samples with their ids in the pixels, lost pods
+	$(BIN)/python -m tests.cluster.harness check
+	$(BIN)/python -m pytest tests/cluster -m "cluster and long"
 
 test-lerobot: $(VENV)/.done $(VENV)-lerobot-0.3.3/.done $(VENV)-lerobot-0.4.4/.done  ## open the results with the real lerobot
 	LEICOS_LEROBOT_V21=$(VENV)-lerobot-0.3.3/bin/python LEICOS_LEROBOT_V30=$(VENV)-lerobot-0.4.4/bin/python \

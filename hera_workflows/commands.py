@@ -75,7 +75,9 @@ CONTROLS = Command("controls", Pool.REPLAY, Image.ISAAC, 12, retries=6)
 CURATE = Command("curate")
 ASSEMBLE = Command("assemble", hours=12)
 REPORT = Command("report", hours=2)
-FINISH = Command("finish", hours=0.25, extra=("--run", RUN_OF_WORKFLOW, "--status", "{{workflow.status}}"))
+WORKFLOW = "{{workflow.namespace}}/{{workflow.name}}"
+OUTCOME = ("--run", RUN_OF_WORKFLOW, "--status", "{{workflow.status}}", "--workflow", WORKFLOW)
+FINISH = Command("finish", hours=0.25, extra=OUTCOME)
 """The exit handler. It gets no arguments from anyone, so it is the one template that reads a workflow parameter."""
 
 

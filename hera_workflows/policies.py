@@ -9,7 +9,12 @@ from leicos_jobs.core.errors import ExitCode
 
 SIGKILLED = 137
 SIGTERMED = 143
-LOST_POD_MESSAGES = "imminent node shutdown|pod deleted|[Pp]reempt|Evicted|specified deadline"
+LOST_POD_MESSAGES = (
+    "imminent node shutdown|pod deleted|[Pp]reempt|node was low on resource|node had condition|specified deadline"
+)
+"""Parts of what Argo and the kubelet write (pkg/kubelet/nodeshutdown, preemption and eviction of Kubernetes 1.34). A
+pod that outgrew its own disk limit is not among them: another one would as well."""
+
 
 RETRY_EXPRESSION = (
     'lastRetry.status == "Error"'

@@ -181,8 +181,9 @@ def replay(uri: str, shard: int) -> None:
 @click.command(epilog="Example: leicos finish --run runs/lift --status Succeeded")
 @run_option
 @click.option("--status", required=True, help="The workflow's status as Argo says it.")
-def finish(uri: str, status: str) -> None:
+@click.option("--workflow", metavar="NAMESPACE/NAME", help="The workflow, for the message's link to Argo.")
+def finish(uri: str, status: str, workflow: str | None) -> None:
     """Print how the workflow ended and send the configured webhook. Never fails: it must not hide the real outcome."""
     from leicos_jobs.cluster.webhook import finish as stage
 
-    stage(uri, status)
+    stage(uri, status, workflow)

@@ -28,7 +28,8 @@ def reachable(workflows: dict[str, Workflow], entry: Workflow) -> dict[tuple[str
     """All templates that a workflow can run, each checked. The keys are (manifest, template)."""
     if entry.entrypoint is None:
         raise InputError(f"{entry.name}.spec.entrypoint: is required", fix="name the template to start with")
-    known = frozenset({"workflow.name", *(f"workflow.parameters.{name}" for name in entry.parameters)})
+    parameters = {f"workflow.parameters.{name}" for name in entry.parameters}
+    known = frozenset({"workflow.name", "workflow.namespace", *parameters})
     found = walk(workflows, entry, entry.entrypoint, "entrypoint", known)
     if entry.on_exit is not None:
         found |= walk(workflows, entry, entry.on_exit, "onExit", known | {"workflow.status"})

@@ -22,6 +22,8 @@ from leicos_jobs.local.pods import GRACE, POLL, Pods, environment_of
 from leicos_jobs.local.results import ERROR, FAILED, OMITTED, SKIPPED, SUCCEEDED, NodeEvent, WorkflowResult
 
 INTERRUPTED = "interrupted"
+NAMESPACE = "local"
+"""{{workflow.namespace}}: this machine has none."""
 LEICOS_HERE = (sys.executable, "-m", "leicos_jobs.cli.main")
 
 
@@ -60,7 +62,8 @@ def run_workflow(
     templates = reachable(workflows, workflow)
     nodes = Nodes(on_event)
     workflow_name = name or f"{entry}-{secrets.token_hex(3)[:5]}"
-    scope = {f"workflow.parameters.{key}": value for key, value in values.items()} | {"workflow.name": workflow_name}
+    scope = {f"workflow.parameters.{key}": value for key, value in values.items()}
+    scope |= {"workflow.name": workflow_name, "workflow.namespace": NAMESPACE}
     with tempfile.TemporaryDirectory(prefix="leicos-run-") as scratch:
         pods = Pods(nodes, workers=workers, logs=logs, scratch=Path(scratch), grace=grace)
         execution = Execution(

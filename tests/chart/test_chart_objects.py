@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import yaml
-from chart.rendering import containers, of_kind, render, rendered
+from chart.rendering import CHART, containers, of_kind, render, rendered
 
 
 def test_job_pods_may_report_results_and_nothing_else() -> None:
@@ -99,7 +99,8 @@ def test_a_claim_that_exists_is_mounted_and_not_made() -> None:
 def test_the_filling_job_gets_a_new_name_when_a_revision_changes() -> None:
     def job(revision: str) -> Any:
         models = [{"repository": "nvidia/Cosmos-Reason1-7B", "revision": revision}]
-        (found,) = of_kind(render({"modelCache": {"enabled": True, "models": models}}), "Job")
+        accepted = {"cosmos": {"licenceAccepted": True}}
+        (found,) = of_kind(render({"backends": accepted, "modelCache": {"enabled": True, "models": models}}), "Job")
         return found
 
     assert job("1" * 40) == job("1" * 40)
@@ -144,3 +145,12 @@ def test_a_quota_comes_with_defaults_for_containers_that_state_nothing() -> None
     (limit,) = of_kind(objects, "LimitRange")["leicos"]["spec"]["limits"]
     assert limit["defaultRequest"] == {"cpu": "10m", "memory": "32Mi"}
     assert not of_kind(rendered("defaults"), "ResourceQuota")
+
+
+def test_the_job_that_fills_the_cache_may_download() -> None:
+    """Its image is offline by its own ENV, as everything else has to be."""
+    assert "HF_HUB_OFFLINE=1" in (CHART.parents[1] / "images/cosmos/Dockerfile").read_text()
+    (job,) = of_kind(rendered("everything"), "Job").values()
+    (fill,) = job["spec"]["template"]["spec"]["containers"]
+    given = {each["name"]: each.get("value") for each in fill["env"]}
+    assert (given["HF_HUB_OFFLINE"], given["TRANSFORMERS_OFFLINE"]) == ("0", "0")

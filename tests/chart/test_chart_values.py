@@ -18,6 +18,7 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 COSMOS = {"cosmos": {"enabled": True, "licenceAccepted": True}}
 GATED = [{"repository": "nvidia/x", "revision": "a" * 40, "gated": True}]
+COSMOS_WEIGHTS = [{"repository": "nvidia/Cosmos-Predict2.5-2B", "revision": "a" * 40}]
 SPOT = {"enabled": True, "nodeSelector": {"spot": "true"}}
 
 
@@ -107,7 +108,12 @@ def _generator() -> ModuleType:
         ({"backends": {"isaac": {"enabled": True}}}, "backends.isaac.eulaAccepted"),
         ({"backends": COSMOS}, "modelCache.enabled"),
         ({"backends": {"gr00t": {"enabled": True}}}, "modelCache.enabled"),
+        (
+            {"backends": COSMOS, "modelCache": {"enabled": True, "claim": {"existingClaim": "models"}}},
+            "pools.train.sharedMemory",
+        ),
         ({"modelCache": {"enabled": True}}, "modelCache.models"),
+        ({"modelCache": {"enabled": True, "models": COSMOS_WEIGHTS}}, "backends.cosmos.licenceAccepted"),
         ({"modelCache": {"enabled": True, "kind": "image"}}, "modelCache.image.reference"),
         ({"modelCache": {"enabled": True, "models": GATED}}, "huggingFace.existingSecret"),
         ({"pools": {"label": {"spot": {"enabled": True}}}}, "pools.label.spot.nodeSelector"),

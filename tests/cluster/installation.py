@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +13,8 @@ import boto3
 import yaml
 
 from .harness import Cluster
-from .harness.places import CACHE, REGION
+from .harness.parts import helm
+from .harness.places import REGION
 from .harness.processes import HarnessError, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,39 +74,12 @@ def install(cluster: Cluster, namespace: str, image: str, pool: dict[str, Any] |
     keys = {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
     here.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": STORE_SECRET}, "stringData": keys})
     text = yaml.safe_dump({**values(cluster, image, pool or {}), **more})
-    program = helm()
-    if program is not None:
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            file.write(text)
-            file.flush()
-            command = ("upgrade", "--install", RELEASE, CHART, "--namespace", namespace, "--values", file.name)
-            run(program, *command, env={"KUBECONFIG": str(here.kubeconfig)})
-    else:
-        here.apply(*rendered(yaml.safe_load(text), namespace))
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        command = ("upgrade", "--install", RELEASE, CHART, "--namespace", namespace, "--values", file.name)
+        run(helm(), *command, env={"KUBECONFIG": str(here.kubeconfig)})
     return here
-
-
-def helm() -> Path | None:
-    """A helm program, if there is one."""
-    found = shutil.which("helm")
-    kept = CACHE / "bin" / "helm"
-    return Path(found) if found else kept if kept.exists() else None
-
-
-def rendered(given: dict[str, Any], namespace: str) -> list[dict[str, Any]]:
-    """The chart's objects by Helm's own engine without its program (PyPI's helm-python-sdk)."""
-    import helm_python
-
-    with helm_python.Chart.load(str(CHART)) as chart:
-        chart.validate_schema(given)
-        texts = chart.render(given, name=RELEASE, namespace=namespace)
-    return [
-        found
-        for name, text in texts.items()
-        if not name.endswith("NOTES.txt")
-        for found in yaml.safe_load_all(text)
-        if found
-    ]
 
 
 def submit(cluster: Cluster, template: str, **parameters: str) -> str:

@@ -18,7 +18,7 @@ from .harness import Cluster
 from .installation import SINGLE_THREADED, Bucket, nodes, submit, succeeded
 from .meddling import WITH_NOTICE, WITHOUT_NOTICE, delete_at_work
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 NAMESPACE = "leicos-identity"
 PLUGINS = installation.ROOT / "tests/plugins"

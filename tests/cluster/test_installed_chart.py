@@ -12,6 +12,7 @@ import yaml
 
 from . import installation
 from .harness import Cluster
+from .harness.parts import helm
 from .harness.processes import run
 from .installation import CHART, TEMPLATES
 
@@ -55,21 +56,28 @@ def test_argo_lint_against_the_server_reports_nothing(installed: Cluster, files:
     assert said.strip() == "✔ no linting errors found!"
 
 
+@pytest.mark.parametrize("values", sorted((CHART / "ci").glob("*-values.yaml")), ids=lambda path: path.stem)
+def test_argo_lint_offline_with_every_values_file_reports_nothing(
+    installed: Cluster, values: Path, tmp_path: Path
+) -> None:
+    said = run(helm(), "template", "leicos", CHART, "--namespace", "leicos", "--values", values)
+    found = [each for each in yaml.safe_load_all(said) if each and each["kind"] == "WorkflowTemplate"]
+    assert sorted(each["metadata"]["name"] for each in found) == list(TEMPLATES)
+    (tmp_path / "templates.yaml").write_text(yaml.safe_dump_all(found))
+
+    said = installed.argo("lint", "--no-color", "--offline", "--kinds=workflowtemplates", tmp_path / "templates.yaml")
+
+    assert said.strip() == "✔ no linting errors found!"
+
+
 def test_helm_lint_strict_reports_nothing(cluster: Cluster) -> None:
     given = installation.values(cluster, installation.JOBS_IMAGE, {})
-    program = installation.helm()
-    if program is not None:
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            file.write(yaml.safe_dump(given))
-            file.flush()
-            said = run(program, "lint", "--strict", CHART, "--namespace", "leicos", "--values", file.name)
-        assert "0 chart(s) failed" in said
-        assert "[" not in said, said  # [INFO], [WARNING], [ERROR]
-    else:
-        import helm_python
-
-        report = helm_python.lint(str(CHART), given, strict=True, namespace="leicos")
-        assert (report["messages"], report["errors"]) == ([], [])
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(yaml.safe_dump(given))
+        file.flush()
+        said = run(helm(), "lint", "--strict", CHART, "--namespace", "leicos", "--values", file.name)
+    assert "0 chart(s) failed" in said
+    assert "[" not in said, said  # [INFO], [WARNING], [ERROR]
 
 
 def test_installing_again_changes_nothing(installed: Cluster, cluster: Cluster, jobs_image: str) -> None:

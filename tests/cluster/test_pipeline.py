@@ -132,6 +132,24 @@ def test_the_dataset_equals_that_of_leicos_run(
     same(bucket, f"{prefix}/first", folder / "first", here.result())
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("attempt", ["second", "third"])
+def test_again_from_nothing(
+    attempt: str,
+    installed: Cluster,
+    first: dict[str, Any],
+    text: str,
+    here: Future[Path],
+    bucket: Bucket,
+    prefix: str,
+    folder: Path,
+) -> None:
+    """Three times in a row, with the first."""
+    run = f"{prefix}/{attempt}"
+    succeeded(installed, submit(installed, "leicos-pipeline", run=bucket.uri(run), config=text))
+    same(bucket, run, folder / attempt, here.result())
+
+
 def test_submitting_a_finished_run_again_does_nothing_new(
     installed: Cluster, first: dict[str, Any], text: str, bucket: Bucket, prefix: str
 ) -> None:

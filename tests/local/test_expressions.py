@@ -6,15 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hera_workflows.policies import RETRY_EXPRESSION
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.local import conditions, depends
 from leicos_jobs.local.expressions import evaluate, truth
 from leicos_jobs.local.substitution import substitute
-
-OURS = (
-    'lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [75,137,143]'
-    ' || lastRetry.message matches "imminent node shutdown|pod deleted|[Pp]reempt|Evicted|specified deadline"'
-)
 
 
 def last(status: str = "Failed", code: str = "1", message: str = "") -> dict[str, str]:
@@ -33,11 +29,14 @@ def last(status: str = "Failed", code: str = "1", message: str = "") -> dict[str
         (last(code="-1"), False),
         (last("Error", "0"), True),
         (last(code="1", message="Pod was terminated in response to imminent node shutdown."), True),
-        (last(code="1", message="The node was Evicted"), True),
+        (last(code="1", message="The node was low on resource: memory. Threshold quantity: 100Mi. "), True),
+        (last(code="1", message="The node had condition: [DiskPressure]. "), True),
+        (last(code="1", message="Preempted in order to admit critical pod"), True),
+        (last(code="1", message='Usage of EmptyDir volume "scratch" exceeds the limit "50Gi". '), False),
     ],
 )
 def test_the_retry_expression(scope: dict[str, str], again: bool) -> None:
-    assert truth(OURS, scope) is again
+    assert truth(RETRY_EXPRESSION, scope) is again
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def arguments_of(manifests: list[dict[str, Any]], name: str) -> list[str]:
         ("curate", {"--run"}),
         ("assemble", {"--run"}),
         ("report", {"--run"}),
-        ("finish", {"--run", "--status"}),
+        ("finish", {"--run", "--status", "--workflow"}),
     ],
 )
 def test_the_command_lines_are_agreed_upon(command: str, options: set[str]) -> None:

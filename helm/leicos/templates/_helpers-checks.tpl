@@ -10,6 +10,9 @@
 {{- if and (or $values.backends.cosmos.enabled $values.backends.gr00t.enabled) (not $values.modelCache.enabled) -}}
 {{- fail "modelCache.enabled: Cosmos and GR00T-Dreams need their weights and pods are offline; set it to true and list modelCache.models" -}}
 {{- end -}}
+{{- if and (or $values.backends.cosmos.enabled $values.backends.gr00t.enabled) (not $values.pools.train.sharedMemory) -}}
+{{- fail "pools.train.sharedMemory: the loaders of Cosmos's and GR00T-Dreams' training share batches through /dev/shm, and a runtime's 64 MiB end in a bus error; say for example 16Gi (it counts as the pod's memory)" -}}
+{{- end -}}
 {{- if $values.modelCache.enabled -}}
 {{- include "leicos.checkCache" . -}}
 {{- end -}}
@@ -38,6 +41,9 @@
 {{- fail "modelCache.models: list the models with their revisions (README, section Model cache), or name a claim that you have filled in modelCache.claim.existingClaim" -}}
 {{- end -}}
 {{- range $cache.models -}}
+{{- if and (hasPrefix "nvidia/cosmos" (lower .repository)) (not $.Values.backends.cosmos.licenceAccepted) -}}
+{{- fail (printf "backends.cosmos.licenceAccepted: modelCache.models lists %s; read the NVIDIA Open Model License of the Cosmos weights, then set it to true" .repository) -}}
+{{- end -}}
 {{- if and .gated (not $.Values.huggingFace.existingSecret) -}}
 {{- fail (printf "huggingFace.existingSecret: %s is gated; name the Secret with a token of an account that was granted access" .repository) -}}
 {{- end -}}

