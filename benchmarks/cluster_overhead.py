@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from stages.conftest import CONFIG
 
-from hera_workflows.lint import size
+from leicos_jobs.core import workflow_size as size
 from leicos_jobs.run import layout
 from leicos_jobs.run.opened import open_run
 from leicos_jobs.run.samples import dump_lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hera.workflows import Parameter
 
-MAX_ROUNDS = 3
+from leicos_jobs.core.workflow_size import ROUNDS
 
 RUN_OF_WORKFLOW = "{{workflow.parameters.run}}"
 
@@ -32,7 +32,7 @@ def max_rounds() -> Parameter:
     """How often what a round left over is planned anew."""
     return Parameter(
         name="max-rounds",
-        value=str(MAX_ROUNDS),
+        value=str(ROUNDS),
         description="How many rounds of generate, gate and label there may be. A round takes what the rounds before it "
         "left over; the minimum success ratio of the configuration decides after the last.",
     )

@@ -69,14 +69,14 @@ def render(out: Path | None) -> None:
             click.echo(out / name, err=True)
 
 
-@click.command(epilog="Example: leicos lint --shards 400 --rounds 3 manifests/*.yaml")
+@click.command(epilog="Example: leicos lint --shards 300 --rounds 3 --replay-shards 40 manifests/*.yaml")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--shards", type=int, help="Shards a round of the plan: does the Workflow object fit etcd's limit?")
 @click.option("--rounds", type=int, default=3, show_default=True, help="Rounds, with --shards.")
-def lint(paths: tuple[Path, ...], shards: int | None, rounds: int) -> None:
+@click.option("--replay-shards", type=int, default=0, show_default=True, help="Replay pods, with --shards.")
+def lint(paths: tuple[Path, ...], shards: int | None, rounds: int, replay_shards: int) -> None:
     """Check manifests offline: undefined references, missing commands and resources, item and object size."""
     from hera_workflows import lint as linter
-    from hera_workflows.lint.size import check_size
     from leicos_jobs.core.yaml_text import documents
     from leicos_jobs.local import shipped_manifests
 
@@ -85,7 +85,7 @@ def lint(paths: tuple[Path, ...], shards: int | None, rounds: int) -> None:
         raise InputError("a document of the files is no manifest", fix="give Kubernetes objects, one a YAML document")
     problems = linter.check(loaded or shipped_manifests())
     if shards is not None:
-        problems += check_size(shards, rounds)
+        problems += linter.check_size(shards, rounds, replay_shards)
     for problem in problems:
         click.echo(str(problem), err=True)
     if problems:

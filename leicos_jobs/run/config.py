@@ -5,6 +5,7 @@ Field descriptions feed `leicos config --schema`, the commented file that `leico
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.workflow_size import ROUNDS, too_large
 from leicos_jobs.core.yaml_text import mapping
 
 
@@ -94,8 +96,19 @@ class PlanConfig(Section):
     """Samples that one pod works through with the model loaded once, at most."""
     min_shards: int = Field(4, ge=1)
     """Split small plans into at least this many shards, so that all workers have something to do."""
-    max_shards: int = Field(400, ge=1, le=2000)
-    """Shards a round at most: one Workflow object holds about 2000 pods; larger plans get longer shards."""
+    max_shards: int = Field(300, ge=1)
+    """Shards a round at most; larger plans get longer shards. A plan whose Workflow object would not fit into etcd with
+    three rounds and a fifth of its pods retried is refused."""
+
+    @property
+    def most_shards(self) -> int:
+        """Shards of a round in which every sample is missing."""
+        return self.shards_of(self.samples)
+
+    def shards_of(self, missing: int) -> int:
+        """Shards for so many missing samples."""
+        wanted = max(self.min_shards, math.ceil(missing / self.samples_per_shard))
+        return min(wanted, self.max_shards, missing)
 
 
 class BackendConfig(Section):
@@ -248,7 +261,14 @@ class RunConfig(Section):
     def _consistent(self) -> RunConfig:
         if self.time.row_for_row and self.time.stride not in (None, 1):
             raise ValueError("time.row_for_row takes every row: remove time.stride")
+        if text := too_large(self.plan.most_shards, ROUNDS, self.replay_shards):
+            raise ValueError(f"{text}: lower plan.max_shards, or raise replay.samples_per_shard")
         return self
+
+    @property
+    def replay_shards(self) -> int:
+        """Pods that replay the plan."""
+        return math.ceil(self.plan.samples / self.replay.samples_per_shard)
 
 
 def parse_config(text: str | bytes, where: str) -> RunConfig:

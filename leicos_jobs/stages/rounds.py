@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError, RetryError
+from leicos_jobs.core.workflow_size import most_shards_in_all
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import PlanConfig
@@ -76,12 +77,12 @@ def why_quarantined(
     return None
 
 
-def cut(missing: list[Sample], plan: PlanConfig) -> list[list[Sample]]:
-    """Balanced shards in plan order: sizes differ by one at most."""
+def cut(missing: list[Sample], plan: PlanConfig, most: int | None = None) -> list[list[Sample]]:
+    """Balanced shards in plan order, `most` of them if that is said: sizes differ by one at most."""
     if not missing:
         return []
-    count = max(plan.min_shards, math.ceil(len(missing) / plan.samples_per_shard))
-    count = min(count, plan.max_shards, len(missing))
+    count = plan.shards_of(len(missing))
+    count = count if most is None else max(1, min(count, most))
     size, longer = divmod(len(missing), count)
     shards, begin = [], 0
     for index in range(count):
@@ -91,18 +92,30 @@ def cut(missing: list[Sample], plan: PlanConfig) -> list[list[Sample]]:
     return shards
 
 
+def _round_file(workflow: str, number: int) -> str:
+    return f"{layout.round_folder(workflow, number)}/round.json"
+
+
+def _read_round(run: Run, workflow: str, number: int) -> list[int] | None:
+    """Indices of a round's shards, None if it was not planned."""
+    try:
+        return [int(index) for index in json.loads(run.store.read(_round_file(workflow, number)))]
+    except KeyMissingError:
+        return None
+
+
 def plan_round(run: Run, workflow: str, number: int) -> list[int]:
     """Write the shards of one round and return their indices. A retried pod finds and keeps what was written."""
-    done = f"{layout.round_folder(workflow, number)}/round.json"
-    try:
-        return [int(index) for index in json.loads(run.store.read(done))]
-    except KeyMissingError:
-        pass
-    shards = cut(account(run).missing, run.config.plan)
+    if (written := _read_round(run, workflow, number)) is not None:
+        return written
+    # no more than still fit into the Workflow object, whatever max-rounds was given
+    earlier = sum(len(_read_round(run, workflow, each) or ()) for each in range(number))
+    left = most_shards_in_all(number + 1, run.config.replay_shards) - earlier
+    shards = cut(account(run).missing, run.config.plan, left)
     for index, shard in enumerate(shards):
         run.store.put(layout.shard(workflow, number, index), dump_lines(shard))
     indices = list(range(len(shards)))
-    run.store.put(done, json.dumps(indices).encode())
+    run.store.put(_round_file(workflow, number), json.dumps(indices).encode())
     logs.event("plan-round.done", round=number, shards=len(shards), samples=sum(map(len, shards)))
     return indices
 
@@ -145,8 +158,7 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
             + _listed(result.refusals),
             fix=f"look at the videos in {run.store.uri}/generate; correct the generator, or the limits in `gate`",
         )
-    count = math.ceil(result.total / run.config.replay.samples_per_shard)
-    return result, list(range(count))
+    return result, list(range(math.ceil(result.total / run.config.replay.samples_per_shard)))
 
 
 def _listed(reasons: Counter[str]) -> str:

@@ -11,9 +11,10 @@ from hera_workflows import commands
 from leicos_jobs.cluster.measured import pool_of
 from leicos_jobs.cluster.status import WHOLE_STAGES, RunStatus, StageStatus, status
 from leicos_jobs.cluster.status_text import duration
+from leicos_jobs.core import workflow_size
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.run import layout
-from leicos_jobs.stages.rounds import account, fan_in
+from leicos_jobs.stages.rounds import account, fan_in, plan_round, read_shard
 
 
 def of(found: RunStatus, stage: str) -> StageStatus:
@@ -67,6 +68,23 @@ def test_a_plan_of_which_the_gate_refused_all_ends_with_its_reasons(made: HandMa
         made.commit("gate", sample, passed=False, reasons=["static"] if number else ["static", "jump"])
     with pytest.raises(DefectError, match=r"of 3 samples is labelled: the gate refused 3\n  2 x static\n  1 x stat"):
         fan_in(made.run)
+
+
+def test_rounds_beyond_the_usual_ones_get_what_room_the_workflow_has_left(
+    made: HandMade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is ever done here: every round has all samples to do."""
+    made.idm()
+    made.plan(10)
+    monkeypatch.setattr(workflow_size, "LIMIT", workflow_size.FIXED_BYTES + 14_000)
+    shards = [len(plan_round(made.run, "w", number)) for number in range(4)]
+    assert shards[0] == 4
+    assert shards[1:] == sorted(shards[1:], reverse=True)
+    assert shards[-1] == 1, "never none: the samples would be lost"
+    assert [len(plan_round(made.run, "w", number)) for number in range(4)] == shards, "a retried pod finds its round"
+    for number, count in enumerate(shards):
+        planned = [sample.id for index in range(count) for sample in read_shard(made.run, "w", number, index)]
+        assert planned == [sample.id for sample in made.run.samples()]
 
 
 def test_each_stage_counts_what_it_has_and_what_it_still_has_to_do(made: HandMade) -> None:

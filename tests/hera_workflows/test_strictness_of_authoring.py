@@ -11,9 +11,10 @@ from hera.workflows import Container, models
 
 import hera_workflows
 from hera_workflows import schema
-from hera_workflows.lint.size import LIMIT, check_size, most_shards, object_bytes
+from hera_workflows.lint import check_size
 from hera_workflows.strict import exactly
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.core.workflow_size import LIMIT, most_shards, object_bytes
 
 CRD = """
 spec:

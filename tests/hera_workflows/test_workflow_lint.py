@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hera_workflows import render
 from hera_workflows.lint import check
+from leicos_jobs.core.errors import InputError
 
 Manifests = list[dict[str, Any]]
 
@@ -163,3 +165,35 @@ def test_a_mistake_is_found(change: Callable[[Manifests], object], said: str) ->
 
     assert [problem for problem in problems if said in str(problem)], [str(problem) for problem in problems]
     assert all(problem.where and problem.fix for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda found: template(found, "plan")["container"].update(comand=["x"]), "container.comand: unknown field"),
+        (lambda found: template(found, "plan").update(actveDeadline=3), "actveDeadline: unknown field"),
+        (lambda found: template(found, "plan")["retryStrategy"].update(limitt=3), "retryStrategy.limitt: unknown"),
+        (lambda found: found[0]["spec"].update(entrypont="main"), "spec.entrypont: unknown field"),
+        (lambda found: template(found, "main")["dag"]["tasks"][0].update(whenn="x"), "dag.tasks.0.whenn: unknown"),
+        (lambda found: template(found, "plan").update(container="leicos"), "container: Input should be"),
+    ],
+)
+def test_a_misspelt_field_is_found_without_argo(
+    change: Callable[[Manifests], object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEICOS_ARGO_BIN", str(tmp_path))
+    manifests = copy.deepcopy(render.manifests())
+    change(manifests)
+    assert [problem for problem in check(manifests) if said in str(problem)], check(manifests)
+
+
+def test_a_whole_number_of_gpus_is_a_quantity() -> None:
+    manifests = copy.deepcopy(render.manifests())
+    template(manifests, "generate")["container"]["resources"]["limits"]["nvidia.com/gpu"] = 1
+    assert check(manifests) == []
+
+
+@pytest.mark.parametrize("manifest", [{}, {"kind": "Pod", "metadata": {"name": "x"}}, {"kind": "Workflow"}])
+def test_what_is_no_workflow_is_refused(manifest: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="a manifest is of kind"):
+        check([manifest])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from leicos_jobs.core.errors import ExitCode, InputError
+from leicos_jobs.core.workflow_size import LIMIT, ROUNDS, object_bytes
 from leicos_jobs.run.config import RunConfig, SourceConfig, load_config, parse_config
 from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.run.samples import sample_id
@@ -122,3 +124,25 @@ def test_sample_ids_depend_on_values_not_on_notation() -> None:
 def test_what_is_no_text_is_refused_with_its_field(text: str, field: str) -> None:
     with pytest.raises(InputError, match=rf"lone surrogate\) in {re.escape(field)}"):
         parse_config(f"source: {{files: [a], task: t}}\n{text}", "c.yaml")
+
+
+def sized(**changes: dict[str, int]) -> RunConfig:
+    return parse_config(json.dumps({"source": {"files": ["a.hdf5"], "task": "Lift."}, **changes}), "lift.yaml")
+
+
+@pytest.mark.parametrize("samples", [1, 64, 10_000, 300_000])
+def test_plans_of_usual_sizes_fit_into_one_workflow(samples: int) -> None:
+    config = sized(plan={"samples": samples})
+    assert object_bytes(config.plan.most_shards, ROUNDS, config.replay_shards) <= LIMIT
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"plan": {"samples": 40_000, "max_shards": 2000}},
+        {"plan": {"samples": 40_000}, "replay": {"samples_per_shard": 10}},
+    ],
+)
+def test_a_plan_whose_workflow_etcd_would_not_take_is_refused(changes: dict[str, dict[str, int]]) -> None:
+    with pytest.raises(InputError, match=f"etcd takes {LIMIT}: lower plan.max_shards, or raise replay"):
+        sized(**changes)

@@ -11,9 +11,12 @@ rounds: 790 and 89. The constants are those, with a margin of a fifth.
 
 from __future__ import annotations
 
-from hera_workflows.lint.problems import Problem
+import math
 
 LIMIT = 1 << 20
+ROUNDS = 3
+"""Rounds of a workflow unless its parameter max-rounds says otherwise."""
+
 NODE_BYTES = 950
 COMPRESSED_NODE_BYTES = 107
 RETRY_SHARE = 0.2
@@ -43,19 +46,21 @@ def object_bytes(shards: int, rounds: int, replay_shards: int = 0) -> int:
 
 def most_shards(rounds: int, replay_shards: int = 0) -> int:
     """The largest number of shards a round whose workflow still fits."""
-    a_shard = nodes(1, rounds) - nodes(0, rounds)
-    return int(((LIMIT - FIXED_BYTES) / COMPRESSED_NODE_BYTES - nodes(0, rounds, replay_shards)) / a_shard)
+    return most_shards_in_all(rounds, replay_shards) // rounds
 
 
-def check_size(shards: int, rounds: int, replay_shards: int = 0) -> list[Problem]:
-    """Refuse a plan whose workflow would not fit with all its rounds and a fifth of the pods retried."""
+def most_shards_in_all(rounds: int, replay_shards: int = 0) -> int:
+    """The same for all rounds together, however they share them; below 0 where not even the rest fits."""
+    a_shard = nodes(1, 1) - nodes(0, 1)
+    return math.floor(((LIMIT - FIXED_BYTES) / COMPRESSED_NODE_BYTES - nodes(0, rounds, replay_shards)) / a_shard)
+
+
+def too_large(shards: int, rounds: int, replay_shards: int = 0) -> str | None:
+    """Why a plan's workflow would not fit with all its rounds and a fifth of the pods retried; None if it does."""
     size = object_bytes(shards, rounds, replay_shards)
     if size <= LIMIT:
-        return []
-    return [
-        Problem(
-            f"{shards} shards in {rounds} rounds",
-            f"the finished Workflow object would have about {size} bytes, more than {LIMIT}",
-            f"make shards longer: at most {most_shards(rounds, replay_shards)} a round",
-        )
-    ]
+        return None
+    return (
+        f"with {shards} shards in each of {rounds} rounds and {replay_shards} replay shards the finished Workflow "
+        f"object would have about {size} bytes; etcd takes {LIMIT}"
+    )
