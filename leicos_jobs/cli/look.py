@@ -15,7 +15,7 @@ from leicos_jobs.core.errors import InputError
 @click.argument("target")
 @click.option("--camera", default="front", show_default=True, help="Camera that convert would take.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--strict", is_flag=True, help="Exit with 78 if there is a problem; without it problems are only told.")
+@click.option("--strict", is_flag=True, help="Exit with 78 if there is a problem. A failed demo is none.")
 def inspect(target: str, camera: str, as_json: bool, strict: bool) -> None:
     """Say what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do."""
     from leicos_jobs.stages.inspect import inspect as look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -113,10 +114,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
-    except Exception:  # noqa: BLE001 - the boundary: whatever is not foreseen is a defect, with its traceback
-        traceback.print_exc()
-        _say("this is a defect in leicos; please report the traceback above")
-        code = ExitCode.DEFECT
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever is not foreseen is a defect, with its traceback
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _say(f"error: {error.filename}: no such file: the name is too long\n  fix: check the path")
+            code = ExitCode.INPUT
+        else:
+            traceback.print_exc()
+            _say("this is a defect in leicos; please report the traceback above")
+            code = ExitCode.DEFECT
     sys.exit(code if isinstance(code, int) else ExitCode.DONE)
 
 

@@ -43,6 +43,8 @@ class Measured:
 
     seconds: float
     """Of its processes, in all."""
+    gpu_seconds: float
+    """The same, times the GPUs of each process (where it has any)."""
     load_seconds: float
     """Of those, spent loading models."""
     workers: int
@@ -70,6 +72,7 @@ def measure(store: Store, stage: str, record_seconds: float = 0.0) -> Measured:
     seconds = sum(float(item["seconds"]) for item in timings)
     return Measured(
         seconds=max(seconds, record_seconds),
+        gpu_seconds=max(sum(float(item["seconds"]) * item.get("gpus", 1) for item in timings), record_seconds),
         load_seconds=sum(float(item["load_seconds"]) for item in timings),
         workers=sum(bool(beat["samples"]) for beat in beats),
     )

@@ -160,7 +160,7 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
         gate_reasons=dict(Counter(reason for state in states for reason in _refusals(state)).most_common()),
         makers=makers,
         mixed=tuple(name for name, values in makers.items() if len(values) > 1),
-        gpu_hours=sum(item.hours for stage, item in measured.items() if pool_of(stage) in GPU_POOLS),
+        gpu_hours=sum(item.gpu_seconds / 3600 for stage, item in measured.items() if pool_of(stage) in GPU_POOLS),
         dollars=sum(item.dollars(stage, run.config.cost) for stage, item in measured.items()),
         eta_seconds=_latest(waits),
     )

@@ -34,7 +34,7 @@ def text(found: RunStatus) -> str:
         " ".join(name.rjust(width) if index else name.ljust(width) for index, (name, width) in enumerate(COLUMNS)),
         *(_row(stage) for stage in found.stages),
         "",
-        f"{found.gpu_hours:.2f} hours of GPU pools, {found.dollars:.2f} dollars, both at least; {_left(found)}",
+        f"{found.gpu_hours:.2f} GPU-hours, {found.dollars:.2f} dollars, both at least; {_left(found)}",
     ]
     lines += [
         f"set aside: {reason.count} in {reason.stage}: {reason.error} (for example {reason.example})"

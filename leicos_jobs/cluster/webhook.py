@@ -61,7 +61,7 @@ def counts(found: RunStatus, effort: str | None = None) -> list[str]:
     lines = [
         f"{found.samples} samples: {found.labelled} labelled, {found.rejected} refused by the gate, "
         f"{found.quarantined} set aside, {found.missing} missing",
-        effort or f"{found.gpu_hours:.1f} hours of GPU pools, {found.dollars:.2f} dollars (at least)",
+        effort or f"{found.gpu_hours:.1f} GPU-hours, {found.dollars:.2f} dollars (at least)",
     ]
     lines += [f"set aside in {item.stage}: {item.count} x {item.error}" for item in found.quarantine_reasons[:3]]
     return lines

@@ -59,7 +59,7 @@ class VideoConfig(Section):
     """x264 quality, lower is better."""
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "superfast"
     """x264 speed."""
-    gop: int = Field(2, ge=1)
+    gop: int = Field(2, ge=1, le=10_000)
     """Frames a group of pictures; 2 is LeRobot's, for fast random access."""
 
 
@@ -221,7 +221,7 @@ class CostConfig(Section):
     dollars_per_hour: dict[str, float] = Field(
         default_factory=lambda: {"generate": 4.0, "train": 4.0, "label": 4.0, "replay": 1.5}
     )
-    """Price of one pod of a pool, an hour."""
+    """Price of one pod of a pool, an hour: of a training on eight GPUs that of all eight."""
     generate_seconds: float = Field(150.0, gt=0)
     """Expected GPU seconds a sample (Cosmos 2B, 210 frames, H200: a planning guess, measure yours)."""
     load_seconds: float = Field(180.0, ge=0)

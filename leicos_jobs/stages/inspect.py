@@ -65,13 +65,15 @@ class DemoFacts(_Model):
 
 
 class RecordingFacts(_Model):
-    """A LeIsaac HDF5 file. control_hz None: the file does not say. strangers: entries that are no demos."""
+    """A LeIsaac HDF5 file. control_hz None: the file does not say. strangers: entries that are no demos. remarks: what
+    is odd and keeps nobody from anything. problems: what `convert` with `strict` would refuse it for."""
 
     path: str
     bytes: int
     control_hz: float | None
     demos: tuple[DemoFacts, ...]
     strangers: tuple[str, ...]
+    remarks: tuple[str, ...]
     problems: tuple[str, ...]
 
     def text(self) -> str:
@@ -85,6 +87,7 @@ class RecordingFacts(_Model):
             f"  {len(self.demos)} demos; convert takes {len(taken)} ({sum(demo.frames or 0 for demo in taken)} frames),"
             f" leaves out: {reasons}",
         ]
+        head += [f"  remark: {remark}" for remark in self.remarks]
         head += [f"  problem: {problem}" for problem in self.problems]
         return "\n".join(head + [demo.text() for demo in self.demos])
 
@@ -179,14 +182,19 @@ def _recording(
         choices = survey([recording], (camera,))
         order = {name: place for place, name in enumerate(recording.lexicographic)}
         rate, strangers = recording.control_hz, tuple(recording.strangers)
-        problems = list(_recording_problems(recording, choices))
+        remarks = _remarks(recording, choices)
     todo = [choice for choice in choices if choice.problem is None]
     looks = [_Look(path, choice.name, camera, base) for choice in todo]
     found = spread(_timing, looks, workers=workers, prepare=prepare_process, progress=progress)
     for choice, timing in zip(todo, found, strict=True):
         choice.settle(timing)
     same_stride(choices)
-    if choices and all(choice.problem for choice in choices):
+    problems = [
+        f"{each.name}: {each.problem.text}" for each in choices if each.problem and each.problem.kind != "failed"
+    ]
+    if not choices:
+        problems.append("it has no demo (groups data/demo_0, data/demo_1, ...)")
+    elif all(choice.problem for choice in choices):
         problems.append("convert would take no demo and stop with exit code 78")
     return RecordingFacts(
         path=str(path),
@@ -194,6 +202,7 @@ def _recording(
         control_hz=rate,
         demos=tuple(_demo_facts(choice, order[choice.name]) for choice in choices),
         strangers=strangers,
+        remarks=tuple(remarks),
         problems=tuple(problems),
     )
 
@@ -215,11 +224,9 @@ def _demo_facts(choice: Choice, position: int) -> DemoFacts:
     )
 
 
-def _recording_problems(recording: Recording, choices: Sequence[Choice]) -> list[str]:
+def _remarks(recording: Recording, choices: Sequence[Choice]) -> list[str]:
     """What is odd about the file as a whole; none of it keeps convert from working."""
     found = []
-    if not choices:
-        found.append("it has no demo (groups data/demo_0, data/demo_1, ...)")
     if recording.control_hz is None:
         found.append("env_args does not say the control rate; convert needs control_hz")
     if recording.strangers:

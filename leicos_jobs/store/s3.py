@@ -18,6 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
+from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError, LeicosError, RetryError, writing
 from leicos_jobs.store.base import KeyMissingError, checked
 
@@ -94,13 +95,17 @@ class S3Store:
         self._call(key, lambda: self._client.upload_file(str(path), self.bucket, self._key(key), Config=_TRANSFER))
 
     def fetch(self, key: str, scratch: Path) -> Path:
-        """See `Store.fetch`: downloaded under a name of its own, since a reader may hold an older one open."""
+        """See `Store.fetch`: downloaded under a name of its own, since a reader may hold an older one open. A notice to
+        stop ends it at once: a checkpoint takes minutes, and a spot node gives 15 s."""
+
+        def progress(_bytes: int) -> None:
+            signals.check()
+
         path = scratch / f"{uuid.uuid4().hex[:8]}-{Path(key).name}"
         with writing(path):
             scratch.mkdir(parents=True, exist_ok=True)
-            self._call(
-                key, lambda: self._client.download_file(self.bucket, self._key(key), str(path), Config=_TRANSFER)
-            )
+            where = (self.bucket, self._key(key), str(path))
+            self._call(key, lambda: self._client.download_file(*where, Callback=progress, Config=_TRANSFER))
         return path
 
     def list(self, prefix: str) -> Iterator[str]:

@@ -90,11 +90,27 @@ def test_a_video_shorter_than_its_parquet_is_a_problem_and_with_strict_an_error(
     assert not (tmp_path / "v30").exists()
 
 
-def test_strict_inspection_of_a_recording(tmp_path: Path) -> None:
-    sound = write_recording(tmp_path / "sound.hdf5", [DemoSpec(rows=ROWS)], sim=(1 / 60, 1))
-    gaps = write_recording(tmp_path / "gaps.hdf5", [DemoSpec(rows=ROWS, nan=("actions", 30, 2))], sim=(1 / 60, 1))
-    assert leicos("inspect", sound, "--strict").returncode == ExitCode.DONE
-    says(leicos("inspect", gaps, "--strict"), ExitCode.INPUT, str(gaps), "problem(s)")
+def test_a_name_too_long_for_any_disk(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 300)
+    for arguments in (("to-lerobot", path, *TASK, "--out", tmp_path / "out"), ("inspect", path)):
+        says(leicos(*arguments), ExitCode.INPUT, "no such file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_strict_inspection_of_a_recording_refuses_what_strict_conversion_refuses(tmp_path: Path) -> None:
+    """A recording as LeIsaac writes it, without a rate and with failures, is sound; one demo with a NaN is not."""
+    usual = [DemoSpec(rows=ROWS, success=number != 3) for number in range(11)]
+    for name, specs, code in (
+        ("sound", usual, ExitCode.DONE),
+        ("nan", [*usual, DemoSpec(rows=ROWS, nan=("actions", 30, 2))], ExitCode.INPUT),
+    ):
+        source = write_recording(tmp_path / f"{name}.hdf5", specs)
+        inspected = leicos("inspect", source, "--strict")
+        assert inspected.returncode == code, inspected.stdout + inspected.stderr
+        converted = leicos("to-lerobot", source, *TASK, "--out", tmp_path / name, "--strict")
+        assert converted.returncode == code, converted.stderr
+    says(inspected, ExitCode.INPUT, str(source), "1 problem(s)")
+    assert "problem: demo_11: `actions` is nan" in inspected.stdout
 
 
 @pytest.mark.parametrize("text", ["{threads: [", "[1, 2]", "threads", "{threads: 0}", "{treads: 8}"])

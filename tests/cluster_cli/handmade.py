@@ -90,8 +90,8 @@ class HandMade:
             note = failures.Failure(stage=stage, sample=item.id, key=key, kind="failed", error=error)
             failures.note(self.run.store, note)
 
-    def timing(self, stage: str, name: str, seconds: float, load: float = 0.0) -> None:
-        facts = {"stage": stage, "seconds": seconds, "load_seconds": load, "samples": 1}
+    def timing(self, stage: str, name: str, seconds: float, load: float = 0.0, **more: int) -> None:
+        facts = {"stage": stage, "seconds": seconds, "load_seconds": load, "samples": 1, **more}
         self.run.store.put(layout.timing(stage, name), json.dumps(facts).encode())
 
     def worker(self, stage: str, name: str, in_hand: list[Sample]) -> None:

@@ -87,6 +87,15 @@ def test_rounds_beyond_the_usual_ones_get_what_room_the_workflow_has_left(
         assert planned == [sample.id for sample in made.run.samples()]
 
 
+def test_gpu_hours_count_every_gpu_of_a_training_and_dollars_its_pod(made: HandMade) -> None:
+    made.timing("post-train", "k", 3600.0, gpus=8)
+    made.timing("train-idm", "k", 3600.0)  # as earlier versions wrote it
+    made.timing("convert", "k", 3600.0)
+    found = status(made.run)
+    assert found.gpu_hours == 9.0
+    assert found.dollars == 2 * made.run.config.cost.dollars_per_hour["train"]
+
+
 def test_each_stage_counts_what_it_has_and_what_it_still_has_to_do(made: HandMade) -> None:
     found = status(mixed_run(made).run)
     table = {item.stage: (item.committed, item.missing, item.quarantined, item.failures) for item in found.stages}
@@ -156,7 +165,7 @@ def test_hours_and_cost_come_from_timings_and_the_price_table(made: HandMade) ->
     assert (stage.hours, stage.load_share, stage.dollars) == (2.0, 0.25, 8.0)
     assert found.gpu_hours == pytest.approx(3.0)
     assert found.dollars == pytest.approx(12.0)
-    assert "3.00 hours of GPU pools, 12.00 dollars" in found.text()
+    assert "3.00 GPU-hours, 12.00 dollars" in found.text()
 
 
 def test_a_killed_worker_without_a_timing_still_counts_by_its_records(made: HandMade) -> None:

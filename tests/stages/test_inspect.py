@@ -73,10 +73,11 @@ def test_files_without_anything_to_take(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file.move("data/demo_1", "data/demo_4")
         file["data"].create_group("mask")
-    problems = inspect(path).problems
-    assert any("exit code 78" in problem for problem in problems)
-    assert any("gaps" in problem for problem in problems)
-    assert any("mask" in problem for problem in problems)
+    found = inspect(path)
+    assert isinstance(found, RecordingFacts)
+    assert any("exit code 78" in problem for problem in found.problems)
+    assert any("gaps" in remark for remark in found.remarks)
+    assert any("mask" in remark for remark in found.remarks)
     empty = write_recording(tmp_path / "b.hdf5", [])
     assert any("no demo" in problem for problem in inspect(empty).problems)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from helpers.flaky_proxy import FlakyProxy, flaky_proxy
 from helpers.s3 import S3Server
 
+from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError, RetryError
 from leicos_jobs.store import open_store
 from leicos_jobs.store.folder import FolderStore
@@ -176,3 +178,17 @@ def test_a_folder_store_needs_no_boto3(tmp_path: Path) -> None:
     code = f"import sys; from leicos_jobs.store import open_store; open_store({str(tmp_path)!r}).put('a', b'x'); "
     code += "assert 'boto3' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
+
+
+def test_a_notice_to_stop_ends_a_download(
+    s3_environment: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"s3://{s3_environment.bucket}/{uuid.uuid4().hex}")
+    store.put("checkpoint", bytes(8 << 20))
+    assert store.fetch("checkpoint", tmp_path).stat().st_size == 8 << 20
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr(signals, "_stop", stop)
+    with pytest.raises(RetryError, match="stopped by a signal"):
+        store.fetch("checkpoint", tmp_path)
+    store.put("small", b"what is in hand may still be committed")

@@ -77,7 +77,7 @@ def test_it_publishes_a_checkpoint_with_its_digest_that_the_generator_loads(trai
     assert artifact.prompts == ("Lift_the_red_cube_up",)
     assert "model 60" in (training.out / WEIGHTS).read_text()
     assert sorted(path.name for path in training.out.iterdir()) == ["artifact.json", WEIGHTS]
-    assert facts["resumed_from"] == 0
+    assert (facts["resumed_from"], facts["gpus"]) == (0, 1)
     assert training.reported[-1] == (60, 60)
     CosmosGenerator(fake_settings(), training.out, tmp_path / "w").close()
     (training.out / WEIGHTS).write_text("another file")

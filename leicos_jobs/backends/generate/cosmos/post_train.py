@@ -91,7 +91,8 @@ class CosmosPostTrainer:
         )
         artifact.write(request.out)
         seconds = {"train": round(trained - begun, 1), "export": round(time.monotonic() - trained, 1)}
-        return artifact.model_dump(mode="json") | {"resumed_from": resumed, "seconds": seconds}
+        gpus = self.settings.post_train.gpus
+        return artifact.model_dump(mode="json") | {"resumed_from": resumed, "seconds": seconds, "gpus": gpus}
 
     def _train(self, request: TrainRequest, root: Path, folder: Path, done: int) -> None:
         train = self.settings.post_train

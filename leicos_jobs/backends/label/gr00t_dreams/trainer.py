@@ -71,7 +71,7 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
     shutil.rmtree(output)
     return facts | {
         "seconds": {"train": round(seconds, 1)}, "rows": view.rows, "digest": described.digest, "held_out": held_out,
-        "samples": chosen.steps * chosen.batch * chosen.gpus, "resumed_from": resumed,
+        "samples": chosen.steps * chosen.batch * chosen.gpus, "resumed_from": resumed, "gpus": chosen.gpus,
     }  # fmt: skip
 
 
