@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.run.config import GenerateConfig
 from leicos_jobs.run.opened import Run
 from leicos_jobs.stages.whole import fetch_folder
 from leicos_jobs.store import open_store
@@ -33,6 +37,37 @@ def import_artifact(uri: str, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(store.fetch(key, folder / ".download"), target)
     shutil.rmtree(folder / ".download", ignore_errors=True)
+
+
+def check_geometry(folder: Path, config: GenerateConfig) -> None:
+    """Refuse an IDM artifact whose artifact.json states another size than the generator's videos will have.
+
+    Raises InputError.
+    """
+    path = folder / "artifact.json"
+    try:
+        found = json.loads(path.read_text()).get("geometry") if path.is_file() else None
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", fix="copy or train the model again") from error
+    if found is not None:
+        require_size(found, config, f"the IDM in {folder} was trained on")
+
+
+def check_dataset(folder: Path, camera: str, config: GenerateConfig) -> None:
+    """The same for a dataset that an IDM is about to be trained on. Raises InputError."""
+    height, width, _ = Dataset(folder).info["features"][f"observation.images.{camera}"]["shape"]
+    require_size([width, height], config, "the IDM will be trained on the dataset's")
+
+
+def require_size(found: Sequence[int], config: GenerateConfig, whose: str) -> None:
+    """A network that is fed pictures of another size answers all the same, wrongly."""
+    if list(found) != [config.width, config.height]:
+        width, height = found
+        raise InputError(
+            f"generate.width, generate.height: the generator makes videos of {config.width}x{config.height}, and "
+            f"{whose} {width}x{height}",
+            fix=f"set them to {width} and {height}, or give an IDM for the generator's size by idm.checkpoint",
+        )
 
 
 def artifact_digest(folder: Path) -> str:

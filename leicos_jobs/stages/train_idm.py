@@ -23,7 +23,7 @@ from leicos_jobs.run import layout
 from leicos_jobs.run.commits import StageRecord, make_key
 from leicos_jobs.run.opened import Run
 from leicos_jobs.stages import context
-from leicos_jobs.stages.checkpoints import HELD_OUT, artifact_digest, import_artifact
+from leicos_jobs.stages.checkpoints import HELD_OUT, artifact_digest, check_dataset, check_geometry, import_artifact
 from leicos_jobs.stages.label import label_seed
 from leicos_jobs.stages.resume import ResumeFolder, reporter
 from leicos_jobs.stages.tables import read_table, write_table
@@ -64,7 +64,9 @@ def _build(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
     if run.config.idm.checkpoint:
         import_artifact(run.config.idm.checkpoint, folder)
         facts: dict[str, Any] = {"imported": run.config.idm.checkpoint}
+        check_geometry(folder, run.config.generate)
     else:
+        check_dataset(dataset, run.config.source.camera, run.config.generate)
         facts = _train(run, dataset, train, held, folder, scratch, key)
     digest = artifact_digest(folder)
     _label_held_out(run, dataset, held, folder, scratch)

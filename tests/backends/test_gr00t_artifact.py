@@ -107,13 +107,6 @@ def test_a_cut_folder_is_refused(made, tmp_path):
         artifact.load(made.folder)
 
 
-def test_the_generators_size_must_be_the_trainings(made):
-    artifact.check_geometry(made.folder, 64, 48)
-    with pytest.raises(InputError, match=r"videos of 256x256.*trained on 64x48") as found:
-        artifact.check_geometry(made.folder, 256, 256)
-    assert found.value.exit_code == ExitCode.INPUT
-
-
 def test_other_statistics_than_the_trainings_are_refused(tmp_path):
     small.write_checkpoint(tmp_path / "c", "small", small.SMALL, small.random_weights(), (64, 48))
     stats = small.stats()

@@ -13,6 +13,7 @@ import yaml
 from . import installation
 from .harness import Cluster
 from .harness.parts import helm
+from .harness.places import KUBERNETES
 from .harness.processes import run
 from .installation import CHART, TEMPLATES
 
@@ -60,7 +61,8 @@ def test_argo_lint_against_the_server_reports_nothing(installed: Cluster, files:
 def test_argo_lint_offline_with_every_values_file_reports_nothing(
     installed: Cluster, values: Path, tmp_path: Path
 ) -> None:
-    said = run(helm(), "template", "leicos", CHART, "--namespace", "leicos", "--values", values)
+    where = ("--namespace", "leicos", "--kube-version", KUBERNETES)
+    said = run(helm(), "template", "leicos", CHART, *where, "--values", values)
     found = [each for each in yaml.safe_load_all(said) if each and each["kind"] == "WorkflowTemplate"]
     assert sorted(each["metadata"]["name"] for each in found) == list(TEMPLATES)
     (tmp_path / "templates.yaml").write_text(yaml.safe_dump_all(found))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,23 +160,6 @@ def load(folder: Path, *, check_files: bool = True) -> Description:
         raise InputError(
             f"{path} does not describe a gr00t-dreams artifact: {error!r}", fix="give the folder that training wrote"
         ) from error
-
-
-def check_geometry(folder: Path, width: int, height: int) -> None:
-    """Refuse a generator whose videos are not of the size that the IDM was trained on (exit 78).
-
-    Reads `geometry` of artifact.json, so it serves every labeller that states it. Raises InputError.
-    """
-    found = _read(folder / DESCRIPTION).get("geometry")
-    if found != [width, height]:
-        raise InputError(
-            f"the generator makes videos of {width}x{height}, the IDM in {folder} was trained on {_size(found)}",
-            fix="set generate.width and generate.height to the IDM's geometry, or train an IDM on this size",
-        )
-
-
-def _size(geometry: Any) -> str:
-    return "x".join(str(part) for part in geometry) if isinstance(geometry, Sequence) else repr(geometry)
 
 
 def _read(path: Path) -> Any:
