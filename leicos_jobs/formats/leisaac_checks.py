@@ -77,8 +77,11 @@ def _images(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
             return Problem("image-size", f"`obs/{camera}` is {width}x{height}; H.264 needs even sizes")
         size = chunk_bytes(present[camera])
         if size > CHUNK_BYTES:
-            fix = f"repack it: h5repack -l obs/{camera}:CHUNK=100x{height}x{width}x3"
-            return Problem("oversized-chunks", f"`obs/{camera}` is stored in chunks of {size >> 20} MiB; {fix}")
+            rows = max(1, CHUNK_BYTES // 4 // (height * width * 3))
+            fix = f"h5repack -l {present[camera].name}:CHUNK={rows}x{height}x{width}x3 OLD.hdf5 NEW.hdf5"
+            return Problem(
+                "oversized-chunks", f"`obs/{camera}` is stored in chunks of {size >> 20} MiB; repack it: {fix}"
+            )
     return None
 
 

@@ -7,6 +7,7 @@ Layout (LeIsaac 0.4, Isaac Lab 2.3; reference/leisaac.md 1.2): `/data/demo_<i>` 
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import re
@@ -62,10 +63,13 @@ class Demo:
     def _look(self, wanted: Sequence[str]) -> Problem | None:
         attributes = self._group.attrs
         self.marked = "success" in attributes
-        self.success = self.marked and bool(attributes["success"])
-        self.seed = int(attributes["seed"]) if "seed" in attributes else None
+        mark = attributes["success"] if self.marked else False
+        self.seed = _whole(attributes.get("seed"))
         sizes = {key: item.shape for key, item in checks.cameras(self._group).items()}
         self.camera_sizes = {key: (int(width), int(height)) for key, (_, height, width, _) in sizes.items()}
+        if (known := _whole(mark)) not in (0, 1):
+            return Problem("malformed", f"its mark `success` is {mark!r}, neither true nor false")
+        self.success = known == 1
         problem = checks.structure(self._group, wanted)
         if problem:
             return problem
@@ -213,15 +217,22 @@ def _open(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except OSError as error:
         text = str(error)
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise InputError(f"{path}: may not be read by this account", fix="change its permissions") from error
+        if error.errno == errno.EAGAIN:
+            raise InputError(f"{path}: is being written by another process", fix="wait until it is closed") from error
         if "truncated" in text:
             raise InputError(
                 f"{path}: is truncated: {text}", fix="copy it again, or restore it from where it was recorded"
             ) from error
         if "signature" in text:
             raise InputError(f"{path}: is not an HDF5 file", fix="give a recording of LeIsaac") from error
-        if "lock" in text:
-            raise InputError(f"{path}: is being written by another process", fix="wait until it is closed") from error
         raise InputError(f"{path}: cannot be opened: {text}", fix="restore the file") from error
+
+
+def _whole(value: object) -> int | None:
+    """An attribute's whole number or truth value; None if it is something else."""
+    return int(value) if isinstance(value, bool | int | np.bool_ | np.integer) else None
 
 
 def _env_args(data: h5py.Group) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.core.errors import DefectError, InputError, RetryError
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 
 PATIENCE = 120.0
@@ -23,15 +23,15 @@ network."""
 
 _CRASHES = {-int(number) for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)}
 _HANGS = 1
-"""What faulthandler exits with."""
+"""What faulthandler exits with, and Python after an exception."""
 
 
 def probe(path: Path, patience: float = PATIENCE) -> None:
     """Look through everything but the images in another process; a file that has not changed is looked at once.
 
     patience: seconds without progress after which the library is held to hang. Raises InputError if it hangs or crashes
-    over this file, RetryError if something else ended the process. What can be told by an exception is left to
-    `Recording`.
+    over this file, RetryError if somebody killed the process, DefectError if our own code broke. What can be told by an
+    exception is left to `Recording`.
     """
     try:
         status = path.stat()
@@ -51,6 +51,8 @@ def _probe(path: Path, patience: float, _size: int, _changed: int) -> None:
     if done.returncode in _CRASHES:
         name = signal.Signals(-done.returncode).name
         raise InputError(f"{path}: is damaged: HDF5's library crashes over {place} ({name})", fix=fix)
+    if done.returncode == _HANGS:
+        raise DefectError(f"{path}: the process that looks through a recording broke over {place}:\n{done.stderr}")
     if done.returncode:
         text = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise RetryError(f"{path}: the process that looked at it ended with {done.returncode}: {text[0]}")

@@ -65,7 +65,8 @@ def test_argo_lint_offline_with_every_values_file_reports_nothing(
     said = run(helm(), "template", "leicos", CHART, *where, "--values", values)
     found = [each for each in yaml.safe_load_all(said) if each and each["kind"] == "WorkflowTemplate"]
     assert sorted(each["metadata"]["name"] for each in found) == list(TEMPLATES)
-    (tmp_path / "templates.yaml").write_text(yaml.safe_dump_all(found))
+    # as JSON: PyYAML leaves the text Y bare, which Go's YAML reads as true
+    (tmp_path / "templates.yaml").write_text("\n---\n".join(map(json.dumps, found)))
 
     said = installed.argo("lint", "--no-color", "--offline", "--kinds=workflowtemplates", tmp_path / "templates.yaml")
 

@@ -24,7 +24,7 @@ from types import ModuleType
 import fuzz_configurations
 import fuzz_recordings
 
-from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.core.errors import ExitCode, LeicosError
 
 SUBJECTS = {"recordings": fuzz_recordings, "configurations": fuzz_configurations}
 """Each has SUFFIX, good (bytes of a sound file), damage, and WORKS: what is done with a file and an output folder."""
@@ -42,7 +42,8 @@ def try_one(subject: ModuleType, path: Path, out: Path, seen: Counter[str]) -> s
             seen[f"{work.__name__} done"] += 1
         except LeicosError as error:
             seen[f"{work.__name__} {type(error).__name__}"] += 1
-            if "DefectError" in type(error).__name__:
+            # a file says nothing that trying again could help with, and who reads the message must know what to do
+            if error.exit_code is not ExitCode.INPUT or not error.fix:
                 return traceback.format_exc()
         except BaseException:  # noqa: BLE001 - finding these is the purpose
             return traceback.format_exc()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from pathlib import Path
 
 import h5py
@@ -282,3 +284,58 @@ def test_groups_that_link_to_themselves_end(tmp_path: Path) -> None:
         file["data/demo_0/states/loop"] = h5py.SoftLink("/data/demo_0/states")
     with Recording(path) as recording:
         assert recording.demo("demo_0").rows == 40
+
+
+@pytest.mark.parametrize("mark", ["False", "yes", float("nan"), 2, [True]])
+def test_a_success_mark_that_is_no_truth_value_is_never_taken_for_success(tmp_path: Path, mark: object) -> None:
+    path = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=30)])
+    with h5py.File(path, "a") as file:
+        file["data/demo_0"].attrs["success"] = mark
+    with Recording(path) as recording:
+        demo = recording.demo("demo_0")
+        assert not demo.success
+        assert demo.problem is not None
+        assert "neither true nor false" in demo.problem.text
+
+
+def test_a_seed_that_is_none_costs_nothing(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=30)])
+    with h5py.File(path, "a") as file:
+        file["data/demo_0"].attrs["seed"] = "abc"
+    with Recording(path) as recording:
+        demo = recording.demo("demo_0")
+        assert (demo.problem, demo.success, demo.seed) == (None, True, None)
+
+
+def test_the_layout_that_too_large_chunks_are_to_be_repacked_to_is_taken(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=30)])
+    with h5py.File(path, "a") as file:
+        del file["data/demo_0/obs/front"]
+        shape = (30, 720, 1280, 3)
+        options = {"dtype": np.uint8, "maxshape": (None, *shape[1:]), "compression": "lzf"}
+        file["data/demo_0/obs"].create_dataset("front", shape, chunks=(100, *shape[1:]), **options)
+        with Recording(path) as recording:
+            problem = recording.demo("demo_0").problem
+        assert problem is not None
+        found = re.search(r"h5repack -l (\S+):CHUNK=(\d+)x720x1280x3 ", problem.text)
+        assert found is not None
+        del file[found[1]]
+        file.create_dataset(found[1], shape, chunks=(int(found[2]), *shape[1:]), **options)
+    with Recording(path) as recording:
+        assert recording.demo("demo_0").problem is None
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(errno.EACCES, "may not be read"), (errno.EAGAIN, "is being written by another process")]
+)
+def test_why_a_file_cannot_be_opened_is_told_by_its_errno_not_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    path = write_recording(tmp_path / "stack_blocks_truncated.hdf5", [DemoSpec(rows=30)])
+
+    def refuse(name: Path, _mode: str) -> None:
+        raise OSError(number, f"Unable to open file (unable to open file: name = '{name}')")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(InputError, match=said):
+        Recording(path)

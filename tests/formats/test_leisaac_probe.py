@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.leisaac import DemoSpec, write_recording
 
-from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.core.errors import DefectError, InputError, RetryError
 from leicos_jobs.formats import leisaac_probe
 from leicos_jobs.formats.leisaac_probe import probe
 
@@ -41,11 +41,15 @@ def test_a_sound_file_and_what_exceptions_can_tell_pass(tmp_path: Path) -> None:
     probe(tmp_path / "missing.hdf5")
 
 
-def test_a_crash_and_a_killed_process_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_a_killed_process_and_a_defect_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=12)])
-    for signal, error, text in (("SEGV", InputError, "crashes over demo_0"), ("KILL", RetryError, "ended with -9")):
-        python = tmp_path / signal
-        python.write_text(f"#!/bin/sh\necho demo_0\nkill -{signal} $$\n")
+    for end, error, text in (
+        ("kill -SEGV $$", InputError, "crashes over demo_0"),
+        ("kill -KILL $$", RetryError, "ended with -9"),
+        ("echo RecursionError >&2; exit 1", DefectError, "broke over demo_0"),
+    ):
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\necho demo_0\n{end}\n")
         python.chmod(0o755)
         monkeypatch.setattr(leisaac_probe.sys, "executable", str(python))
         with pytest.raises(error, match=text):
