@@ -63,6 +63,8 @@ def structure(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
     initial = group.get("initial_state")
     if not isinstance(initial, h5py.Group) or not leaves(initial):
         return Problem("malformed", "it has no `initial_state`, so nothing could be replayed from it")
+    if "states" in group and not isinstance(group.get("states"), h5py.Group):
+        return Problem("malformed", "its `states` is no group of tables")
     return _images(group, wanted) or _lengths(group, wanted)
 
 

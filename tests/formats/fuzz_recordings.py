@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import random
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 from helpers.leisaac import DemoSpec, write_recording
 
 from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.stages import convert as stage
 from leicos_jobs.stages import inspect as look
@@ -25,6 +29,71 @@ def good(folder: Path, chance: random.Random) -> bytes:
 
 
 def damage(data: bytes, chance: random.Random) -> bytes:
+    """Half of them hurt as bytes, half in their structure."""
+    return bytes_hurt(data, chance) if chance.random() < 0.5 else structure_hurt(data, chance)
+
+
+def structure_hurt(data: bytes, chance: random.Random) -> bytes:
+    """A file that HDF5 finds nothing wrong with: tables of another kind, shape or length, odd marks, links, holes."""
+    memory = io.BytesIO(data)
+    with h5py.File(memory, "a") as file:
+        for _ in range(chance.choice([1, 1, 2, 4])):
+            places: list[str] = []
+            file.visit(places.append)
+            if not places:
+                break
+            place = chance.choice(places)
+            chance.choice(HURTS)(file, place, chance)
+    return memory.getvalue()
+
+
+def other_table(file: h5py.File, place: str, chance: random.Random) -> None:
+    """Something else where a table or a group was."""
+    del file[place]
+    shape = chance.choice(
+        [(), (0,), (30,), (30, 6), (30, 6, 1), (0, 6), (30, 0), (30, 48, 64, 3), (30, 47, 64, 3), (1, 6)]
+    )
+    kind = chance.choice(["f4", "f8", "i4", "u1", "b1", "S5", "c8", h5py.string_dtype()])
+    file.create_dataset(place, shape, dtype=kind)
+
+
+def other_mark(file: h5py.File, place: str, chance: random.Random) -> None:
+    """An attribute of any kind on anything."""
+    name = chance.choice(["success", "seed", "num_samples", "env_args", "total"])
+    values = [
+        "False",
+        "{}",
+        "[1]",
+        '{"sim_args": {"dt": 0, "decimation": 1}}',
+        2**63 - 1,
+        -1,
+        1e300,
+        float("nan"),
+        b"x",
+    ]
+    file[place].attrs[name] = chance.choice([*values, [True, False], h5py.Empty("f4")])
+
+
+def link(file: h5py.File, place: str, chance: random.Random) -> None:
+    """A link to itself, to nowhere, to the top or to another file."""
+    target = chance.choice([place, "/nowhere", "/", "/data"])
+    del file[place]
+    file[place] = h5py.ExternalLink("other.hdf5", "/data") if chance.random() < 0.2 else h5py.SoftLink(f"/{target}")
+
+
+def missing(file: h5py.File, place: str, chance: random.Random) -> None:
+    """Nothing."""
+    del file[place]
+
+
+def renamed(file: h5py.File, place: str, chance: random.Random) -> None:
+    """The same under another name."""
+    file.move(
+        place, chance.choice(["data/demo_1", "data/demo_007", "data/demo_99999999999999999999", "x", "data/ä b"]) + "_"
+    )
+
+
+def bytes_hurt(data: bytes, chance: random.Random) -> bytes:
     """Overwrite a few short runs of bytes, half of them near the start where HDF5 keeps its structure; maybe cut."""
     broken = bytearray(data)
     for _ in range(chance.choice([1, 1, 2, 5, 20])):
@@ -36,7 +105,8 @@ def damage(data: bytes, chance: random.Random) -> bytes:
 
 def convert(path: Path, out: Path) -> None:
     """Convert it; if that fails, the dataset's folder must be gone."""
-    options = stage.ConvertOptions(SO101, "Lift.", control_hz=60, workers=1)
+    base = TimeBase(row_for_row=path.stem[-1] in "05")
+    options = stage.ConvertOptions(SO101, "Lift.", control_hz=60, workers=1, time=base)
     try:
         stage.convert([path], out, options)
     except LeicosError as error:
@@ -50,4 +120,5 @@ def inspect(path: Path, out: Path) -> None:
     look.inspect(path, workers=1).text()
 
 
+HURTS: tuple[Callable[[h5py.File, str, random.Random], None], ...] = (other_table, other_mark, link, missing, renamed)
 WORKS = (convert, inspect)
