@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,8 @@ _DROPPED = frozenset(
 )  # fmt: skip
 _DROPPED_PREFIXES = ("TORCHELASTIC_", "PET_")
 TAIL_LINES = 60
+COMMIT_FILE = ".leicos-commit"
+"""Written by our images, where there is no git folder: the commit of the sources beside it."""
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -40,6 +43,17 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
     }
     return kept | dict(extra or {})
+
+
+def commit_of(root: Path) -> str | None:
+    """The commit that a checkout says it is at; None if it does not say."""
+    if (root / COMMIT_FILE).is_file():
+        return (root / COMMIT_FILE).read_text().strip()
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment())
+    return found.stdout.strip() or None
 
 
 # Loaded here: between fork and exec, beside other threads, as little as possible may happen.

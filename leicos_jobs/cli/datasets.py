@@ -54,6 +54,8 @@ def to_lerobot(
     from leicos_jobs.robots.embodiment import embodiment
     from leicos_jobs.stages.convert import ConvertOptions, convert
 
+    if remote := [source for source in sources if str(source).startswith("s3:")]:
+        raise InputError(f"{remote[0]}: to-lerobot reads files on this machine", fix="copy it here (aws s3 cp)")
     if any(source.is_dir() for source in sources):
         _export(sources, out, version)
         return

@@ -143,6 +143,8 @@ def inspect(
     camera: which one convert would take. time: how it would choose rows. Reads all images of the demos that are sound.
     Raises InputError if the target is none of them.
     """
+    if str(target).startswith("s3:"):
+        raise InputError(f"{target}: inspect looks at what is on this machine", fix="copy it here (aws s3 cp)")
     path = Path(target)
     if path.is_file():
         return _recording(path, camera, time or TimeBase(), workers, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from leicos_jobs.core.digests import sha256_bytes
@@ -33,8 +34,19 @@ def fetch_source(name: str, run: Run, scratch: Path) -> Path:
     target = place / Path(key).name
     if target.exists():
         return target
+    _require_room(name, store.size(key) or 0, scratch)
     try:
         fetched = store.fetch(key, place)
     except KeyMissingError:
         raise InputError(f"source file {name} does not exist", fix="upload it or correct source.files") from None
     return fetched.replace(target) if fetched.parent == place else fetched
+
+
+def _require_room(name: str, size: int, scratch: Path) -> None:
+    """A download that cannot fit is an error of the set-up: trying again would fill the disk again."""
+    free = shutil.disk_usage(scratch).free
+    if size > free:
+        raise InputError(
+            f"{name}: has {size / 1e9:.1f} GB, and {scratch} has room for {free / 1e9:.1f} GB",
+            fix="raise pools.cpu.scratch.size of the chart, or name a larger disk by TMPDIR",
+        )

@@ -21,6 +21,7 @@ from leicos_jobs.backends.contracts import TrainRequest
 from leicos_jobs.backends.label.gr00t_dreams import artifact, settings, trainer
 from leicos_jobs.backends.label.gr00t_dreams.backend import Gr00tDreamsTrainer
 from leicos_jobs.backends.label.gr00t_dreams.dataset import training_view
+from leicos_jobs.backends.label.gr00t_dreams.verify import verify
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.robots.embodiment import SO101
@@ -205,6 +206,19 @@ def test_upstreams_last_words_are_passed_on(stage, tmp_path, monkeypatch):
     monkeypatch.setenv("FAIL", "1")
     with pytest.raises(DefectError, match="out of memory, say"):
         train(stage, tmp_path)
+
+
+def test_a_checkout_of_another_commit_is_refused(tmp_path, stage):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "idm_training.py").touch()
+    assert settings.checkout(str(tmp_path)) == tmp_path
+    (tmp_path / ".leicos-commit").write_text(settings.UPSTREAM + "\n")
+    assert settings.checkout(str(tmp_path)) == tmp_path
+    (tmp_path / ".leicos-commit").write_text("0" * 40)
+    with pytest.raises(InputError, match=f"is at commit {'0' * 40}, leicos is for {settings.UPSTREAM}"):
+        settings.checkout(str(tmp_path))
+    with pytest.raises(InputError, match="is at commit"):
+        verify(tmp_path, stage / "weights", tmp_path / "none.mp4")
 
 
 def test_held_out_demos_are_not_trained_on(stage, tmp_path):

@@ -97,6 +97,12 @@ def test_a_name_too_long_for_any_disk(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_not_on_this_machine_is_told_as_such(tmp_path: Path) -> None:
+    uri = "s3://robots/demos.hdf5"
+    for arguments in (("to-lerobot", uri, *TASK, "--out", tmp_path / "out"), ("inspect", uri)):
+        says(leicos(*arguments), ExitCode.INPUT, "on this machine", "aws s3 cp")
+
+
 def test_strict_inspection_of_a_recording_refuses_what_strict_conversion_refuses(tmp_path: Path) -> None:
     """A recording as LeIsaac writes it, without a rate and with failures, is sound; one demo with a NaN is not."""
     usual = [DemoSpec(rows=ROWS, success=number != 3) for number in range(11)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -43,7 +44,8 @@ def structure_hurt(data: bytes, chance: random.Random) -> bytes:
             if not places:
                 break
             place = chance.choice(places)
-            chance.choice(HURTS)(file, place, chance)
+            with suppress(KeyError, ValueError, OSError, RuntimeError):  # what is hurt already may resist
+                chance.choice(HURTS)(file, place, chance)
     return memory.getvalue()
 
 

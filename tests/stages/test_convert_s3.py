@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -15,7 +16,10 @@ from helpers.flaky_proxy import FlakyProxy, flaky_proxy
 from helpers.leisaac import DemoSpec, write_recording
 from helpers.s3 import S3Server
 
-from leicos_jobs.core.errors import ExitCode
+from leicos_jobs.core.errors import ExitCode, InputError
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.opened import create_run
+from leicos_jobs.stages.sources import fetch_source
 
 CONVERT = "records/convert.json"
 
@@ -96,3 +100,14 @@ def test_sources_of_the_same_name_in_two_folders_are_both_converted(bucket: Buck
     found = [(entry["file"], entry["demo"], entry["frames"]) for entry in map(json.loads, lines)]
     assert found == [(sources[0], "demo_0", 9), (sources[1], "demo_0", 17), (sources[1], "demo_1", 12)]
     assert len({json.loads(line)["file_sha256"] for line in lines}) == 2
+
+
+def test_a_source_that_the_disk_has_no_room_for_is_an_error_of_the_set_up(
+    bucket: Bucket, tmp_path: Path, s3_environment: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = bucket.write("large/demos.hdf5", write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=24)]))
+    run = create_run(str(tmp_path / "run"), RunConfig.model_validate({"source": {"files": [source], "task": "Lift."}}))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
+    with pytest.raises(InputError, match=r"s3://.*/large/demos.hdf5: has .* room for 0\.0 GB"):
+        fetch_source(source, run, tmp_path)

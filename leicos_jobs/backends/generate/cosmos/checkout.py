@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from leicos_jobs.backends.generate.cosmos.settings import CosmosSettings
-from leicos_jobs.backends.upstream_process import clean_environment
+from leicos_jobs.backends.upstream_process import clean_environment, commit_of
 from leicos_jobs.core.errors import InputError
 
 CHECKOUT_ENV, PYTHON_ENV = "LEICOS_COSMOS", "LEICOS_COSMOS_PYTHON"
-COMMIT_FILE = ".leicos-commit"
-"""Written by our image, where there is no git folder: the commit of the sources beside it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def find_checkout(settings: CosmosSettings) -> Checkout:
     root = Path(name).absolute()
     if not (root / "examples" / "inference.py").is_file():
         raise InputError(f"{root} is not a checkout of cosmos-predict2.5", fix=f"correct ${CHECKOUT_ENV}")
-    commit = _commit(root)
+    commit = commit_of(root)
     if commit not in (None, settings.commit):
         raise InputError(
             f"{root} is at commit {commit}, but the run is for {settings.commit}",
@@ -62,13 +59,3 @@ def _python(root: Path, settings: CosmosSettings) -> Path:
             f"no Python of cosmos-predict2.5 at {name}", fix=f"run `uv sync` in the checkout or set ${PYTHON_ENV}"
         )
     return Path(found).absolute()  # not resolved: a virtual environment is found by the name of its link
-
-
-def _commit(root: Path) -> str | None:
-    if (root / COMMIT_FILE).is_file():
-        return (root / COMMIT_FILE).read_text().strip()
-    if not (root / ".git").exists() or shutil.which("git") is None:
-        return None
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment())
-    return found.stdout.strip() or None

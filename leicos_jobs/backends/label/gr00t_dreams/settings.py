@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from leicos_jobs.backends.upstream_process import commit_of
 from leicos_jobs.core.errors import InputError
 
 UPSTREAM = "ec3881d44545016871997f8e17dd15f1d792e91d"
@@ -60,8 +61,21 @@ def checkout(given: str | None) -> Path:
         )
     folder = Path(name).resolve()
     if not (folder / "scripts" / "idm_training.py").is_file():
-        raise InputError(f"{folder} is no GR00T-Dreams checkout: scripts/idm_training.py is missing")
+        raise InputError(
+            f"{folder} is no GR00T-Dreams checkout: scripts/idm_training.py is missing",
+            fix=f"correct {CHECKOUT_VARIABLE}",
+        )
+    require_commit(folder)
     return folder
+
+
+def require_commit(folder: Path) -> None:
+    """Refuse a checkout that says it is at another commit: artifacts name UPSTREAM as what they were made with."""
+    commit = commit_of(folder)
+    if commit not in (None, UPSTREAM):
+        raise InputError(
+            f"{folder} is at commit {commit}, leicos is for {UPSTREAM}", fix=f"git -C {folder} checkout {UPSTREAM[:8]}"
+        )
 
 
 def python(given: str | None) -> str:

@@ -92,6 +92,7 @@ def verify(
 
     Raises InputError if upstream cannot run, with what it said.
     """
+    settings.require_commit(checkout)
     where = choose_device(device)
     settle_arithmetic()
     with tempfile.TemporaryDirectory(prefix="leicos-verify-") as name:
