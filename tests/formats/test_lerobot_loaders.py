@@ -20,6 +20,7 @@ from helpers.leisaac import DemoSpec, read_code, write_recording
 
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.formats.lerobot_v21 import EncodeSettings
 from leicos_jobs.formats.lerobot_v30 import export_v30
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.robots.embodiment import SO101
@@ -32,10 +33,29 @@ TASK = "Lift the red cube up."
 
 @pytest.fixture(scope="module")
 def v21(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("loaders")
-    specs = [DemoSpec(rows=40 + 7 * index, phase=index % 2) for index in range(4)]
-    source = write_recording(root / "a.hdf5", specs)
-    convert([source], root / "v21", ConvertOptions(SO101, TASK, control_hz=60, workers=1, time=TimeBase()))
+    return converted(
+        tmp_path_factory.mktemp("loaders"), ("front",), ConvertOptions(SO101, TASK, control_hz=60, workers=1)
+    )
+
+
+@pytest.fixture(scope="module")
+def row_for_row(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the speed of conversion is measured on: repeated images as skipped frames; and a second camera."""
+    options = ConvertOptions(
+        SO101,
+        TASK,
+        cameras=("front", "wrist"),
+        control_hz=60,
+        workers=1,
+        time=TimeBase(row_for_row=True),
+        encode=EncodeSettings(30, "medium", 2),
+    )
+    return converted(tmp_path_factory.mktemp("rows"), options.cameras, options)
+
+
+def converted(root: Path, cameras: tuple[str, ...], options: ConvertOptions) -> Path:
+    specs = [DemoSpec(rows=40 + 7 * index, phase=index % 2, cameras=cameras) for index in range(4)]
+    convert([write_recording(root / "a.hdf5", specs)], root / "v21", options)
     return root / "v21"
 
 
@@ -53,11 +73,11 @@ def load(variable: str, root: Path) -> dict[str, Any]:
     return found
 
 
-def compare(found: dict[str, Any], v21: Path) -> None:
+def compare(found: dict[str, Any], v21: Path, fps: int = 30) -> None:
     dataset = Dataset(v21)
     episodes = list(dataset.episodes())
     assert found["frames"] == sum(len(one) for one in episodes)
-    assert found["fps"] == 30
+    assert found["fps"] == fps
     everything = np.concatenate([one.actions for one in episodes]).astype(np.float64)
     np.testing.assert_allclose(found["action_mean"], everything.mean(0), rtol=1e-4, atol=1e-3)
     assert len(found["items"]) == 8
@@ -66,7 +86,7 @@ def compare(found: dict[str, Any], v21: Path) -> None:
         assert frame in (0, len(episode) - 1)
         np.testing.assert_array_equal(np.float32(item["action"]), episode.actions[frame])
         np.testing.assert_array_equal(np.float32(item["state"]), episode.states[frame])
-        assert item["timestamp"] == pytest.approx(frame / 30, abs=1e-6)
+        assert item["timestamp"] == pytest.approx(frame / fps, abs=1e-6)
         assert item["task"] == TASK
         image = np.frombuffer(bytes.fromhex(item["image"]), np.uint8).reshape(item["shape"])
         ours = read_all(episode.videos["front"])[frame]
@@ -85,3 +105,14 @@ def test_lerobot_0_4_opens_v30(v21: Path) -> None:
     found = load("LEICOS_LEROBOT_V30", v21.parent / "v30")
     assert found["version"] >= "0.4"
     compare(found, v21)
+
+
+def test_lerobot_0_3_opens_row_for_row_videos_of_two_cameras(row_for_row: Path) -> None:
+    compare(load("LEICOS_LEROBOT_V21", row_for_row), row_for_row, fps=60)
+
+
+def test_lerobot_0_4_opens_row_for_row_videos_of_two_cameras_in_several_files(row_for_row: Path) -> None:
+    target = row_for_row.parent / "v30"
+    export_v30(row_for_row, target, video_mb=0)
+    assert len(list(target.glob("videos/*/*/*.mp4"))) == 8
+    compare(load("LEICOS_LEROBOT_V30", target), row_for_row, fps=60)
