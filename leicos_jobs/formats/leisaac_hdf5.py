@@ -74,13 +74,12 @@ class Demo:
         if problem:
             return problem
         self.rows = min(checks.row_counts(self._group, wanted).values())
-        tables: dict[str, NDArray[np.floating]] = {checks.ACTIONS: self.actions, checks.JOINTS: self.joint_pos}
+        tables = {checks.ACTIONS: self._group[checks.ACTIONS], checks.JOINTS: self._group[checks.JOINTS]}
         for part in ("initial_state", "states"):
             if part in self._group:
-                tables |= {
-                    f"{part}/{path}": item[: self.rows] for path, item in checks.leaves(self._group[part]).items()
-                }
-        problems = (checks.finite(name, table, JOINT_NAMES) for name, table in tables.items())
+                tables |= {f"{part}/{path}": item for path, item in checks.leaves(self._group[part]).items()}
+        # one after the other: a long recording's tables together may be a gigabyte
+        problems = (checks.finite(name, table[: self.rows], JOINT_NAMES) for name, table in tables.items())
         return next((problem for problem in problems if problem), None)
 
     @property
