@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.core.workflow_size import ROUNDS, too_large
+from leicos_jobs.core.workflow_size import ROUNDS, most_shards, too_large
 from leicos_jobs.core.yaml_text import mapping
 
 
@@ -261,8 +261,6 @@ class RunConfig(Section):
     def _consistent(self) -> RunConfig:
         if self.time.row_for_row and self.time.stride not in (None, 1):
             raise ValueError("time.row_for_row takes every row: remove time.stride")
-        if text := too_large(self.plan.most_shards, ROUNDS, self.replay_shards):
-            raise ValueError(f"{text}: lower plan.max_shards, or raise replay.samples_per_shard")
         return self
 
     @property
@@ -281,12 +279,25 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
             f"{where}: {error.error_count()} error(s) in the configuration\n" + describe_errors(error),
             fix="correct these fields; `leicos config --schema` lists all of them",
         ) from None
+    _require_fit(config, where)
     if wrong := list(_no_text(config.model_dump())):
         raise InputError(
             f"{where}: a NUL or half a character (a lone surrogate) in {', '.join(wrong)}",
             fix=r"correct the escape (\0, \uD800-\uDFFF)",
         )
     return config
+
+
+def _require_fit(config: RunConfig, where: str) -> None:
+    """Refuse a plan that no cluster could hold; here, not in the model, so that a run of before can still be opened."""
+    text = too_large(config.plan.most_shards, ROUNDS, config.replay_shards)
+    if text is None:
+        return
+    most = most_shards(ROUNDS, config.replay_shards)
+    advice = f"set plan.max_shards to at most {most} (shards get longer)"
+    if most < 1:
+        advice = f"raise replay.samples_per_shard ({config.replay.samples_per_shard})"
+    raise InputError(f"{where}: {text}, and a run must fit wherever it is continued", fix=advice)
 
 
 def _no_text(value: object, field: str = "") -> Iterator[str]:

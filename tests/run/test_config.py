@@ -10,7 +10,7 @@ import pytest
 
 from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.core.workflow_size import LIMIT, ROUNDS, object_bytes
-from leicos_jobs.run.config import RunConfig, SourceConfig, load_config, parse_config
+from leicos_jobs.run.config import PlanConfig, RunConfig, SourceConfig, load_config, parse_config
 from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.run.samples import sample_id
 from leicos_jobs.run.template import commented_yaml
@@ -137,12 +137,21 @@ def test_plans_of_usual_sizes_fit_into_one_workflow(samples: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "fix"),
     [
-        {"plan": {"samples": 40_000, "max_shards": 2000}},
-        {"plan": {"samples": 40_000}, "replay": {"samples_per_shard": 10}},
+        ({"plan": {"samples": 40_000, "max_shards": 2000}}, r"set plan\.max_shards to at most 39\d "),
+        (
+            {"plan": {"samples": 400_000}, "replay": {"samples_per_shard": 10}},
+            r"raise replay\.samples_per_shard \(10\)",
+        ),
     ],
 )
-def test_a_plan_whose_workflow_etcd_would_not_take_is_refused(changes: dict[str, dict[str, int]]) -> None:
-    with pytest.raises(InputError, match=f"etcd takes {LIMIT}: lower plan.max_shards, or raise replay"):
+def test_a_plan_whose_workflow_etcd_would_not_take_is_refused(changes: dict[str, dict[str, int]], fix: str) -> None:
+    with pytest.raises(InputError, match=rf"etcd takes {LIMIT}, and a run must fit wherever[^\n]*\n  fix: {fix}"):
         sized(**changes)
+
+
+def test_a_run_of_before_that_would_be_refused_now_can_be_opened(tmp_path: Path) -> None:
+    large = CONFIG.model_copy(update={"plan": PlanConfig(samples=40_000, max_shards=2000)})
+    create_run(str(tmp_path / "run"), large)
+    assert open_run(str(tmp_path / "run")).config == large
