@@ -34,6 +34,7 @@ def fetch_source(name: str, run: Run, scratch: Path) -> Path:
     target = place / Path(key).name
     if target.exists():
         return target
+    scratch.mkdir(parents=True, exist_ok=True)
     _require_room(name, store.size(key) or 0, scratch)
     try:
         fetched = store.fetch(key, place)

@@ -25,6 +25,9 @@ def leicos(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "leicos_jobs.cli.main", *arguments]
 
 
+SIZE = (128, 112)
+
+
 def write_config(
     folder: Path,
     demos: int = 5,
@@ -38,13 +41,14 @@ def write_config(
     """A recording of tiny demos, and a configuration for the identity backends. shard: samples in one."""
     from helpers.leisaac import DemoSpec, write_recording
 
-    source = write_recording(folder / "demos.hdf5", [DemoSpec(rows=60 + 4 * index) for index in range(demos)])
+    specs = [DemoSpec(rows=60 + 4 * index, size=SIZE) for index in range(demos)]
+    source = write_recording(folder / "demos.hdf5", specs)
     backend = {"backend": "identity", "settings": {"trouble": trouble, "pause": pause}}
     config = {
         "name": "identity",
         "source": {"files": [str(source)], "task": TASK},
         "plan": {"samples": samples, "samples_per_shard": shard, "min_shards": 2, "row0": [-1, 16, 22]},
-        "generate": backend | {"frames": 7, "width": 128, "height": 112},
+        "generate": backend | {"frames": 7, "width": SIZE[0], "height": SIZE[1]},
         "gate": {"start_psnr_min": 0, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
         "idm": {"backend": "identity"},
         "label": {"settings": {"trouble": trouble / 2, "pause": pause}},

@@ -94,12 +94,20 @@ def start_worker(root: Path, environment: dict[str, str]) -> subprocess.Popen[by
 def kill_and_finish(root: Path, kills: int, environment: dict[str, str], seed: int, longest: float) -> None:
     """Kill the worker, its child or upstream itself at random moments; then let a worker finish.
 
-    Every kill counts: a worker that had nothing left to do when its time came fails the test.
+    Every kill counts: a worker that had nothing left to do when its time came fails the test. Every second one comes
+    while a sample is in hand, where the journal of the fake upstream tells; on a busy machine all others may come while
+    the model loads.
     """
     chance = random.Random(seed)
+    journal = Path(environment["FAKE_JOURNAL"]) if "FAKE_JOURNAL" in environment else None
     for number in range(kills):
+        before = worked(journal) if journal is not None and journal.exists() else 0
         worker = start_worker(root, environment)
-        time.sleep(chance.uniform(0.2, longest))
+        if number % 2 and journal is not None:
+            while worker.poll() is None and (not journal.exists() or worked(journal) == before):
+                time.sleep(0.02)
+        else:
+            time.sleep(chance.uniform(0.2, longest))
         assert worker.poll() is None, f"it had done all before kill {number + 1}: the test needs more samples"
         victims = [worker.pid, *descendants(worker.pid)]
         victim = worker.pid if chance.random() < 0.5 else chance.choice(victims)
