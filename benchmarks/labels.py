@@ -2,9 +2,10 @@
 
     python benchmarks/labels.py --work /tmp/labels --seeds 0 1
 
-Prints, over all seeds together: replay success of labels, of true actions (ceiling), of another demo's labels and of
-shuffled rows (floors), how often labels and true actions have the same outcome, and the arm joints' mean error. A run
-that exists under --work is taken as it is; remove the folder to measure again.
+Prints, over all seeds together, and again for samples from demos that the IDM never saw: replay success of labels, of true
+actions (ceiling), of another demo's labels and of shuffled rows (floors), how often labels and true actions have the same
+outcome; and the arm joints' mean error. Three in ten attempts fail on purpose, so that a fifth truly fails whatever the
+draw. A run that exists under --work is taken as it is; remove the folder to measure again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import yaml
 
 LEICOS = [sys.executable, "-m", "leicos_jobs.cli.main"]
+FAILURES = 0.3
 CONFIG = Path(__file__).parents[1] / "examples" / "lift_cube.yaml"
 
 
@@ -35,6 +37,7 @@ def run(work: Path, seed: int, episodes: int) -> dict[str, Any]:
             )
         config = yaml.safe_load(CONFIG.read_text())
         config["idm"]["seed"] = seed
+        config["generate"]["settings"] = {"failure_share": FAILURES}
         config["plan"]["first_seed"] = 21 + 1000 * seed
         config["source"]["files"] = [str(demos)]
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -51,19 +54,17 @@ def main() -> None:
     options = parser.parse_args()
     totals: dict[str, list[int]] = {}
     errors = []
-    unseen = 0
     for seed in options.seeds:
         score = run(options.work, seed, options.episodes)
-        for name, item in score["replay"]["all"].items():
-            if isinstance(item, dict):
-                total = totals.setdefault(name, [0, 0])
-                total[0] += item["successes"]
-                total[1] += item["count"]
-        unseen += score["replay"]["held_out"]["labels"]["count"]
+        for side, title in (("all", ""), ("held_out", "unseen: ")):
+            for name, item in score["replay"][side].items():
+                if isinstance(item, dict):
+                    total = totals.setdefault(title + name, [0, 0])
+                    total[0] += item["successes"]
+                    total[1] += item["count"]
         errors.append(sum(score["idm"]["generated"]["mae_deg"][:5]) / 5)
     for name, (hits, count) in totals.items():
-        print(f"{name:26} {hits:4} of {count:4}  {hits / max(1, count):6.1%}")
-    print(f"from demos that the IDM never saw {unseen:4} of {totals['labels'][1]:4}")
+        print(f"{name:34} {hits:4} of {count:4}  {hits / max(1, count):6.1%}")
     print(f"successes of the ceiling's   {totals['labels'][0] / max(1, totals['truth'][0]):6.1%}")
     print(f"arm joints' mean error       {sum(errors) / len(errors):.2f} degrees on generated videos")
 

@@ -142,6 +142,13 @@ def _checks(
         found.append(checks.own_truth(*({name: pair[side] for name, pair in truth.items()} for side in (0, 1))))
     if controls["demo"]:
         found += checks.reproduction(controls)
+    outcomes = [
+        (bool(item.facts["success"]), bool(controls["truth"][item.state.sample.id]["success"]))
+        for item in samples
+        if "success" in item.facts and item.state.sample.id in controls["truth"]
+    ]
+    if outcomes:
+        found.append(checks.truth_reproduction(outcomes))
     made = [item.state for item in samples if item.state.generate is not None]
     rates = {state.sample.id: float(state.generate.facts["fps"]) for state in made if state.generate}
     found.append(checks.time_base(rates, context.episodes(run)[0].fps))

@@ -164,3 +164,11 @@ def test_conditioning_on_the_demos_end_or_another_state_is_found() -> None:
     assert not end["clip-is-row0"]
     other = {item.name: item.passed for item in checks.conditioning([(frames(3), frames(3))], [(joints + 0.2, joints)])}
     assert not other["start-is-row0"]
+
+
+def test_replay_from_another_state_is_found_by_what_true_actions_did() -> None:
+    made = [True, False, True, True, False, True, True, True, False, True]
+    assert checks.truth_reproduction(list(zip(made, made, strict=True))).passed
+    elsewhere = checks.truth_reproduction([(success, False) for success in made])
+    assert not elsewhere.passed
+    assert "3 of 10" in elsewhere.text
