@@ -332,6 +332,7 @@ class Worker:
             "seconds": self.summary.seconds,
             "load_seconds": self.summary.load_seconds,
             "samples": self.summary.committed,
+            "gpus": 1,  # a backend of samples works on one; more of them are more shards
         }
         key = layout.timing(self.stage.name, f"{self.worker.replace('/', '-')}-{self.attempt[:8]}")
         self.run.store.put(key, json.dumps(facts).encode())

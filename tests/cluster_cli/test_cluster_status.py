@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from cluster_cli.handmade import HandMade, configuration
@@ -15,6 +16,7 @@ from leicos_jobs.core import workflow_size
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.run import layout
 from leicos_jobs.stages.rounds import account, fan_in, plan_round, read_shard
+from leicos_jobs.stages.whole import whole_stage
 
 
 def of(found: RunStatus, stage: str) -> StageStatus:
@@ -94,6 +96,16 @@ def test_gpu_hours_count_every_gpu_of_a_training_and_dollars_its_pod(made: HandM
     found = status(made.run)
     assert found.gpu_hours == 9.0
     assert found.dollars == 2 * made.run.config.cost.dollars_per_hour["train"]
+
+
+def test_a_training_on_eight_gpus_says_so_in_its_timing(made: HandMade) -> None:
+    record = whole_stage(
+        made.run, "post-train", version=1, settings={}, inputs={}, prefix=layout.COSMOS_CHECKPOINT,
+        build=lambda _folder: {"gpus": 8},
+    )  # fmt: skip
+    timing = json.loads(made.run.store.read(layout.timing("post-train", record.key)))
+    assert timing["gpus"] == 8
+    assert status(made.run).gpu_hours == pytest.approx(8 * timing["seconds"] / 3600)
 
 
 def test_each_stage_counts_what_it_has_and_what_it_still_has_to_do(made: HandMade) -> None:

@@ -3,32 +3,37 @@ was committed stays, and nothing counts against the sample in hand."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.slow_s3 import slow_s3
 
 from leicos_jobs.backends.contracts import Started
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import ExitCode, RetryError
 from leicos_jobs.run import failures
 from leicos_jobs.run.chain import State
+from leicos_jobs.run.commits import Record
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run, open_run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.stages.child import BackendSpec
 from leicos_jobs.stages.worker import Checked, SampleStage, Worker
+from leicos_jobs.store import open_store
 
 SAMPLES = 4
-NOTICE = 15.0
-"""Seconds that GKE gives a spot pod in all; cluster autoscalers give more."""
+WITHIN = 12.0
+"""Seconds from notice to exit: GKE gives a spot pod 15 in all, cluster autoscalers give more."""
 LONG = 600.0
 
 
@@ -40,7 +45,7 @@ class Result:
 
 
 class Slow:
-    """Loads or works for ever at one place, and says so."""
+    """Loads or works for ever at one place, and says so; at a place that it does not know it just works."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -70,6 +75,9 @@ class Stage(SampleStage):
         ]
 
     def spec(self, scratch: Path) -> BackendSpec:
+        if self.place == "fetching":
+            print("at fetching", flush=True)
+            open_store("s3://slow/run").fetch("cosmos/checkpoint/model.pt", scratch)
         return BackendSpec("test_worker_notice:Slow", {"place": self.place})
 
     def request(self, state: State, scratch: Path) -> str:
@@ -102,19 +110,59 @@ def run(tmp_path: Path) -> Run:
     )
 
 
+@contextmanager
+def worker(root: Path, place: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A worker in a process of its own, which stays at `place`; killed at the end, should it still be there."""
+    here = Path(__file__)
+    folders = [str(here.parent), str(here.parents[1]), str(here.parents[2]), os.environ.get("PYTHONPATH", "")]
+    given = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), **environment}
+    command = [sys.executable, str(here), str(root), place]
+    with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def arrived(process: subprocess.Popen[str], place: str) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"at {place}\n"
+
+
+def end_on_notice(process: subprocess.Popen[str]) -> None:
+    """The promise: exit 75, in time."""
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WITHIN) == ExitCode.RETRY
+
+
+def committed(run: Run) -> dict[int, Record]:
+    found = {number: run.commits.get("replay", name(number), "key") for number in range(SAMPLES)}
+    return {number: record for number, record in found.items() if record is not None}
+
+
 @pytest.mark.parametrize(("place", "kept"), [("loading", 0), ("working", 2), ("finishing", 3)])
 def test_a_worker_ends_within_its_notice(run: Run, tmp_path: Path, place: str, kept: int) -> None:
-    here = Path(__file__)
-    paths = os.pathsep.join([str(here.parent), str(here.parents[2]), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, str(here), str(tmp_path / "run"), place]
-    with subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True
-    ) as worker:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == f"at {place}\n"
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(NOTICE) == ExitCode.RETRY
-    assert [number for number in range(SAMPLES) if run.commits.get("replay", name(number), "key")] == list(range(kept))
+    with worker(tmp_path / "run", place) as process:
+        arrived(process, place)
+        end_on_notice(process)
+    before = committed(run)
+    assert list(before) == list(range(kept))
+    with worker(tmp_path / "run", "nowhere") as process:
+        assert process.wait(120) == ExitCode.DONE
+    after = committed(run)
+    assert list(after) == list(range(SAMPLES))
+    assert {number: after[number] for number in before} == before
+    assert failures.read_all(run.store, "replay") == {}
+    timings = [json.loads(run.store.read(key)) for key in run.store.list("timings/replay/")]
+    assert sorted((timing["samples"], timing["gpus"]) for timing in timings) == sorted([(kept, 1), (SAMPLES - kept, 1)])
+
+
+def test_a_notice_ends_a_worker_that_still_fetches_its_checkpoint(run: Run, tmp_path: Path) -> None:
+    with slow_s3() as server, worker(tmp_path / "run", "fetching", **server.environment()) as process:
+        arrived(process, "fetching")
+        assert server.under_way.wait(60)
+        end_on_notice(process)
+    assert committed(run) == {}
     assert failures.read_all(run.store, "replay") == {}
 
 

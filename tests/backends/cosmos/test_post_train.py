@@ -71,13 +71,13 @@ def training(tmp_path: Path, dataset: Path) -> Training:
 
 
 def test_it_publishes_a_checkpoint_with_its_digest_that_the_generator_loads(training: Training, tmp_path: Path) -> None:
-    facts = training.run("a")
+    facts = training.run("a", gpus=8)
     artifact = load_artifact(training.out)
     assert (artifact.steps, artifact.size, artifact.videos) == (60, (640, 480), 2)
     assert artifact.prompts == ("Lift_the_red_cube_up",)
     assert "model 60" in (training.out / WEIGHTS).read_text()
     assert sorted(path.name for path in training.out.iterdir()) == ["artifact.json", WEIGHTS]
-    assert (facts["resumed_from"], facts["gpus"]) == (0, 1)
+    assert (facts["resumed_from"], facts["gpus"]) == (0, 8)
     assert training.reported[-1] == (60, 60)
     CosmosGenerator(fake_settings(), training.out, tmp_path / "w").close()
     (training.out / WEIGHTS).write_text("another file")
