@@ -14,7 +14,7 @@ from leicos_jobs.run.commits import StageRecord, make_key
 from leicos_jobs.run.opened import Run
 from leicos_jobs.stages import context
 from leicos_jobs.stages.checkpoints import artifact_digest, import_artifact
-from leicos_jobs.stages.resume import ResumeFolder, reporter
+from leicos_jobs.stages.resume import ResumeFolder, forget, reporter
 from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
 
 VERSION = 1
@@ -43,7 +43,7 @@ def post_train(run: Run) -> StageRecord | None:
             facts = _train(run, folder, Path(name), key)
         return facts | {"artifact": artifact_digest(folder)}
 
-    return whole_stage(
+    record = whole_stage(
         run,
         "post-train",
         version=VERSION,
@@ -52,6 +52,8 @@ def post_train(run: Run) -> StageRecord | None:
         prefix=layout.COSMOS_CHECKPOINT,
         build=build,
     )
+    forget(run, f"resume/post-train/{key}")
+    return record
 
 
 def _identity(run: Run) -> Any:
@@ -78,5 +80,4 @@ def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
         size=(config.width, config.height),
     )
     facts: dict[str, Any] = trainer.train(request)
-    resume.clear()
     return facts

@@ -66,10 +66,11 @@ class ResumeFolder:
             self.store.delete(f"{self.prefix}/{name}")
             del self.known[name]
 
-    def clear(self) -> None:
-        """The training is over: its checkpoints are not needed any more."""
-        for name in self.known:
-            self.store.delete(f"{self.prefix}/{name}")
+
+def forget(run: Run, prefix: str) -> None:
+    """Remove a training's checkpoints. Only once its record is there: until then a node that goes would take it all."""
+    for key in list(run.store.list(f"{prefix}/")):
+        run.store.delete(key)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

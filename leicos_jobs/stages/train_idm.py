@@ -25,7 +25,7 @@ from leicos_jobs.run.opened import Run
 from leicos_jobs.stages import context
 from leicos_jobs.stages.checkpoints import HELD_OUT, artifact_digest, check_dataset, check_geometry, import_artifact
 from leicos_jobs.stages.label import label_seed
-from leicos_jobs.stages.resume import ResumeFolder, reporter
+from leicos_jobs.stages.resume import ResumeFolder, forget, reporter
 from leicos_jobs.stages.tables import read_table, write_table
 from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
 
@@ -51,9 +51,11 @@ def train_idm(run: Run) -> StageRecord:
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
             return _build(run, folder, Path(name), key)
 
-    return whole_stage(
+    record = whole_stage(
         run, "train-idm", version=VERSION, settings=settings, inputs=inputs, prefix=layout.IDM, build=build
     )
+    forget(run, f"resume/train-idm/{key}")
+    return record
 
 
 def _build(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
@@ -91,7 +93,6 @@ def _train(
         report=reporter("train-idm", resume.sync),
     )
     facts: dict[str, Any] = trainer.train(request)
-    resume.clear()
     return facts
 
 
