@@ -1,8 +1,7 @@
 """What a schema cannot see: references that lead nowhere, pods that would run anywhere, objects that would not fit.
 
-`check` works offline on rendered manifests (plain dictionaries). Argo's own `argo lint` finds some of
-it, but accepts unknown task arguments, a GPU without a pool, an output without a default and a workflow too large for
-etcd.
+`check` works offline on rendered manifests (plain dictionaries). Argo's own `argo lint` finds some of it, but accepts
+unknown task arguments, a GPU without a pool, an output without a default and a workflow too large for etcd.
 """
 
 from __future__ import annotations

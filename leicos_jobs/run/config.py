@@ -100,11 +100,6 @@ class PlanConfig(Section):
     """Shards a round at most; larger plans get longer shards. A plan whose Workflow object would not fit into etcd with
     three rounds and a fifth of its pods retried is refused."""
 
-    @property
-    def most_shards(self) -> int:
-        """Shards of a round in which every sample is missing."""
-        return self.shards_of(self.samples)
-
     def shards_of(self, missing: int) -> int:
         """Shards for so many missing samples."""
         wanted = max(self.min_shards, math.ceil(missing / self.samples_per_shard))
@@ -187,6 +182,10 @@ class ReplayConfig(BackendConfig):
     samples_per_shard: int = Field(500, ge=1)
     """Samples that one replay pod works through."""
 
+    def shards_of(self, samples: int) -> int:
+        """Pods for so many samples."""
+        return math.ceil(samples / self.samples_per_shard)
+
 
 class CurateConfig(Section):
     """What enters the synthetic dataset."""
@@ -266,7 +265,7 @@ class RunConfig(Section):
     @property
     def replay_shards(self) -> int:
         """Pods that replay the plan."""
-        return math.ceil(self.plan.samples / self.replay.samples_per_shard)
+        return self.replay.shards_of(self.plan.samples)
 
 
 def parse_config(text: str | bytes, where: str) -> RunConfig:
@@ -290,7 +289,7 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
 
 def _require_fit(config: RunConfig, where: str) -> None:
     """Refuse a plan that no cluster could hold; here, not in the model, so that a run of before can still be opened."""
-    text = too_large(config.plan.most_shards, ROUNDS, config.replay_shards)
+    text = too_large(config.plan.shards_of(config.plan.samples), ROUNDS, config.replay_shards)
     if text is None:
         return
     most = most_shards(ROUNDS, config.replay_shards)

@@ -53,6 +53,11 @@ def truth(sample: str, video_sha256: str) -> str:
     return f"truth/{sample}/{video_sha256[:16]}.parquet"
 
 
+def resume(stage: str, key: str) -> str:
+    """Checkpoints of a training under way, under the key of the record that it will have."""
+    return f"resume/{stage}/{key}"
+
+
 def round_folder(workflow: str, number: int) -> str:
     """Shards of one round of one workflow."""
     return f"plan/rounds/{workflow}/{number:02d}"

@@ -50,16 +50,16 @@ def check_geometry(folder: Path, config: GenerateConfig) -> None:
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path} cannot be read: {error}", fix="copy or train the model again") from error
     if found is not None:
-        require_size(found, config, f"the IDM in {folder} was trained on")
+        _require_size(found, config, f"the IDM in {folder} was trained on")
 
 
 def check_dataset(folder: Path, camera: str, config: GenerateConfig) -> None:
     """The same for a dataset that an IDM is about to be trained on. Raises InputError."""
     height, width, _ = Dataset(folder).info["features"][f"observation.images.{camera}"]["shape"]
-    require_size([width, height], config, "the IDM will be trained on the dataset's")
+    _require_size([width, height], config, "the IDM will be trained on the dataset's")
 
 
-def require_size(found: Sequence[int], config: GenerateConfig, whose: str) -> None:
+def _require_size(found: Sequence[int], config: GenerateConfig, whose: str) -> None:
     """A network that is fed pictures of another size answers all the same, wrongly."""
     if list(found) != [config.width, config.height]:
         width, height = found

@@ -52,7 +52,7 @@ def post_train(run: Run) -> StageRecord | None:
         prefix=layout.COSMOS_CHECKPOINT,
         build=build,
     )
-    forget(run, f"resume/post-train/{key}")
+    forget(run, "post-train", key)
     return record
 
 
@@ -65,7 +65,7 @@ def _identity(run: Run) -> Any:
 
 def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
     config = run.config.generate
-    resume = ResumeFolder(run, f"resume/post-train/{key}", scratch / "resume")
+    resume = ResumeFolder(run, layout.resume("post-train", key), scratch / "resume")
     settings = context.backend_settings("generate", config.backend, config.settings)
     trainer = registry.load("post_train", config.backend)(settings, scratch)
     request = TrainRequest(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from leicos_jobs.core import logs, signals
+from leicos_jobs.run import layout
 from leicos_jobs.run.opened import Run
 
 SYNC_SECONDS = 60.0
@@ -67,10 +68,10 @@ class ResumeFolder:
             del self.known[name]
 
 
-def forget(run: Run, prefix: str) -> None:
+def forget(run: Run, stage: str, key: str) -> None:
     """Remove a training's checkpoints. Only once its record is there: until then a node that goes would take it all."""
-    for key in list(run.store.list(f"{prefix}/")):
-        run.store.delete(key)
+    for kept in list(run.store.list(f"{layout.resume(stage, key)}/")):
+        run.store.delete(kept)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

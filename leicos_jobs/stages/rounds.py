@@ -7,7 +7,6 @@ next round.
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -158,7 +157,7 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
             + _listed(result.refusals),
             fix=f"look at the videos in {run.store.uri}/generate; correct the generator, or the limits in `gate`",
         )
-    return result, list(range(math.ceil(result.total / run.config.replay.samples_per_shard)))
+    return result, list(range(run.config.replay.shards_of(result.total)))
 
 
 def _listed(reasons: Counter[str]) -> str:

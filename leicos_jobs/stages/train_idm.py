@@ -54,7 +54,7 @@ def train_idm(run: Run) -> StageRecord:
     record = whole_stage(
         run, "train-idm", version=VERSION, settings=settings, inputs=inputs, prefix=layout.IDM, build=build
     )
-    forget(run, f"resume/train-idm/{key}")
+    forget(run, "train-idm", key)
     return record
 
 
@@ -81,7 +81,7 @@ def _train(
     config = run.config.idm
     backend = registry.load("train", config.backend)
     trainer = backend(context.backend_settings("train", config.backend, config.settings), scratch)
-    resume = ResumeFolder(run, f"resume/train-idm/{key}", scratch / "resume")
+    resume = ResumeFolder(run, layout.resume("train-idm", key), scratch / "resume")
     request = TrainRequest(
         dataset=dataset,
         camera=run.config.source.camera,

@@ -133,7 +133,7 @@ def sized(**changes: dict[str, int]) -> RunConfig:
 @pytest.mark.parametrize("samples", [1, 64, 10_000, 300_000])
 def test_plans_of_usual_sizes_fit_into_one_workflow(samples: int) -> None:
     config = sized(plan={"samples": samples})
-    assert object_bytes(config.plan.most_shards, ROUNDS, config.replay_shards) <= LIMIT
+    assert object_bytes(config.plan.shards_of(samples), ROUNDS, config.replay_shards) <= LIMIT
 
 
 @pytest.mark.parametrize(

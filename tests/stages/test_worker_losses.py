@@ -7,31 +7,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.plain_stage import PlainStage, Result, made, name
 
 from leicos_jobs.backends.contracts import Started
 from leicos_jobs.run import failures
-from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.run.samples import Sample
 from leicos_jobs.stages.child import BackendSpec
-from leicos_jobs.stages.worker import Checked, SampleStage, Worker
+from leicos_jobs.stages.worker import Worker
 
 SAMPLES = 5
 POISON = 1
 LOSSES_MAX = 4
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a backend yields."""
-
-    sample: str
 
 
 class Deadly:
@@ -48,34 +38,9 @@ class Deadly:
             yield Result(sample)
 
 
-class Stage(SampleStage):
-    name = "replay"
-
-    def states(self, samples: Sequence[Sample]) -> list[State]:
-        return [
-            State(sample, {"replay": "key"}, replay=self.run.commits.get("replay", sample.id, "key"))
-            for sample in samples
-        ]
-
+class Stage(PlainStage):
     def spec(self, scratch: Path) -> BackendSpec:
         return BackendSpec("test_worker_losses:Deadly", {})
-
-    def request(self, state: State, scratch: Path) -> str:
-        return state.sample.id
-
-    def check(self, state: State, result: Any, scratch: Path) -> Checked:
-        return Checked(None, {}, {})
-
-
-def name(number: int) -> str:
-    return f"{number:020x}"
-
-
-def made(number: int) -> Sample:
-    return Sample(
-        id=name(number), demo="demo_0", file_sha256="0" * 64, episode=0, split="train", row0=5, frames=9, prompt="",
-        seed=number, clip="clip", start="start",
-    )  # fmt: skip
 
 
 def work(run: Run) -> None:
@@ -85,7 +50,9 @@ def work(run: Run) -> None:
 def attempt(root: Path) -> int:
     """One worker in a process of its own; its exit status."""
     here = Path(__file__)
-    paths = os.pathsep.join([str(here.parent), str(here.parents[2]), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join(
+        [str(here.parent), str(here.parents[1]), str(here.parents[2]), os.environ.get("PYTHONPATH", "")]
+    )
     return subprocess.run([sys.executable, here, root], env={**os.environ, "PYTHONPATH": paths}, check=False).returncode
 
 

@@ -11,37 +11,27 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.plain_stage import PlainStage, Result, made, name
 from helpers.slow_s3 import slow_s3
 
 from leicos_jobs.backends.contracts import Started
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import ExitCode, RetryError
 from leicos_jobs.run import failures
-from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.run.samples import Sample
 from leicos_jobs.stages.child import BackendSpec
-from leicos_jobs.stages.worker import Checked, SampleStage, Worker
+from leicos_jobs.stages.worker import Worker
 from leicos_jobs.store import open_store
 
 SAMPLES = 4
 WITHIN = 12.0
 """Seconds from notice to exit: GKE gives a spot pod 15 in all, cluster autoscalers give more."""
 LONG = 600.0
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a backend yields."""
-
-    sample: str
 
 
 class Slow:
@@ -64,15 +54,8 @@ class Slow:
             yield Result(sample)
 
 
-class Stage(SampleStage):
-    name = "replay"
+class Stage(PlainStage):
     place = ""
-
-    def states(self, samples: Sequence[Sample]) -> list[State]:
-        return [
-            State(sample, {"replay": "key"}, replay=self.run.commits.get("replay", sample.id, "key"))
-            for sample in samples
-        ]
 
     def spec(self, scratch: Path) -> BackendSpec:
         if self.place == "fetching":
@@ -80,27 +63,10 @@ class Stage(SampleStage):
             open_store("s3://slow/run").fetch("cosmos/checkpoint/model.pt", scratch)
         return BackendSpec("test_worker_notice:Slow", {"place": self.place})
 
-    def request(self, state: State, scratch: Path) -> str:
-        return state.sample.id
-
-    def check(self, state: State, result: Any, scratch: Path) -> Checked:
-        return Checked(None, {}, {})
-
 
 def stay(place: str) -> None:
     print(f"at {place}", flush=True)
     time.sleep(LONG)
-
-
-def name(number: int) -> str:
-    return f"{number:020x}"
-
-
-def made(number: int) -> Sample:
-    return Sample(
-        id=name(number), demo="demo_0", file_sha256="0" * 64, episode=0, split="train", row0=5, frames=9, prompt="",
-        seed=number, clip="clip", start="start",
-    )  # fmt: skip
 
 
 @pytest.fixture

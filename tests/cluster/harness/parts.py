@@ -15,7 +15,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from .places import ARGO, ARGO_PROGRAMS, CACHE, ETCD, GO_SOURCES, HELM, KUBE, KUBERNETES, SEAWEEDFS, TOOLS
+from .places import ARGO, ARGO_PROGRAMS, ETCD, GO_SOURCES, HELM, HELM_PROGRAMS, KUBE, KUBERNETES, SEAWEEDFS, TOOLS
 from .processes import HarnessError, run
 
 _DEBIAN = {  # program: package
@@ -87,7 +87,7 @@ def helm() -> Path:
     """The machine's helm, else one compiled from its Go module."""
     if found := shutil.which("helm"):
         return Path(found)
-    folder = CACHE / "helm" / HELM
+    folder = HELM_PROGRAMS / HELM
     if not (folder / "helm").exists():
         say("compiling helm (once; minutes)")
         environment = {"CGO_ENABLED": "0", "GOBIN": str(folder)}

@@ -33,6 +33,7 @@ S3_PORT = 28333
 
 CACHE = Path(os.environ.get("LEICOS_CACHE_DIR", "~/.cache/leicos")).expanduser()
 KUBE = CACHE / "kube"  # programs, one folder a version
+HELM_PROGRAMS = CACHE / "helm"  # the same
 TOOLS = CACHE / "tools"  # a virtual environment for what comes from PyPI
 IMAGES = CACHE / "images"  # OCI archives
 CONTAINERD = CACHE / "containerd"  # imported images; kept between runs, importing is slow
