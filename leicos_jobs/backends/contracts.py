@@ -103,7 +103,8 @@ class ReplayRequest:
 @dataclass(frozen=True)
 class ReplayResult:
     """`metrics` has at least: success (bool, the task's own rule at any step), success_held (bool), max_lift (m),
-    tracking_error_deg (float); means over repeats where there are several, with `repeats` and `success_rate`."""
+    tracking_error_deg (float); means over repeats where there are several, with `repeats` and `success_rate`. All but
+    tracking_error_deg are None where the backend has no rule for the task: success is then unknown."""
 
     sample: str
     metrics: dict[str, Any]

@@ -21,7 +21,7 @@ BLOCK_ROWS = 100
 """LeIsaac's chunk length."""
 
 BLOCK_BYTES = 128 << 20
-CHUNK_BYTES = 192 << 20
+CHUNK_BYTES = 160 << 20
 """HDF5 holds a chunk twice while it decompresses it; larger ones would break the promise of 600 MiB a process."""
 
 _M_TRIM_THRESHOLD = -1

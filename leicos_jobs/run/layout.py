@@ -50,7 +50,12 @@ def start(demo: str, row0: int, digest: str) -> str:
 def truth(sample: str, video_sha256: str) -> str:
     """What a generator that knows the truth wrote beside a video; only scoring reads it. Named by the video's digest,
     so that truth and video can never be mixed up when two workers race."""
-    return f"truth/{sample}/{video_sha256[:16]}.parquet"
+    return f"{truths(sample)}{video_sha256[:16]}.parquet"
+
+
+def truths(sample: str) -> str:
+    """Prefix of a sample's truths: also those of videos that failed verification."""
+    return f"truth/{sample}/"
 
 
 def resume(stage: str, key: str) -> str:

@@ -29,6 +29,7 @@ from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
 from leicos_jobs.stages import context
 from leicos_jobs.stages.curate import read_decisions
+from leicos_jobs.stages.plan import generate_identity
 from leicos_jobs.stages.tables import read_table
 from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
 
@@ -37,7 +38,7 @@ PROVENANCE = "meta/leicos/provenance.jsonl"
 
 
 def assemble(run: Run) -> StageRecord:
-    """Run the stage."""
+    """Run the stage. Without an accepted sample the record says 0 episodes, and no dataset is left in its place."""
     curated, dataset = needed(run, "curate"), needed(run, "convert")
 
     def build(folder: Path) -> dict[str, Any]:
@@ -60,10 +61,14 @@ def _write(run: Run, folder: Path, scratch: Path) -> dict[str, Any]:
     response, errors = fit_states(run, scratch)
     robot, camera = embodiment(run.config.source.robot), run.config.source.camera
     accepted = {item.sample for item in read_decisions(run) if item.accepted}
+    if not accepted:
+        return {"episodes": 0, "frames": 0, "response": response.to_json(), "state_error": errors}
     states = [state for state in context.states(run, run.samples()) if state.sample.id in accepted]
     if len(states) != len(accepted):
         raise DefectError("the plan lacks samples that were curated; was it amended? run `leicos curate` again")
     fps = context.episodes(run)[0].fps
+    trained = run.commits.stage("post-train")
+    generator = generate_identity(run.config, str(trained.facts["artifact"]) if trained else None)
     writer = DatasetWriter(folder, robot, (camera,), fps)
     stats, lines = gr00t.StatsBuilder(), []
     for number, state in enumerate(states):
@@ -77,7 +82,7 @@ def _write(run: Run, folder: Path, scratch: Path) -> dict[str, Any]:
             actions, made, writer.fps, episode_index=index, first_index=writer.frames - len(actions), task_index=0
         )
         stats.add(columns)
-        lines.append(json.dumps({"episode_index": number} | provenance(state)))
+        lines.append(json.dumps({"episode_index": number} | provenance(state) | {"generator": generator}))
         if run.store.uri.startswith("s3://"):
             video.unlink()
     gr00t.write_meta(folder, robot, (camera,), stats)

@@ -114,6 +114,13 @@ def check_backends(config: RunConfig) -> None:
     if hasattr(backend, "check_run"):
         backend.check_run(settings, config.generate.frames, config.generate.width, config.generate.height)
     backend_identity("train", config.idm.backend, config.idm.settings)
+    replayer = registry.load("replay", config.replay.backend)
+    rules = backend_settings("replay", config.replay.backend, config.replay.settings)
+    if config.curate.require_success and hasattr(replayer, "judges") and not replayer.judges(rules):
+        raise InputError(
+            f"curate.require_success: replay backend {config.replay.backend!r} with these settings knows no success",
+            fix="set curate.require_success: false, or a replay that knows the task's rule",
+        )
     if (critic := config.gate.critic) is not None:
         known = registry.load("critic", critic.backend).scores
         if unknown := sorted(critic.min_scores.keys() - set(known)):

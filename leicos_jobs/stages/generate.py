@@ -89,17 +89,18 @@ class GenerateStage(SampleStage):
         return dataclasses.replace(request, demo=video, demo_actions=actions, demo_first=first)
 
     def check(self, state: State, result: GenerateResult, scratch: Path) -> Checked:
-        """See `SampleStage.check`. Truth goes to its own place first, named by the video's digest."""
+        """See `SampleStage.check`. Truth goes to its own place first, named by the video's digest, even if the video is
+        then refused: the report tells which planted defects were."""
         from leicos_jobs.media.probe import verify  # brings PyAV, which a shard with nothing to do can spare
 
         sample, config = state.sample, self.run.config.generate
         fps = self.episodes[sample.episode].fps
-        info = verify(result.video, frames=sample.frames, fps=fps, size=(config.width, config.height))
-        facts: dict[str, Any] = {"frames": info.frames, "fps": fps, "codec": info.codec}
-        if result.truth is not None:
+        if result.truth is not None and result.video.is_file():
             sha256 = sha256_file(result.video)
             path = scratch / f"{sample.id}-truth.parquet"
             write_table(path, result.truth, {"sample": sample.id, "video": sha256, "facts": result.truth_facts})
             self.run.store.upload(layout.truth(sample.id, sha256), path)
+        info = verify(result.video, frames=sample.frames, fps=fps, size=(config.width, config.height))
+        facts: dict[str, Any] = {"frames": info.frames, "fps": fps, "codec": info.codec}
         inputs = {"clip": sample.clip, "start": sample.start}
         return Checked(result.video, facts | {"notes": result.notes}, inputs)

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ TRAJECTORIES = 3
 
 
 def report(run: Run) -> StageRecord:
-    """Run the stage."""
+    """Run the stage. Raises InputError, after the report is written, if no sample passed curation."""
     inputs = {stage: needed(run, stage).digest() for stage in ("convert", "plan", "curate", "assemble")}
     controls = run.commits.stage("controls")
     inputs["controls"] = controls.digest() if controls else ""
@@ -64,6 +65,13 @@ def report(run: Run) -> StageRecord:
         last="index.html",
     )
     export(run, record)
+    decisions = read_decisions(run)
+    if not any(item.accepted for item in decisions):
+        common = Counter(item.reason for item in decisions).most_common(3)
+        raise InputError(
+            "no sample passed curation: " + "; ".join(f"{count} x {reason}" for reason, count in common),
+            fix=f"look at {run.store.uri}/{layout.REPORT}/index.html; loosen `curate`, or improve what comes before it",
+        )
     return record
 
 
@@ -102,7 +110,8 @@ def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
     for name, title in titles.items():
         if name in idm:
             plots.joint_errors(idm[name], joints, picture(f"errors_{name}"), title)
-    plots.success_bars(score.numbers["replay"], picture("success"))
+    if any(isinstance(item, dict) and item.get("count") for item in score.numbers["replay"]["all"].values()):
+        plots.success_bars(score.numbers["replay"], picture("success"))
     fps = context.episodes(run)[0].fps
     for number, item in enumerate(best_and_worst(score.samples)):
         if item.labels is not None and item.truth is not None:
@@ -150,6 +159,8 @@ def outcome(item: Scored) -> str:
     if item.state.rejected is not None:
         return f"refused: {item.state.rejected}"
     if item.success is None:
+        if item.state.replay is not None:
+            return "replayed, not judged"
         return "labelled" if item.state.label else "not labelled"
     return "task done in replay" if item.success else "task not done in replay"
 
@@ -174,6 +185,8 @@ def render(run: Run, score: Score, pictures: dict[str, str]) -> str:
     """index.html."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    from leicos_jobs.stages.reporting.plots import NAMES
+
     environment = Environment(
         loader=PackageLoader("leicos_jobs.stages.reporting", ""), autoescape=True, undefined=StrictUndefined
     )
@@ -188,8 +201,11 @@ def render(run: Run, score: Score, pictures: dict[str, str]) -> str:
         rows=[sample_row(item, decisions) for item in score.samples],
         convert=optional(run, "convert"),
         assembled=optional(run, "assemble"),
+        generator=context.generator_identity(run.config),
+        checkpoint=optional(run, "post-train").get("artifact", ""),
         idm_facts=optional(run, "train-idm"),
         joints=[joint.name for joint in embodiment(run.config.source.robot).joints],
+        control_names={name: text.replace("\n", " ") for name, text in NAMES.items()},
         machine=f"{platform.machine()}, Python {platform.python_version()}",
     )
 
@@ -197,16 +213,18 @@ def render(run: Run, score: Score, pictures: dict[str, str]) -> str:
 def sample_row(item: Scored, decisions: dict[str, Any]) -> dict[str, Any]:
     """One line of the sample table: lineage and outcome."""
     sample, decision = item.state.sample, decisions.get(item.state.sample.id)
-    generate, label = item.state.generate, item.state.label
+    generate, label, replay = item.state.generate, item.state.label, item.state.replay
     return {
         "id": sample.id,
         "demo": sample.demo,
         "row0": sample.row0,
+        "file_sha": sample.file_sha256[:12],
         "seed": sample.seed,
         "split": sample.split.replace("_", " "),
         "video": f"../{generate.object}" if generate else "",
         "video_sha": (generate.sha256 or "")[:12] if generate else "",
         "label_sha": (label.sha256 or "")[:12] if label else "",
+        "tracking": replay.facts["metrics"]["tracking_error_deg"] if replay else None,
         "outcome": outcome(item),
         "tone": tone(item),
         "accepted": bool(decision and decision.accepted),

@@ -9,7 +9,7 @@ import json
 import math
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
 from leicos_jobs.stages import checks, context
 from leicos_jobs.stages.controls import GROUPS, read_truth
+from leicos_jobs.stages.reporting import times
 from leicos_jobs.stages.rounds import SHARD_STAGES, why_quarantined
 from leicos_jobs.stages.tables import read_table
 from leicos_jobs.stages.train_idm import held_out_labels
@@ -56,9 +57,9 @@ class Scored:
 
     @property
     def success(self) -> bool | None:
-        """Whether the labels succeed in replay."""
+        """Whether the labels succeed in replay; None if it is not known."""
         record = self.state.replay
-        return bool(record.facts["metrics"]["success"]) if record else None
+        return known_success(record.facts["metrics"]) if record else None
 
 
 @dataclass
@@ -88,7 +89,8 @@ def collect(run: Run) -> Score:
         "idm": _idm(run, samples, actions, real),
         "replay": replay_table(samples, controls),
         "gate": gate_table(samples),
-        "stages": stage_times(run),
+        "stages": times.stages(run, [item.state for item in samples]),
+        "wall_seconds": times.wall_seconds(run, [item.state for item in samples]),
     }
     verdicts = _checks(run, samples, numbers["idm"], controls, (actions, real), starts)
     numbers["checks"] = [{"name": item.name, "passed": item.passed, "text": item.text} for item in verdicts]
@@ -140,15 +142,16 @@ def _checks(
         verdict = checks.alignment([label for label, _ in truth.values()], [true for _, true in truth.values()])
         found.append(checks.Check("alignment-generated", verdict.passed, verdict.text))
         found.append(checks.own_truth(*({name: pair[side] for name, pair in truth.items()} for side in (0, 1))))
-    if controls["demo"]:
+    if outcomes(controls["demo"]):
         found += checks.reproduction(controls)
-    outcomes = [
-        (bool(item.facts["success"]), bool(controls["truth"][item.state.sample.id]["success"]))
+    again = outcomes(controls["truth"])
+    pairs = [
+        (bool(item.facts["success"]), again[item.state.sample.id])
         for item in samples
-        if "success" in item.facts and item.state.sample.id in controls["truth"]
+        if "success" in item.facts and item.state.sample.id in again
     ]
-    if outcomes:
-        found.append(checks.truth_reproduction(outcomes))
+    if pairs:
+        found.append(checks.truth_reproduction(pairs))
     made = [item.state for item in samples if item.state.generate is not None]
     rates = {state.sample.id: float(state.generate.facts["fps"]) for state in made if state.generate}
     found.append(checks.time_base(rates, context.episodes(run)[0].fps))
@@ -168,6 +171,9 @@ def _read(run: Run, item: Scored, scratch: Path) -> None:
     known = read_truth(run, item.state, scratch)
     if known is not None:
         item.truth, item.facts = known[0].get("action"), known[1]
+    elif item.quarantined is not None and item.quarantined.stage == "generate":
+        for key in run.store.list(layout.truths(item.state.sample.id)):
+            item.facts = read_table(run.store.fetch(key, scratch))[1]["facts"]
 
 
 def read_controls(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
@@ -209,22 +215,44 @@ def replay_table(samples: Sequence[Scored], controls: dict[str, dict[str, dict[s
     table: dict[str, Any] = {}
     for name, wanted in (("all", ("train", "held_out")), ("held_out", ("held_out",))):
         chosen = [item for item in samples if item.success is not None and item.state.sample.split in wanted]
-        ids = [item.state.sample.id for item in chosen]
         outcome = {item.state.sample.id: bool(item.success) for item in chosen}
         part: dict[str, Any] = {"labels": rate(list(outcome.values()))}
         for group in ("truth", "truth_resampled", "other_demo", "shuffled"):
-            known = {key: bool(controls[group][key]["success"]) for key in ids if key in controls[group]}
+            known = {key: value for key, value in outcomes(controls[group]).items() if key in outcome}
             if known:
                 part[group] = rate(list(known.values()))
                 if group.startswith("truth"):
                     part[f"agreement_{group}"] = rate([outcome[key] == value for key, value in known.items()])
-        if part.get("truth", {}).get("successes"):
-            part["of_ceiling"] = part["labels"]["successes"] / part["truth"]["successes"]
+        ceiling = next((group for group in ("truth", "truth_resampled") if group in part), None)
+        if ceiling is not None:
+            part["ceiling"] = ceiling
+            if part[ceiling]["successes"]:
+                part["of_ceiling"] = part["labels"]["successes"] / part[ceiling]["successes"]
         table[name] = part
     for group in ("demo", "demo_resampled", "idm_on_real"):
-        if controls[group]:
-            table[group] = rate([bool(item["success"]) for item in controls[group].values()])
+        if known := outcomes(controls[group]):
+            table[group] = rate(list(known.values()))
+    table["tracking_error_deg"] = tracking(samples, controls)
     return table
+
+
+def tracking(samples: Sequence[Scored], controls: dict[str, dict[str, dict[str, Any]]]) -> dict[str, float]:
+    """Mean error in degrees of the simulated arm against its targets: labels, and each control."""
+    groups = {name: list(found.values()) for name, found in controls.items()}
+    replays = [item.state.replay for item in samples]
+    groups["labels"] = [record.facts["metrics"] for record in replays if record is not None]
+    errors = {name: [float(metrics["tracking_error_deg"]) for metrics in found] for name, found in groups.items()}
+    return {name: float(np.mean(values)) for name, values in errors.items() if values}
+
+
+def known_success(metrics: Mapping[str, Any]) -> bool | None:
+    """Whether the task was done; None where the replay knows no rule for it."""
+    return None if metrics["success"] is None else bool(metrics["success"])
+
+
+def outcomes(group: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
+    """Name -> success of the control's replays that know it."""
+    return {name: found for name, item in group.items() if (found := known_success(item)) is not None}
 
 
 def rate(outcomes: Sequence[bool]) -> dict[str, Any]:
@@ -240,13 +268,16 @@ def rate(outcomes: Sequence[bool]) -> dict[str, Any]:
 
 
 def gate_table(samples: Sequence[Scored]) -> dict[str, Any]:
-    """Hits and false alarms on defects that the generator planted; a defect caught by verification counts as a hit."""
+    """Hits and false alarms on defects that the generator planted. `quarantined`: verification refused the video before
+    the gate saw it."""
     planted: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: Counter[str] = Counter()
     judged = 0
     for item in samples:
         gate = item.state.gate
         if gate is None:
+            if item.facts and item.quarantined is not None and item.quarantined.stage == "generate":
+                planted[item.facts.get("defect") or "none"]["quarantined"] += 1
             continue
         judged += 1
         refused = not gate.facts["passed"]
@@ -260,23 +291,6 @@ def gate_table(samples: Sequence[Scored]) -> dict[str, Any]:
         "planted": {name: dict(counts) for name, counts in sorted(planted.items())},
         "refused_before_gate": unreadable,
     }
-
-
-def stage_times(run: Run) -> list[dict[str, Any]]:
-    """Seconds a stage: sums over its processes, samples, and the share spent loading models."""
-    totals: dict[str, dict[str, Any]] = {}
-    for key in run.store.list("timings/"):
-        item = json.loads(run.store.read(key))
-        row = totals.setdefault(
-            item["stage"], {"stage": item["stage"], "processes": 0, "seconds": 0.0, "load_seconds": 0.0, "samples": 0}
-        )
-        row["processes"] += 1
-        row["seconds"] += item["seconds"]
-        row["load_seconds"] += item["load_seconds"]
-        row["samples"] += item["samples"] or 0
-    order = ["convert", "cosmos-dataset", "post-train", "train-idm", "plan", *SHARD_STAGES, "replay", "controls"]
-    order += ["curate", "assemble"]
-    return sorted(totals.values(), key=lambda row: order.index(row["stage"]) if row["stage"] in order else 99)
 
 
 def optional(run: Run, stage: str) -> dict[str, Any]:

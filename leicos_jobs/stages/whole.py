@@ -55,7 +55,14 @@ def whole_stage(
     record = StageRecord(stage=stage, key=key, files=files, facts=facts, attempt=attempt_facts(seconds=seconds))
     run.commits.commit_stage(record)
     gpus = int(facts.get("gpus", 1))  # of the one pod: a trainer on several says so
-    timing = {"stage": stage, "seconds": seconds, "load_seconds": 0.0, "samples": None, "gpus": gpus}
+    timing = {
+        "stage": stage,
+        "ended": time.time(),
+        "seconds": seconds,
+        "load_seconds": 0.0,
+        "samples": None,
+        "gpus": gpus,
+    }
     run.store.put(layout.timing(stage, key), json.dumps(timing).encode())
     logs.event(f"{stage}.done", files=len(files), seconds=seconds)
     return record

@@ -286,7 +286,7 @@ class Worker:
             sample=state.sample.id,
             inputs=checked.inputs,
             facts=checked.facts | {"seconds": round(seconds, 3)},
-            attempt=attempt_facts(worker=self.worker),
+            attempt=attempt_facts(worker=self.worker, attempt=self.attempt),
         )
         self.run.commits.commit(record, checked.path)
         self.summary.committed += 1
@@ -329,6 +329,8 @@ class Worker:
     def _timing(self) -> None:
         facts = {
             "stage": self.stage.name,
+            "attempt": self.attempt,
+            "ended": time.time(),
             "seconds": self.summary.seconds,
             "load_seconds": self.summary.load_seconds,
             "samples": self.summary.committed,

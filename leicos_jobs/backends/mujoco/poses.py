@@ -33,7 +33,7 @@ _ROOT_POSE = "articulation/robot/root_pose"
 _ROOT_VELOCITY = "articulation/robot/root_velocity"
 _JOINT_POSITION = "articulation/robot/joint_position"
 _JOINT_VELOCITY = "articulation/robot/joint_velocity"
-_CUBE_POSE = "rigid_object/cube/root_pose"
+CUBE_POSE = "rigid_object/cube/root_pose"
 _CUBE_VELOCITY = "rigid_object/cube/root_velocity"
 
 STATE_WIDTHS = {
@@ -41,7 +41,7 @@ STATE_WIDTHS = {
     _ROOT_VELOCITY: 6,
     _JOINT_POSITION: 6,
     _JOINT_VELOCITY: 6,
-    _CUBE_POSE: 7,
+    CUBE_POSE: 7,
     _CUBE_VELOCITY: 6,
 }
 """Datasets of a LiftCube state and their widths, as in LeIsaac's HDF5."""
@@ -126,7 +126,7 @@ def from_leisaac(states: Mapping[str, Sequence[float] | F32]) -> State:
     """
     robot = _vector(states, _ROOT_POSE, ROBOT_ROOT_POSE)
     joints = _vector(states, _JOINT_POSITION)
-    cube, motion = _vector(states, _CUBE_POSE), _vector(states, _CUBE_VELOCITY, np.zeros(6))
+    cube, motion = _vector(states, CUBE_POSE), _vector(states, _CUBE_VELOCITY, np.zeros(6))
     into_base = conjugate(robot[3:])
     position, quaternion = base_to_mjcf(rotate(into_base, cube[:3] - robot[:3]), multiply(into_base, cube[3:]))
     turn = multiply(_TURN, into_base)
@@ -154,7 +154,7 @@ def to_leisaac(state: State) -> dict[str, F32]:
         _ROOT_VELOCITY: np.zeros((*instants, 6)),
         _JOINT_POSITION: state.joint_pos,
         _JOINT_VELOCITY: state.joint_vel,
-        _CUBE_POSE: np.concatenate(cube, axis=-1),
+        CUBE_POSE: np.concatenate(cube, axis=-1),
         _CUBE_VELOCITY: np.concatenate(motion, axis=-1),
     }
     return {key: value.astype(np.float32) for key, value in values.items()}

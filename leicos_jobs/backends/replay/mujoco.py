@@ -1,4 +1,4 @@
-"""Replay in MuJoCo: the labelled actions, from the demo's own state, under LiftCube's rule.
+"""Replay in MuJoCo: the labelled actions, from the demo's own state, under LiftCube's rule, or the arm alone.
 
 The simulator is deterministic, so repeats would all be the same: each request runs once and says so.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,16 @@ from leicos_jobs.robots.embodiment import SO101
 if TYPE_CHECKING:
     from leicos_jobs.backends.mujoco.simulation import Simulation
 
+UNJUDGED: dict[str, Any] = {
+    "success": None,
+    "success_held": None,
+    "success_rate": None,
+    "max_lift": None,
+    "first_grasp_row": None,
+}
+"""What a replay without a task cannot say."""
+OUT_OF_REACH = [5.0, 5.0, 0.05, 1.0, 0.0, 0.0, 0.0]
+"""Where the cube lies then: metres from an arm of 0.4 m."""
 HELD_STEPS = 30
 """Control steps in a row above the height that count as held: half a second at 60 Hz."""
 
@@ -31,6 +41,9 @@ class MujocoReplayerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    task: Literal["lift-cube", "none"] = "lift-cube"
+    """none: a recording of another task. Only the arm is there: how well it follows the labels is reported, success is
+    unknown, and `curate.require_success` must be false."""
     gripper_effort_limit: float = Field(lift_cube.GRIPPER_EFFORT, gt=0)
     """N m; the gripper servo's largest torque. LeIsaac sets mass of the nearest object / 0.15, 0.0667 for this cube;
     the MJCF's stock 3.35 drives the jaws a centimetre into it."""
@@ -45,11 +58,17 @@ class MujocoReplayer:
     batch: int = 16
     Settings: ClassVar[type[BaseModel]] = MujocoReplayerSettings
 
+    @staticmethod
+    def judges(settings: BaseModel) -> bool:
+        """Whether success is known."""
+        return MujocoReplayerSettings.model_validate(settings.model_dump()).task != "none"
+
     def __init__(self, settings: BaseModel, work: Path) -> None:
         from leicos_jobs.backends.mujoco.simulation import Simulation  # mujoco: not where versions are read
 
-        effort = MujocoReplayerSettings.model_validate(settings.model_dump()).gripper_effort_limit
-        self._simulation = functools.cache(lambda control_hz: Simulation(control_hz, effort))
+        chosen = MujocoReplayerSettings.model_validate(settings.model_dump())
+        self._task = chosen.task
+        self._simulation = functools.cache(lambda control_hz: Simulation(control_hz, chosen.gripper_effort_limit))
 
     def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
         """Replay one request after the other. Raises InputError for actions or a start that are not an SO-101's."""
@@ -68,11 +87,23 @@ class MujocoReplayer:
         targets = SO101.to_radians(actions)
         targets = np.concatenate([targets, np.repeat(targets[-1:], max(0, request.hold), axis=0)])
         simulation = self._simulation(request.control_hz)
-        simulation.reset(poses.from_leisaac(request.start))
+        simulation.reset(poses.from_leisaac(self._start(request)))
         trace = _Trace(simulation, len(actions))
         for target in targets:
             trace.step(target)
-        return trace.metrics()
+        return trace.metrics() | (UNJUDGED if self._task == "none" else {})
+
+    def _start(self, request: ReplayRequest) -> dict[str, Any]:
+        """The state, without anything that the arm could touch where there is no task."""
+        if self._task == "none":
+            robot = {key: value for key, value in request.start.items() if key.startswith("articulation/robot/")}
+            return robot | {poses.CUBE_POSE: OUT_OF_REACH}
+        if poses.CUBE_POSE not in request.start:
+            raise InputError(
+                f"sample {request.sample}, replay: the demo's state has no {poses.CUBE_POSE}, it is not LiftCube",
+                fix="replay.settings.task: none (and curate.require_success: false), or replay.backend: isaac-sim",
+            )
+        return dict(request.start)
 
 
 class _Trace:

@@ -1,0 +1,54 @@
+"""How long the stages took, for the result that stands: what an amended configuration left behind is not counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from leicos_jobs.run import layout
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.opened import Run
+from leicos_jobs.stages.rounds import SHARD_STAGES
+
+SAMPLE_STAGES = (*SHARD_STAGES, "replay")
+ORDER = (
+    "convert", "cosmos-dataset", "post-train", "train-idm", "plan", *SAMPLE_STAGES, "controls", "curate", "assemble",
+)  # fmt: skip
+
+
+def stages(run: Run, states: Sequence[State]) -> list[dict[str, Any]]:
+    """Seconds a stage: sums over its processes, samples, and the seconds spent loading models."""
+    totals: dict[str, dict[str, Any]] = {}
+    for item in _counted(run, states):
+        row = totals.setdefault(
+            item["stage"], {"stage": item["stage"], "processes": 0, "seconds": 0.0, "load_seconds": 0.0, "samples": 0}
+        )
+        row["processes"] += 1
+        row["seconds"] += item["seconds"]
+        row["load_seconds"] += item["load_seconds"]
+        row["samples"] += item["samples"] or 0
+    return sorted(totals.values(), key=lambda row: ORDER.index(row["stage"]) if row["stage"] in ORDER else len(ORDER))
+
+
+def wall_seconds(run: Run, states: Sequence[State]) -> float:
+    """From the first stage's start to the last one's end, interruptions included."""
+    spans = [(item["ended"] - item["seconds"], item["ended"]) for item in _counted(run, states) if "ended" in item]
+    return max(end for _, end in spans) - min(begin for begin, _ in spans) if spans else 0.0
+
+
+def _counted(run: Run, states: Sequence[State]) -> Iterator[dict[str, Any]]:
+    """Timings that belong to the result: of whole stages the current record's, of the others all but those of processes
+    that committed samples of which none counts any more."""
+    current = {
+        stage: {record.attempt.get("attempt") for state in states if (record := getattr(state, stage)) is not None}
+        for stage in SAMPLE_STAGES
+    }
+    for key in run.store.list("timings/"):
+        item = json.loads(run.store.read(key))
+        stage = item["stage"]
+        if stage in current:
+            if not item["samples"] or item.get("attempt") in current[stage]:
+                yield item
+        elif (record := run.commits.stage(stage)) is not None and key == layout.timing(stage, record.key):
+            yield item
