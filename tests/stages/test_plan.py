@@ -1,0 +1,136 @@
+"""The plan: which samples there are, what each begins with, and what they will cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.leisaac import DemoSpec, read_code, write_recording
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.media.decode import read_all
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.opened import Run, create_run, open_run
+from leicos_jobs.stages import context
+from leicos_jobs.stages.forecast import forecast
+from leicos_jobs.stages.plan import CONDITIONING, make_samples, plan
+from leicos_jobs.stages.prepare import convert_run
+
+DEMOS, ROWS = 8, 61
+BASE = {
+    "source": {"task": "Lift the red cube up."},
+    "plan": {"samples": 12, "row0": [-1, 16], "min_shards": 3, "samples_per_shard": 5},
+    "generate": {"backend": "cosmos-predict2.5", "frames": 210, "width": 640, "height": 480},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("plan")
+    source = write_recording(folder / "demos.hdf5", [DemoSpec(rows=ROWS) for _ in range(DEMOS)])
+    config = RunConfig.model_validate(BASE | {"source": {**BASE["source"], "files": [str(source)]}})
+    made = create_run(str(folder / "run"), config)
+    convert_run(made)
+    plan(made)
+    return made
+
+
+def changed(run: Run, **sections: dict[str, object]) -> RunConfig:
+    old = run.config.model_dump(mode="json")
+    return RunConfig.model_validate(old | {name: old[name] | new for name, new in sections.items()})
+
+
+def test_samples_go_evenly_over_the_demos_and_a_quarter_are_unseen(run: Run) -> None:
+    samples = run.samples()
+    sides = context.split(context.episodes(run), run.config)
+    assert sorted(sides.values()).count("held_out") == 2
+    assert len({sample.id for sample in samples}) == len(samples) == 12
+    assert [sample.split for sample in samples].count("held_out") == 3
+    assert all(sample.split == sides[sample.episode] for sample in samples)
+    for side, most in (("train", 2), ("held_out", 2)):
+        counts = [[s.episode for s in samples if s.split == side].count(e) for e in sides if sides[e] == side]
+        assert max(counts) - min(counts) <= 1
+        assert max(counts) <= most
+
+
+def test_row0_goes_round_first_and_the_seed_after_it(run: Run) -> None:
+    first = context.episodes(run)[0].first_row
+    by_demo: dict[int, list[tuple[int, int]]] = {}
+    for sample in make_samples(context.episodes(run), changed(run, plan={"samples": 40, "held_out_share": 0}), None):
+        by_demo.setdefault(sample.episode, []).append((sample.row0, sample.seed))
+    seeds = [21, 24, 27, 30]  # 210 frames are three autoregressive chunks of 77 frames
+    wanted = [(row, seed) for seed in seeds for row in (first, 16)]
+    assert by_demo
+    for found in by_demo.values():
+        assert found == wanted[: len(found)]
+
+
+def test_each_clip_and_start_state_is_its_own_demos_at_row0(run: Run, tmp_path: Path) -> None:
+    items = {item.episode_index: item for item in context.episodes(run)}
+    for sample in run.samples():
+        frames = read_all(run.store.fetch(sample.clip, tmp_path))
+        assert len(frames) == CONDITIONING
+        number = int(sample.demo.removeprefix("demo_"))
+        stride = items[sample.episode].stride
+        shown = [read_code(frame) for frame in frames]
+        assert shown == [(number, (sample.row0 + k * stride) // stride) for k in range(CONDITIONING)]
+        start = json.loads(run.store.read(sample.start))
+        assert np.ravel(start["rigid_object/cube/root_pose"])[:2] == pytest.approx([0.1 * number, 0.001 * sample.row0])
+
+
+def test_the_batch_file_says_what_the_tutorial_says(run: Run) -> None:
+    lines = [json.loads(line) for line in run.store.read("plan/batch.jsonl").splitlines()]
+    for line, sample in zip(lines, run.samples(), strict=True):
+        assert line["name"] == sample.id
+        assert line["seed"] == sample.seed
+        assert line["guidance"] == 7
+        assert line["resolution"] == "480,640"
+        assert line["num_output_frames"] == 210
+        assert (line["chunk_size"], line["chunk_overlap"]) == (77, 1)
+        assert line["enable_autoregressive"] is True
+        assert line["inference_type"] == "video2world"
+        assert f"plan/{line['input_path']}" == sample.clip
+
+
+@pytest.mark.parametrize("row0", [0, 17, 9999])
+def test_a_row_that_cannot_start_a_video_is_refused(run: Run, row0: int) -> None:
+    with pytest.raises(InputError, match=r"plan\.row0") as caught:
+        make_samples(context.episodes(run), changed(run, plan={"row0": [row0]}), None)
+    assert "use rows" in str(caught.value.fix)
+
+
+def test_identities_follow_what_decides_a_video_and_nothing_else(run: Run) -> None:
+    items = context.episodes(run)
+
+    def ids(checkpoint: str | None = None, **sections: dict[str, object]) -> list[str]:
+        return [sample.id for sample in make_samples(items, changed(run, **sections), checkpoint)]
+
+    same = ids()
+    assert ids(plan={"max_shards": 7}, gate={"static_max": 0.1}, curate={"require_success": False}) == same
+    for other in (
+        ids("another checkpoint"),
+        ids(plan={"first_seed": 22}),
+        ids(prompt={"use_prompt": False}),
+        ids(generate={"frames": 93}),
+        ids(generate={"width": 320, "height": 240}),
+    ):
+        assert not set(other) & set(same)
+
+
+def test_the_forecast_counts_what_the_plan_will_hold(run: Run) -> None:
+    found = forecast(open_run(run.store.uri))
+    assert (found.samples, found.held_out, found.shards) == (12, 3, 3)
+    cost = run.config.cost
+    hours = (12 * cost.generate_seconds + 3 * cost.load_seconds) / 3600
+    assert found.gpu_hours == pytest.approx(hours)
+    assert found.dollars == pytest.approx(hours * cost.dollars_per_hour["generate"])
+    assert found.seconds_generated == pytest.approx(7.0)
+    assert "12 samples from 8 demos (3 from demos that the IDM never sees)" in found.text()
+    assert "warning" not in found.text()
+
+
+def test_the_forecast_warns_of_videos_that_end_before_the_task(run: Run) -> None:
+    short = Run(run.store, changed(run, generate={"frames": 12}, plan={"row0": [-1]}), run.commits)
+    assert "warning: the task cannot finish" in forecast(short).text()
