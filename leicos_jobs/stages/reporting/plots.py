@@ -64,7 +64,9 @@ def joint_errors(judged: dict[str, Any], joints: Sequence[str], path: Path, titl
     axes.set_xticks(range(len(joints)), [name.replace("_", " ") for name in joints])
     axes.set_ylabel("degrees")
     axes.set_title(title, fontsize=9, loc="left")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(
+        frameon=False, fontsize=8, ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2
+    )
     _save(figure, path)
 
 
