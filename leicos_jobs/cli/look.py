@@ -13,14 +13,21 @@ from leicos_jobs.core.errors import InputError
 
 @click.command(epilog="Example: leicos inspect demos.hdf5 --json")
 @click.argument("target")
-@click.option("--camera", default="front", show_default=True, help="Camera that convert would take.")
+@click.option(
+    "--camera",
+    "cameras",
+    multiple=True,
+    default=("front",),
+    show_default=True,
+    help="Camera that convert would take; again for several.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--strict", is_flag=True, help="Exit with 78 if there is a problem. A failed demo is none.")
-def inspect(target: str, camera: str, as_json: bool, strict: bool) -> None:
+def inspect(target: str, cameras: tuple[str, ...], as_json: bool, strict: bool) -> None:
     """Say what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do."""
     from leicos_jobs.stages.inspect import inspect as look
 
-    found = look(target, camera)
+    found = look(target, cameras)
     click.echo(found.model_dump_json(indent=2) if as_json else found.text())
     if strict and (count := len(found.problems)):
         raise InputError(f"{target} has {count} problem(s)", fix="see the problems above")

@@ -80,6 +80,19 @@ def find_timing(changes: Sequence[int], rows: int, base: TimeBase) -> Timing | P
     return _timing(first, stride, rows)
 
 
+def agreed(known: Timing | None, found: Timing | Problem, cameras: tuple[str, str]) -> Timing | Problem:
+    """What a further camera leaves of the timing that an earlier one gave. cameras: their names, earlier one first.
+
+    A camera that sees nothing move agrees with any timing; one that changes at other rows would show frames of another
+    moment (problem cameras-differ).
+    """
+    if known is None or (isinstance(found, Problem) and found.kind != "static"):
+        return found
+    if isinstance(found, Timing) and found != known:
+        return Problem("cameras-differ", f"`obs/{cameras[1]}` changes at other rows than `obs/{cameras[0]}`")
+    return known
+
+
 def _timing(first: int, stride: int, rows: int) -> Timing | Problem:
     frames = (rows - 1 - first) // stride + 1 if rows > first else 0
     if frames < 2:

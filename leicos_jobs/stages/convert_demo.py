@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.core import signals
+from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
 from leicos_jobs.formats.leisaac_images import ChangeFinder, keep_large_blocks, read_blocks
 from leicos_jobs.formats.leisaac_problems import Problem
-from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, find_timing
+from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
 from leicos_jobs.formats.lerobot_stats import ImageStats, Stats, sample_indices
 from leicos_jobs.media.encode import CRF, GOP, PRESET, Encoder
 from leicos_jobs.media.encode_repeats import GOP as REPEAT_GOP
@@ -98,7 +99,7 @@ def _encode_camera(
     except (OSError, RuntimeError) as error:
         return Problem("unreadable", f"`obs/{camera}` is damaged ({error})")
     if isinstance(found, Timing):
-        return Problem("cameras-differ", f"`obs/{camera}` changes at other rows than `obs/{job.cameras[0]}`")
+        raise DefectError(f"{job.file}: {job.name}: `obs/{camera}` changes at other rows when it is read again")
     return found
 
 
@@ -119,9 +120,7 @@ def _pass(
                 writer = _FrameWriter(job, demo.camera_sizes[camera], path, guess, repeats) if guess else None
             if writer:
                 writer.take(start, block, finder.changes)
-        found = find_timing(finder.changes, demo.rows, job.base)
-        if expected and isinstance(found, Problem) and found.kind == "static":
-            found = expected  # a camera that sees nothing move agrees with any timing
+        found = agreed(expected, find_timing(finder.changes, demo.rows, job.base), (job.cameras[0], camera))
         if writer and found == guess:
             return writer.timing, writer.finish()
     except BaseException:

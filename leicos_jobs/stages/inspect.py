@@ -18,7 +18,7 @@ from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.formats.leisaac_images import find_changes
 from leicos_jobs.formats.leisaac_problems import Problem
-from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, find_timing
+from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
 from leicos_jobs.formats.lerobot_check import check
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.robots.embodiment import EMBODIMENTS
@@ -132,7 +132,7 @@ class RunFacts(_Model):
 
 def inspect(
     target: str | Path,
-    camera: str = "front",
+    cameras: Sequence[str] = ("front",),
     *,
     time: TimeBase | None = None,
     workers: int | None = None,
@@ -140,14 +140,14 @@ def inspect(
 ) -> RecordingFacts | DatasetFacts | RunFacts:
     """Look at an HDF5 file, a LeRobot v2.1 folder or a run's folder.
 
-    camera: which one convert would take. time: how it would choose rows. Reads all images of the demos that are sound.
-    Raises InputError if the target is none of them.
+    cameras: which ones convert would take. time: how it would choose rows. Reads all images of the demos that are
+    sound. Raises InputError if the target is none of them.
     """
     if str(target).startswith("s3:"):
         raise InputError(f"{target}: inspect looks at what is on this machine", fix="copy it here (aws s3 cp)")
     path = Path(target)
     if path.is_file():
-        return _recording(path, camera, time or TimeBase(), workers, progress)
+        return _recording(path, tuple(cameras), time or TimeBase(), workers, progress)
     if (path / layout.INFO).is_file():
         return _dataset(path)
     if (path / "run.json").is_file():
@@ -162,31 +162,38 @@ def inspect(
 class _Look:
     file: Path
     name: str
-    camera: str
+    cameras: tuple[str, ...]
     base: TimeBase
 
 
 def _timing(look: _Look) -> Timing | Problem:
     with Recording(look.file) as recording:
-        demo = recording.demo(look.name, (look.camera,))
+        demo = recording.demo(look.name, look.cameras)
         if demo.problem:
             return demo.problem
-        try:
-            return find_timing(find_changes(demo.images(look.camera), demo.rows), demo.rows, look.base)
-        except (OSError, RuntimeError) as error:
-            return Problem("unreadable", f"`obs/{look.camera}` is damaged ({error})")
+        timing: Timing | None = None
+        for camera in look.cameras:
+            try:
+                found = find_timing(find_changes(demo.images(camera), demo.rows), demo.rows, look.base)
+            except (OSError, RuntimeError) as error:
+                return Problem("unreadable", f"`obs/{camera}` is damaged ({error})")
+            both = agreed(timing, found, (look.cameras[0], camera))
+            if isinstance(both, Problem):
+                return both
+            timing = both
+        return timing or Problem("missing-camera", "no camera was asked for")
 
 
 def _recording(
-    path: Path, camera: str, base: TimeBase, workers: int | None, progress: Progress | None
+    path: Path, cameras: tuple[str, ...], base: TimeBase, workers: int | None, progress: Progress | None
 ) -> RecordingFacts:
     with opened([path]) as (recording,):
-        choices = survey([recording], (camera,))
+        choices = survey([recording], cameras)
         order = {name: place for place, name in enumerate(recording.lexicographic)}
         rate, strangers = recording.control_hz, tuple(recording.strangers)
         remarks = _remarks(recording, choices)
     todo = [choice for choice in choices if choice.problem is None]
-    looks = [_Look(path, choice.name, camera, base) for choice in todo]
+    looks = [_Look(path, choice.name, cameras, base) for choice in todo]
     found = spread(_timing, looks, workers=workers, prepare=prepare_process, progress=progress)
     for choice, timing in zip(todo, found, strict=True):
         choice.settle(timing)

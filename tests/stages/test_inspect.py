@@ -58,6 +58,24 @@ def test_the_prediction_is_what_convert_does(source: Path, dataset: Path) -> Non
     ]
 
 
+def test_with_several_cameras_the_prediction_is_what_convert_does(tmp_path: Path) -> None:
+    both = ("front", "wrist")
+    specs = [DemoSpec(rows=30, cameras=both) for _ in range(5)] + [DemoSpec(rows=30)]
+    path = write_recording(tmp_path / "a.hdf5", specs)
+    with h5py.File(path, "a") as file:
+        wrist = [file[f"data/demo_{number}/obs/wrist"] for number in range(5)]
+        wrist[1][1:] = wrist[1][:-1]  # out of step with the other camera
+        wrist[2][:] = wrist[2][0]  # sees nothing move, so it agrees
+    found = inspect(path, both, workers=1)
+    assert isinstance(found, RecordingFacts)
+    options = ConvertOptions(embodiment=SO101, task="Lift.", cameras=both, control_hz=60, workers=1)
+    report = convert([path], tmp_path / "out", options)
+    said = [(demo.name, demo.kind, demo.reason) for demo in found.demos if demo.kind]
+    assert said == [(entry.demo, entry.kind, entry.reason) for entry in report.left_out]
+    assert [(name, kind) for name, kind, _ in said] == [("demo_1", "cameras-differ"), ("demo_5", "missing-camera")]
+    assert [demo.name for demo in inspect(path, workers=1).demos if demo.kind] == []
+
+
 def test_what_people_and_machines_read(source: Path) -> None:
     found = inspect(str(source), workers=2)
     text = found.text()

@@ -35,7 +35,7 @@ def test_every_sample_is_there_with_its_lineage(undisturbed: Path) -> None:
         sample = json.loads(line)
         row = re.search(rf"<tr><td><code>{sample['id'][:10]}</code>.*?</tr>", page)
         assert row, sample["id"]
-        assert f"<td>{sample['demo']}</td>" in row.group()
+        assert f"<code>{sample['file_sha256'][:12]}</code> {sample['demo']}</td>" in row.group()
         assert f'<td class="n">{sample["seed"]}</td>' in row.group()
 
 
