@@ -37,6 +37,8 @@ SWAP_GAIN = 0.5
 SWAPS_CHECKED = 256
 STATE_ERROR_MAX = 0.02
 """Radians between a start state and the recorded observation at that row."""
+RATE_ERROR_MAX = 1e-3
+"""Share of the frame rate: a container's clock may be coarse."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def conditioning(pairs: Sequence[tuple[U8, U8]], starts: Sequence[tuple[F32, F32
 
 def time_base(rates: Mapping[str, float], expected: float) -> Check:
     """Every video must play at control_hz / stride. Red where a nominal 16 fps is believed. rates: video -> fps."""
-    wrong = sorted(name for name, fps in rates.items() if abs(fps - expected) > 1e-6)
+    wrong = sorted(name for name, fps in rates.items() if abs(fps - expected) > RATE_ERROR_MAX * expected)
     text = f"{len(rates) - len(wrong)} of {len(rates)} videos play at {expected:g} frames/s"
     if wrong:
         text += f"; {wrong[0]} at {rates[wrong[0]]:g}"

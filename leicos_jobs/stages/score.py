@@ -22,6 +22,7 @@ from leicos_jobs.backends.label import metrics
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.media.decode import read_all, read_frames
+from leicos_jobs.media.probe import probe
 from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
@@ -38,6 +39,8 @@ from leicos_jobs.store import KeyMissingError
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
+VIDEOS_CHECKED = 128
+"""Generated videos whose frame rate is looked at."""
 CLIPS_CHECKED = 64
 """Different starts whose clip and state are compared with the dataset."""
 
@@ -84,6 +87,7 @@ def collect(run: Run) -> Score:
         actions = {episode.index: episode.actions for episode in dataset.episodes()}
         real = held_out_labels(run, scratch)
         starts = _starts(run, samples, dataset, scratch)
+        rates = _rates(run, samples, scratch)
     controls = read_controls(run)
     numbers: dict[str, Any] = {
         "idm": _idm(run, samples, actions, real),
@@ -93,6 +97,7 @@ def collect(run: Run) -> Score:
         "wall_seconds": times.wall_seconds(run, [item.state for item in samples]),
     }
     verdicts = _checks(run, samples, numbers["idm"], controls, (actions, real), starts)
+    verdicts.append(checks.time_base(rates, context.episodes(run)[0].fps))
     numbers["checks"] = [{"name": item.name, "passed": item.passed, "text": item.text} for item in verdicts]
     return Score(samples, controls, numbers)
 
@@ -114,6 +119,20 @@ def _starts(
         seen = robot.to_radians(dataset.episode(sample.episode).states[first])
         joints.append((np.asarray(start, dtype=np.float32), seen))
     return pairs, joints
+
+
+def _rates(run: Run, samples: Sequence[Scored], scratch: Path) -> dict[str, float]:
+    """Frames a second of up to VIDEOS_CHECKED generated videos: what their streams say, whatever their records do."""
+    made = [item.state for item in samples if item.state.generate is not None]
+    step = max(1, len(made) // VIDEOS_CHECKED)
+    found = {}
+    for state in made[::step][:VIDEOS_CHECKED]:
+        if state.generate is not None:
+            video = run.commits.fetch(state.generate, scratch)
+            found[state.sample.id] = float(probe(video).fps)
+            if run.store.uri.startswith("s3://"):
+                video.unlink()
+    return found
 
 
 def _checks(
@@ -152,9 +171,6 @@ def _checks(
     ]
     if pairs:
         found.append(checks.truth_reproduction(pairs))
-    made = [item.state for item in samples if item.state.generate is not None]
-    rates = {state.sample.id: float(state.generate.facts["fps"]) for state in made if state.generate}
-    found.append(checks.time_base(rates, context.episodes(run)[0].fps))
     owned = [(item.state, item.seen) for item in samples]
     found.append(
         checks.ownership(

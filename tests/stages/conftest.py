@@ -57,12 +57,10 @@ def finish(config: Path, out: Path, log: Path) -> None:
 
 
 def snapshot(out: Path) -> dict[str, object]:
-    """What must be equal: ids, tasks, lengths, provenance, parquet values, decoded frames."""
+    """What must be equal: all of meta/ (ids, tasks, lengths, statistics, provenance), parquet values, frames."""
     synthetic = out / "synthetic"
-    found: dict[str, object] = {
-        name: (synthetic / "meta" / name).read_text() for name in ("episodes.jsonl", "tasks.jsonl", "info.json")
-    }
-    found["provenance"] = (synthetic / "meta/leicos/provenance.jsonl").read_text()
+    meta = [path for path in sorted((synthetic / "meta").rglob("*")) if path.is_file()]
+    found: dict[str, object] = {path.relative_to(synthetic).as_posix(): path.read_text() for path in meta}
     for path in sorted(synthetic.rglob("*.parquet")):
         found[path.name] = pq.read_table(path).to_pydict()
     for path in sorted(synthetic.rglob("*.mp4")):

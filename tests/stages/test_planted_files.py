@@ -16,6 +16,9 @@ import pytest
 from helpers.identity import environment, leicos
 
 from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.media.decode import read_all
+from leicos_jobs.media.encode import write_video
+from leicos_jobs.media.remux import restamp
 from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.stages.tables import read_table, write_table
 
@@ -120,6 +123,21 @@ def gripper_inverted(labels: Labels, root: Path) -> Labels:
     return {name: np.concatenate([rows[:, :5], 100 - rows[:, 5:]], axis=1) for name, rows in labels.items()}
 
 
+def two_late(labels: Labels, root: Path) -> Labels:
+    """One stride, where rows of the recording are taken for rows of the dataset."""
+    return late(late(labels, root), root)
+
+
+def scrambled(labels: Labels, root: Path) -> Labels:
+    """As upstream's thread pool does: rows change places within windows of 16."""
+    found = {}
+    for seed, (name, rows) in enumerate(sorted(labels.items())):
+        starts = range(0, len(rows), 16)
+        order = [start + np.random.default_rng([seed, start]).permutation(len(rows[start:][:16])) for start in starts]
+        found[name] = rows[np.concatenate(order)]
+    return found
+
+
 def wrong_stats(labels: Labels, root: Path) -> Labels:
     """Normalised by the dataset's own stats.json, un-normalised by that of upstream's SO-100 model, in degrees."""
     ours = json.loads((root / "dataset/meta/stats.json").read_text())["action"]
@@ -132,6 +150,8 @@ def wrong_stats(labels: Labels, root: Path) -> Labels:
 
 PLANTED: dict[str, tuple[Callable[[Labels, Path], Labels], set[str]]] = {
     "one frame late": (late, {"alignment", "alignment-generated"}),
+    "one stride late": (two_late, {"alignment", "alignment-generated"}),
+    "order scrambled inside a window": (scrambled, {"smoothness"}),
     "two samples' labels swapped": (swapped, {"own-truth"}),
     "degrees for motor units": (degrees, {"units"}),
     "gripper inverted": (gripper_inverted, {"units"}),
@@ -150,6 +170,30 @@ def test_an_error_in_the_files_turns_the_reports_check_red(name: str, honest: Pa
     plant(root, change(read_labels(root), root))
     red = judge(root)
     assert checks <= red, red
+
+
+def test_videos_stamped_with_a_nominal_16_fps_turn_the_time_base_red(honest: Path, tmp_path: Path) -> None:
+    """Records and labels believe the new file, as they would if verification had let it through."""
+    root = shutil.copytree(honest, tmp_path / "run")
+    made = sorted(root.glob("generate/*/*.json"))[0]
+    record = json.loads(made.read_text())
+    old, stamped = root / record["object"], tmp_path / "stamped.mp4"
+    restamp(old, stamped, 16)
+    digest = sha256_file(stamped)
+    name = f"generate/{record['sample']}/{digest[:16]}.mp4"
+    shutil.move(stamped, root / name)
+    made.write_text(json.dumps(record | {"object": name, "sha256": digest, "size": (root / name).stat().st_size}))
+    assert "time-base" in judge(root)
+
+
+def test_a_clip_of_the_demos_end_turns_its_check_red(honest: Path, tmp_path: Path) -> None:
+    """As the tutorial's helper makes it: the generator would go on from where the demo ended."""
+    root = shutil.copytree(honest, tmp_path / "run")
+    sample = json.loads((root / "plan/samples.jsonl").read_text().splitlines()[0])
+    (demo,) = root.glob(f"dataset/videos/**/episode_{sample['episode']:06d}.mp4")
+    frames = read_all(demo)
+    write_video(root / sample["clip"], frames[-5:], 30, crf=8, gop=1)
+    assert "clip-is-row0" in judge(root)
 
 
 def test_swapped_files_turn_ownership_red(honest: Path, tmp_path: Path) -> None:
