@@ -159,7 +159,14 @@ def _convert_all(
         )
         for place in todo
     ]
-    outcomes = spread(convert_demo, jobs, workers=options.workers, prepare=prepare_process, progress=progress)
+    outcomes = spread(
+        convert_demo,
+        jobs,
+        workers=options.workers,
+        prepare=prepare_process,
+        progress=progress,
+        name=lambda job: f"{job.file}: {job.name}",
+    )
     results: dict[int, DemoResult] = {}
     for place, outcome in zip(todo, outcomes, strict=True):
         if isinstance(outcome, Problem):

@@ -194,7 +194,14 @@ def _recording(
         remarks = _remarks(recording, choices)
     todo = [choice for choice in choices if choice.problem is None]
     looks = [_Look(path, choice.name, cameras, base) for choice in todo]
-    found = spread(_timing, looks, workers=workers, prepare=prepare_process, progress=progress)
+    found = spread(
+        _timing,
+        looks,
+        workers=workers,
+        prepare=prepare_process,
+        progress=progress,
+        name=lambda job: f"{job.file}: {job.name}",
+    )
     for choice, timing in zip(todo, found, strict=True):
         choice.settle(timing)
     same_stride(choices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -31,17 +31,18 @@ def spread(
     workers: int | None,
     prepare: Callable[[], None],
     progress: Progress | None = None,
+    name: Callable[[Job], str] = str,
 ) -> list[Result]:
     """`function` of every job, in the order given; it, the jobs and the results are pickled.
 
     workers: processes, as many as cores when None; one job or worker needs no process of its own. prepare: called once
-    a process. Raises RetryError on a stop or when a process vanishes, otherwise the first error of a job; the jobs not
-    begun are then dropped.
+    a process. name: what to call a job. Raises RetryError on a stop, or when a process vanishes (it names what may have
+    been in hand), otherwise the first error of a job; the jobs not begun are then dropped.
     """
     report = progress or (lambda _done, _total: None)
     count = min(workers or available_cores(), len(jobs))
     if count > 1:
-        return _in_pool(function, jobs, count, prepare, report)
+        return _in_pool(function, jobs, count, prepare, report, name)
     prepare()
     results: list[Result] = []
     for job in jobs:
@@ -57,12 +58,13 @@ def _in_pool(
     count: int,
     prepare: Callable[[], None],
     report: Progress,
+    name: Callable[[Job], str],
 ) -> list[Result]:
     # spawn: a forked child would inherit HDF5's and FFmpeg's locks in whatever state another thread left them
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=prepare)
+    futures = [pool.submit(function, job) for job in jobs]
+    pending = set(futures)
     try:
-        futures = [pool.submit(function, job) for job in jobs]
-        pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
             signals.check()
@@ -71,6 +73,14 @@ def _in_pool(
             report(len(jobs) - len(pending), len(jobs))
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
-        raise RetryError("a worker process died", fix="give it more memory or use fewer workers") from error
+        in_hand = [name(job) for job, future in zip(jobs, futures, strict=True) if future in pending or _broke(future)]
+        raise RetryError(
+            f"a worker process died at one of: {', '.join(in_hand[:count])}",
+            fix="give it more memory or use fewer workers; if it is always the same, look at that file",
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _broke(future: Future[Result]) -> bool:
+    return future.done() and not future.cancelled() and isinstance(future.exception(), BrokenProcessPool)
