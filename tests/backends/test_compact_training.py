@@ -18,10 +18,12 @@ from compact_scene import make_dataset, make_video, motion
 from pydantic import ValidationError
 
 from leicos_jobs.backends.contracts import LabelRequest, TrainRequest
+from leicos_jobs.backends.label.compact import backend
 from leicos_jobs.backends.label.compact.infer import CompactLabeller
 from leicos_jobs.backends.label.compact.settings import CompactSettings, LabellerSettings
 from leicos_jobs.backends.label.compact.train import CompactTrainer, main
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.testing.backend_contract import LabellerContract
 
 TINY = {
     "image_width": 96, "channels": (12, 16), "blocks": 0, "hidden": 64, "steps": 40, "head_steps": 30, "batch": 16,
@@ -101,6 +103,22 @@ def test_labels_do_not_depend_on_batch_order_name_or_seed(trained: tuple[Path, d
         alone = next(iter(labeller(trained[0]).process([LabelRequest("x", renamed, 2)], lambda _: None)))
         assert np.array_equal(alone.actions, together[video.stem])
     assert [len(together[name]) for name in ("0", "1", "2")] == [20, 27, 34]
+
+
+class TestContract(LabellerContract):
+    @pytest.fixture
+    def backend(self, trained: tuple[Path, dict]) -> backend.CompactLabeller:
+        return backend.CompactLabeller(LabellerSettings(threads=1, device="cpu"), trained[0], Path())
+
+    @pytest.fixture
+    def frames(self) -> list[int]:
+        return [20, 27, 34]
+
+    @pytest.fixture
+    def requests(self, frames: list[int], tmp_path: Path) -> list[LabelRequest]:
+        rng = np.random.default_rng(91)
+        videos = [make_video(tmp_path / f"{count}.mp4", motion(rng, count)[1]) for count in frames]
+        return [LabelRequest(f"{index:020x}", video, index) for index, video in enumerate(videos)]
 
 
 def test_smoothing_is_off_unless_asked_for_and_recorded(trained: tuple[Path, dict], tmp_path: Path) -> None:
