@@ -82,6 +82,8 @@ def build(context: Path, dockerfile: Path, tag: str, arguments: Mapping[str, str
     if not archive.exists() or not identity.exists() or identity.read_text() != new_identity.read_text():
         archive.unlink(missing_ok=True)
         run(*_buildah("push", tag, f"oci-archive:{archive}:{tag}"))
+        if identity.exists():  # gigabytes a change of the code otherwise; refused where another image builds on it
+            subprocess.run(_buildah("rmi", identity.read_text().strip()), capture_output=True, check=False)
         new_identity.replace(identity)
     return archive
 
