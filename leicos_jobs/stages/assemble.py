@@ -67,8 +67,7 @@ def _write(run: Run, folder: Path, scratch: Path) -> dict[str, Any]:
     if len(states) != len(accepted):
         raise DefectError("the plan lacks samples that were curated; was it amended? run `leicos curate` again")
     fps = context.episodes(run)[0].fps
-    trained = run.commits.stage("post-train")
-    generator = generate_identity(run.config, str(trained.facts["artifact"]) if trained else None)
+    generator = generate_identity(run.config, context.checkpoint_digest(run))
     writer = DatasetWriter(folder, robot, (camera,), fps)
     stats, lines = gr00t.StatsBuilder(), []
     for number, state in enumerate(states):

@@ -153,6 +153,12 @@ def idm_digest(run: Run) -> str | None:
     return str(record.facts["artifact"]) if record else None
 
 
+def checkpoint_digest(run: Run) -> str | None:
+    """Digest of the generator's checkpoint, None before post-train and for a generator without one."""
+    record = run.commits.stage("post-train")
+    return str(record.facts["artifact"]) if record else None
+
+
 def states(run: Run, samples: Iterable[Sample], upto: str = "replay") -> list[State]:
     """States of samples, in order, read in parallel."""
     settings = chain_settings(run.config, idm_digest(run))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from leicos_jobs.backends.mujoco.poses import CUBE_POSE
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.formats.leisaac_probe import probe
@@ -26,7 +27,6 @@ RECORDER = "leicos-mujoco"
 """What `leicos record` writes as env_args.env_name."""
 TASK = "LiftCube"
 """In the names of the environments that replay/mujoco has: ours, and LeIsaac's LeIsaac-SO101-LiftCube-v0."""
-CUBE = "rigid_object/cube/root_pose"
 VIDEOS = 48
 """Of our own scene, at least: enough to see success rates."""
 
@@ -93,7 +93,9 @@ def _look(recording: Recording, camera: str, found: _Found) -> None:
         return
     ours = recording.env_name.startswith(RECORDER)
     found.ours = found.ours and ours
-    found.liftable = found.liftable and TASK in recording.env_name and all(CUBE in demo.state_at(0) for demo in usable)
+    found.liftable = (
+        found.liftable and TASK in recording.env_name and all(CUBE_POSE in demo.state_at(0) for demo in usable)
+    )
     found.demos += len(usable)
     found.sizes |= {demo.camera_sizes[camera] for demo in usable}
     if not ours:  # finding the frame rate reads the images

@@ -45,8 +45,7 @@ def plan(run: Run) -> StageRecord:
     """Run the stage."""
     dataset = needed(run, "convert")
     inputs = {"dataset": dataset.digest()}
-    trained = run.commits.stage("post-train")
-    checkpoint = str(trained.facts["artifact"]) if trained else None
+    checkpoint = context.checkpoint_digest(run)
     config = run.config
     settings = {
         "plan": config.plan.model_dump(mode="json", exclude={"samples_per_shard", "min_shards", "max_shards"}),

@@ -202,7 +202,7 @@ def render(run: Run, score: Score, pictures: dict[str, str]) -> str:
         convert=optional(run, "convert"),
         assembled=optional(run, "assemble"),
         generator=context.generator_identity(run.config),
-        checkpoint=optional(run, "post-train").get("artifact", ""),
+        checkpoint=context.checkpoint_digest(run),
         idm_facts=optional(run, "train-idm"),
         joints=[joint.name for joint in embodiment(run.config.source.robot).joints],
         control_names={name: text.replace("\n", " ") for name, text in NAMES.items()},

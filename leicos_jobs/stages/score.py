@@ -89,12 +89,13 @@ def collect(run: Run) -> Score:
         starts = _starts(run, samples, dataset, scratch)
         rates = _rates(run, samples, scratch)
     controls = read_controls(run)
+    timings = list(times.counted(run, [item.state for item in samples]))
     numbers: dict[str, Any] = {
         "idm": _idm(run, samples, actions, real),
         "replay": replay_table(samples, controls),
         "gate": gate_table(samples),
-        "stages": times.stages(run, [item.state for item in samples]),
-        "wall_seconds": times.wall_seconds(run, [item.state for item in samples]),
+        "stages": times.stages(timings),
+        "wall_seconds": times.wall_seconds(timings),
     }
     verdicts = _checks(run, samples, numbers["idm"], controls, (actions, real), starts)
     verdicts.append(checks.time_base(rates, context.episodes(run)[0].fps))

@@ -9,18 +9,19 @@ from typing import Any
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
-from leicos_jobs.stages.rounds import SHARD_STAGES
 
-SAMPLE_STAGES = (*SHARD_STAGES, "replay")
+Timing = dict[str, Any]
+"""What a stage's process wrote under `layout.timing`."""
 ORDER = (
-    "convert", "cosmos-dataset", "post-train", "train-idm", "plan", *SAMPLE_STAGES, "controls", "curate", "assemble",
+    "convert", "cosmos-dataset", "post-train", "train-idm", "plan", *layout.SAMPLE_STAGES, "controls", "curate",
+    "assemble",
 )  # fmt: skip
 
 
-def stages(run: Run, states: Sequence[State]) -> list[dict[str, Any]]:
+def stages(timings: Sequence[Timing]) -> list[dict[str, Any]]:
     """Seconds a stage: sums over its processes, samples, and the seconds spent loading models."""
     totals: dict[str, dict[str, Any]] = {}
-    for item in _counted(run, states):
+    for item in timings:
         row = totals.setdefault(
             item["stage"], {"stage": item["stage"], "processes": 0, "seconds": 0.0, "load_seconds": 0.0, "samples": 0}
         )
@@ -31,18 +32,18 @@ def stages(run: Run, states: Sequence[State]) -> list[dict[str, Any]]:
     return sorted(totals.values(), key=lambda row: ORDER.index(row["stage"]) if row["stage"] in ORDER else len(ORDER))
 
 
-def wall_seconds(run: Run, states: Sequence[State]) -> float:
+def wall_seconds(timings: Sequence[Timing]) -> float:
     """From the first stage's start to the last one's end, interruptions included."""
-    spans = [(item["ended"] - item["seconds"], item["ended"]) for item in _counted(run, states) if "ended" in item]
+    spans = [(item["ended"] - item["seconds"], item["ended"]) for item in timings if "ended" in item]
     return max(end for _, end in spans) - min(begin for begin, _ in spans) if spans else 0.0
 
 
-def _counted(run: Run, states: Sequence[State]) -> Iterator[dict[str, Any]]:
+def counted(run: Run, states: Sequence[State]) -> Iterator[Timing]:
     """Timings that belong to the result: of whole stages the current record's, of the others all but those of processes
     that committed samples of which none counts any more."""
     current = {
         stage: {record.attempt.get("attempt") for state in states if (record := getattr(state, stage)) is not None}
-        for stage in SAMPLE_STAGES
+        for stage in layout.SAMPLE_STAGES
     }
     for key in run.store.list("timings/"):
         item = json.loads(run.store.read(key))
