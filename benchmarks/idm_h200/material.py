@@ -58,6 +58,7 @@ def videos(folder: Path, count: int, distinct: int, workers: int, frames: int = 
     with ProcessPoolExecutor(workers) as pool:
         list(pool.map(_video, [(str(path), seed, frames) for seed, path in enumerate(paths[:distinct])]))
     for k in range(distinct, count):
+        paths[k].unlink(missing_ok=True)  # of an earlier run
         paths[k].hardlink_to(paths[k % distinct])
     return paths
 

@@ -148,8 +148,11 @@ def _kubelet_config() -> dict[str, object]:
         "volumePluginDir": str(WORK / "volume-plugins"),
         "oomScoreAdj": 0,
         "maxPods": 250,
-        "imageGCHighThresholdPercent": 100,  # never: an image that is gone cannot be pulled again
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        # An image that is gone cannot be pulled again, so nothing may remove one: neither the collector of garbage nor
+        # eviction for want of disk, which begins with every image that no container uses, the pause image among them.
+        # A threshold that is not named here is off.
+        "imageGCHighThresholdPercent": 100,
+        "evictionHard": {"memory.available": "100Mi"},
     }
 
 
