@@ -4,8 +4,7 @@
 
 Prints, over all seeds together and again for samples from demos that the IDM never saw: replay success of labels, of
 true actions (ceiling), of another demo's labels and of shuffled rows (floors), how often labels and true actions have
-the same outcome; and the arm joints' mean error. Three in ten attempts fail on purpose, so that a fifth truly fails
-whatever the draw. A run that exists under --work is taken as it is; remove the folder to measure again.
+the same outcome; and the arm joints' mean error. A run that exists under --work is taken as it is; remove the folder to measure again.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from typing import Any
 import yaml
 
 LEICOS = [sys.executable, "-m", "leicos_jobs.cli.main"]
-FAILURES = 0.3
 CONFIG = Path(__file__).parents[1] / "examples" / "lift_cube.yaml"
 
 
@@ -37,7 +35,6 @@ def run(work: Path, seed: int, episodes: int) -> dict[str, Any]:
             )
         config = yaml.safe_load(CONFIG.read_text())
         config["idm"]["seed"] = seed
-        config["generate"]["settings"] = {"failure_share": FAILURES}
         config["plan"]["first_seed"] = 21 + 1000 * seed
         config["source"]["files"] = [str(demos)]
         (folder / "config.yaml").write_text(yaml.safe_dump(config))

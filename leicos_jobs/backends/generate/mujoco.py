@@ -26,8 +26,8 @@ class MujocoGeneratorSettings(BaseModel):
 
     control_hz: float = Field(lift_cube.CONTROL_HZ, gt=0)
     """Control steps a second; a multiple of the dataset's fps."""
-    failure_share: float = Field(0.25, ge=0, le=1)
-    """Share of attempts that fail on purpose; a few more do by chance."""
+    failure_share: float = Field(0.3, ge=0, le=1)
+    """Share of attempts that fail on purpose; a few more do by chance, a few succeed against it."""
     defect_share: float = Field(0.1, ge=0, le=1)
     """Share of videos that are defective on purpose: static, cube vanishes, jump, wrong start, truncated file."""
     drift: float = Field(1.0, ge=0)
