@@ -4,7 +4,8 @@
 
 Prints, over all seeds together and again for samples from demos that the IDM never saw: replay success of labels, of
 true actions (ceiling), of another demo's labels and of shuffled rows (floors), how often labels and true actions have
-the same outcome; and the arm joints' mean error. A run that exists under --work is taken as it is; remove the folder to measure again.
+the same outcome; and the arm joints' mean error. A run that exists under --work is taken as it is; remove the folder to
+measure again.
 """
 
 from __future__ import annotations
