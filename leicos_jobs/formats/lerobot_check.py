@@ -7,9 +7,10 @@ AV1, a video one frame short fails in the middle of an epoch.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -88,27 +89,63 @@ def _episode(dataset: Dataset, entry: EpisodeEntry, first_index: int) -> Iterato
     path = dataset.data_path(entry.index)
     try:
         rows = dataset.table(entry.index)
-        episode = dataset.episode(entry.index)
     except InputError as error:
         yield error.message
         return
     if len(rows) != entry.length:
         yield f"{path}: has {len(rows)} rows, episodes.jsonl says {entry.length}"
         return
+    yield from row_problems(path, rows, entry, first_index, dataset)
+
+
+class Described(Protocol):
+    """What a dataset's metadata says of its rows."""
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second."""
+
+    @property
+    def width(self) -> int:
+        """Numbers of an action."""
+
+    @property
+    def tasks(self) -> Mapping[int, str]:
+        """task_index -> text."""
+
+
+def row_problems(
+    path: Path, rows: pa.Table, entry: EpisodeEntry, first_index: int, described: Described
+) -> Iterator[str]:
+    """What is wrong with an episode's rows, which are as many as its entry says. first_index: its place in all rows."""
+    missing = {layout.ACTION, layout.STATE, *layout.SCALARS} - set(rows.column_names)
+    if missing:
+        yield f"{path}: has no column {', '.join(sorted(missing))}"
+        return
     steps = np.arange(entry.length)
     wanted = {"frame_index": steps, "index": steps + first_index, "episode_index": np.full(entry.length, entry.index)}
     for key, values in wanted.items():
-        if key not in rows.column_names or not np.array_equal(_numbers(rows, key), values):
-            yield f"{path}: {key} does not count from {values[0]}" if entry.length else f"{path}: is empty"
-    drift = np.abs(episode.timestamps - steps / float(dataset.fps))
+        if not np.array_equal(_numbers(rows, key), values):
+            said = f"{key} does not count from {values[0]}" if entry.length else "is empty"
+            yield f"{path}: {said} (episode {entry.index})"
+    drift = np.abs(_numbers(rows, "timestamp") - steps / float(described.fps))
     if not (drift <= TIME_TOLERANCE).all():
-        yield f"{path}: timestamp is not frame_index/{float(dataset.fps):g}, off by up to {drift.max():.4g} s"
-    named = {dataset.tasks.get(int(one)) for one in np.unique(_numbers(rows, "task_index"))}
-    if named != set(entry.tasks):
-        yield f"{path}: its tasks {sorted(map(str, named))} are not those of episodes.jsonl {sorted(entry.tasks)}"
-    for name, table in ((layout.ACTION, episode.actions), (layout.STATE, episode.states)):
+        yield f"{path}: timestamp is not frame_index/{float(described.fps):g}, off by up to {drift.max():.4g} s"
+    tasks = {int(one) for one in np.unique(_numbers(rows, "task_index"))}
+    named = {described.tasks.get(one) for one in tasks}
+    if unknown := sorted(tasks - set(described.tasks)):
+        yield f"{path}: task_index {unknown[0]} is not in meta/tasks (episode {entry.index})"
+    elif named != set(entry.tasks):
+        yield f"{path}: its tasks {sorted(map(str, named))} are not those of meta/episodes {sorted(entry.tasks)}"
+    for name in (layout.ACTION, layout.STATE):
+        try:
+            table = layout.vectors(rows.column(name), described.width, path)
+        except InputError as error:
+            yield error.message
+            continue
         if not np.isfinite(table).all():
-            yield f"{path}: {name} is not finite at row {int(np.argwhere(~np.isfinite(table))[0][0])}"
+            row = int(np.argwhere(~np.isfinite(table))[0][0])
+            yield f"{path}: {name} is not finite at row {row} (episode {entry.index})"
 
 
 def _numbers(rows: pa.Table, key: str) -> np.ndarray[Any, Any]:
@@ -117,16 +154,22 @@ def _numbers(rows: pa.Table, key: str) -> np.ndarray[Any, Any]:
 
 def _video(dataset: Dataset, entry: EpisodeEntry, camera: str, decode: bool) -> Iterator[str]:
     path = dataset.video_path(entry.index, camera)
+    return video_problems(path, dataset.features[layout.IMAGES + camera], entry.length, dataset.fps, decode)
+
+
+def video_problems(
+    path: Path, feature: Mapping[str, Any], rows: int, fps: Fraction, decode: bool = True
+) -> Iterator[str]:
+    """What is wrong with a video of so many rows. feature: what info.json says of its camera."""
     try:
         info: VideoInfo = verify(path, codec=None, pix_fmt=None) if decode else probe(path)
     except VideoError as error:
         yield error.message
         return
-    if info.frames != entry.length:
-        yield f"{path}: has {info.frames} frames for {entry.length} rows"
-    if info.fps != dataset.fps or not info.constant:
-        yield f"{path}: plays at {float(info.fps):g} frames/s, info.json says {float(dataset.fps):g}"
-    feature = dataset.features[layout.IMAGES + camera]
+    if info.frames != rows:
+        yield f"{path}: has {info.frames} frames for {rows} rows"
+    if info.fps != fps or not info.constant:
+        yield f"{path}: plays at {float(info.fps):g} frames/s, info.json says {float(fps):g}"
     if list(feature.get("shape", [])) != [info.height, info.width, 3]:
         yield f"{path}: is {info.width}x{info.height}, info.json says shape {feature.get('shape')}"
     claims = feature.get("info") or feature.get("video_info") or {}

@@ -6,21 +6,23 @@ As a run of lerobot 0.3.3 and 0.6.1 writes them (reference/leisaac.md 4).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.probe import VideoInfo
 
 F32 = NDArray[np.float32]
+T = TypeVar("T")
 
 ACTION = "action"
 STATE = "observation.state"
@@ -164,3 +166,22 @@ def read_jsonl(path: Path) -> list[Any]:
             except ValueError as error:
                 raise InputError(f"{path}:{number}: is not JSON ({error})", fix="write the dataset again") from error
     return found
+
+
+def read_parquet(path: Path, names: Sequence[str] | None = None) -> pa.Table:
+    """Read a parquet file, or some of its columns. Raises InputError naming it if it is missing or broken."""
+    return _parquet(path, lambda: pq.read_table(path, columns=names))
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """Names of a parquet file's columns. Raises InputError naming it if it is missing or broken."""
+    return _parquet(path, lambda: list(pq.read_schema(path).names))
+
+
+def _parquet(path: Path, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file", fix="write the dataset again") from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: is not a parquet file ({error})", fix="write the dataset again") from error

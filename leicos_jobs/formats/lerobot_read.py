@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import InputError
@@ -95,13 +94,7 @@ class Dataset:
 
     def table(self, index: int) -> pa.Table:
         """An episode's parquet as it is. Raises InputError if it is missing or broken."""
-        path = self.data_path(index)
-        try:
-            return pq.read_table(path)
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file", fix="write the dataset again") from None
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{path}: is not a parquet file ({error})", fix="write the dataset again") from error
+        return layout.read_parquet(self.data_path(index))
 
     def episode(self, index: int) -> Episode:
         """Read an episode. Raises InputError if it does not exist, or its table lacks a column or has other widths."""

@@ -21,6 +21,8 @@ from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
 from leicos_jobs.formats.lerobot_check import check
 from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.formats.lerobot_v30 import VERSION as V30
+from leicos_jobs.formats.lerobot_v30_check import DatasetV30, check_v30
 from leicos_jobs.robots.embodiment import EMBODIMENTS
 from leicos_jobs.stages.choose_demos import Choice, opened, same_stride, survey
 from leicos_jobs.stages.convert_demo import prepare_process
@@ -93,9 +95,10 @@ class RecordingFacts(_Model):
 
 
 class DatasetFacts(_Model):
-    """A LeRobot v2.1 folder and everything that is wrong with it."""
+    """A LeRobot folder and everything that is wrong with it. version: v2.1 or v3.0."""
 
     path: str
+    version: str
     robot_type: str | None
     episodes: int
     frames: int
@@ -107,8 +110,8 @@ class DatasetFacts(_Model):
     def text(self) -> str:
         """What people read."""
         head = [
-            f"{self.path}: LeRobot v2.1 dataset of {self.robot_type}, {self.episodes} episodes, {self.frames} frames at"
-            f" {self.fps:g} frames/s, cameras {', '.join(self.cameras) or 'none'}",
+            f"{self.path}: LeRobot {self.version} dataset of {self.robot_type}, {self.episodes} episodes,"
+            f" {self.frames} frames at {self.fps:g} frames/s, cameras {', '.join(self.cameras) or 'none'}",
             *(f"  task: {task}" for task in self.tasks),
         ]
         return "\n".join(head + ([f"  problem: {problem}" for problem in self.problems] or ["  no problem found"]))
@@ -138,7 +141,7 @@ def inspect(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> RecordingFacts | DatasetFacts | RunFacts:
-    """Look at an HDF5 file, a LeRobot v2.1 folder or a run's folder.
+    """Look at an HDF5 file, a LeRobot folder (v2.1, v3.0) or a run's folder.
 
     cameras: which ones convert would take. time: how it would choose rows. Reads all images of the demos that are
     sound. Raises InputError if the target is none of them.
@@ -153,9 +156,7 @@ def inspect(
     if (path / "run.json").is_file():
         found = tuple(_dataset(path / name) for name in RUN_DATASETS if (path / name / layout.INFO).is_file())
         return RunFacts(path=str(path), datasets=found)
-    raise InputError(
-        f"{target}: no such file or dataset", fix="name a LeIsaac HDF5 file, a LeRobot v2.1 folder or a run"
-    )
+    raise InputError(f"{target}: no such file or dataset", fix="name a LeIsaac HDF5 file, a LeRobot folder or a run")
 
 
 @dataclass(frozen=True)
@@ -256,15 +257,22 @@ def _remarks(recording: Recording, choices: Sequence[Choice]) -> list[str]:
 
 
 def _dataset(path: Path) -> DatasetFacts:
-    dataset = Dataset(path)
-    problems = check(path)
+    info = layout.read_json(path / layout.INFO)
+    dataset: Dataset | DatasetV30
+    if isinstance(info, dict) and info.get("codebase_version") == V30:
+        dataset = DatasetV30(path)
+        problems = check_v30(dataset)
+    else:
+        dataset = Dataset(path)
+        problems = check(path)
     robots = [robot for robot in EMBODIMENTS.values() if robot.robot_type == dataset.info.get("robot_type")]
     if robots and (path / gr00t.MODALITY).is_file():
         problems += gr00t.check(path, robots[0], dataset.cameras)
     return DatasetFacts(
         path=str(path),
+        version=str(dataset.info["codebase_version"]),
         robot_type=dataset.info.get("robot_type"),
-        episodes=len(dataset),
+        episodes=len(dataset.entries),
         frames=sum(entry.length for entry in dataset.entries),
         fps=float(dataset.fps),
         cameras=dataset.cameras,

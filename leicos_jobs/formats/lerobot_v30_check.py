@@ -1,0 +1,180 @@
+"""Is a LeRobot v3.0 folder what it says it is? As `lerobot_check` asks of v2.1; here many episodes share a file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.lerobot_check import TIME_TOLERANCE, row_problems, video_problems
+from leicos_jobs.formats.lerobot_read import EpisodeEntry
+from leicos_jobs.formats.lerobot_v30 import STATS_PATH, TASKS_PATH, VERSION
+from leicos_jobs.media.rates import as_rate
+
+EPISODES = Path("meta/episodes")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an episode lies. rows: [begin, end) of all rows; videos: feature -> file and [begin, end) in seconds."""
+
+    entry: EpisodeEntry
+    rows: tuple[int, int]
+    data: Path
+    videos: Mapping[str, tuple[Path, float, float]]
+
+
+class DatasetV30:
+    """A LeRobot v3.0 folder's metadata; nothing is held against the files yet. Attributes as those of `Dataset`."""
+
+    def __init__(self, root: Path) -> None:
+        """Read it. Raises InputError if it is not a finished v3.0 dataset, naming the file."""
+        self.root = root
+        self.info: dict[str, Any] = layout.read_json(root / layout.INFO)
+        version = self.info.get("codebase_version") if isinstance(self.info, dict) else None
+        if version != VERSION:
+            raise InputError(f"{root}: is LeRobot {version}, not {VERSION}", fix="export it again")
+        try:
+            self.fps: Fraction = as_rate(self.info["fps"])
+            self.features: dict[str, Any] = self.info["features"]
+            self.width = int(self.features[layout.ACTION]["shape"][0])
+            self.videos = tuple(key for key, item in self.features.items() if item.get("dtype") == "video")
+            self.tasks = self._tasks()
+            files = sorted((root / EPISODES).rglob("*.parquet"))
+            self.places = [self._place(row) for file in files for row in _without_stats(file)]
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+            message = f"{root}: its metadata lacks something or has a wrong type ({type(error).__name__}: {error})"
+            raise InputError(message, fix="export it again") from error
+
+    @property
+    def entries(self) -> list[EpisodeEntry]:
+        """Of all episodes, in order."""
+        return [place.entry for place in self.places]
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names without prefix."""
+        return tuple(key.removeprefix(layout.IMAGES) for key in self.videos)
+
+    def _tasks(self) -> dict[int, str]:
+        """The texts are the index of a pandas frame, whose column pandas names as it likes."""
+        table = layout.read_parquet(self.root / TASKS_PATH)
+        (texts,) = (name for name in table.column_names if name != "task_index")
+        pairs = zip(table.column("task_index").to_pylist(), table.column(texts).to_pylist(), strict=True)
+        return {int(index): str(text) for index, text in pairs}
+
+    def _place(self, row: Mapping[str, Any]) -> Place:
+        entry = EpisodeEntry(int(row["episode_index"]), int(row["length"]), tuple(row["tasks"]))
+        videos = {}
+        for key in self.videos:
+            begin, end = (float(row[f"videos/{key}/{name}_timestamp"]) for name in ("from", "to"))
+            videos[key] = (self._path("video_path", row, f"videos/{key}", video_key=key), begin, end)
+        rows = (int(row["dataset_from_index"]), int(row["dataset_to_index"]))
+        return Place(entry, rows, self._path("data_path", row, "data"), videos)
+
+    def _path(self, template: str, row: Mapping[str, Any], prefix: str, **names: str) -> Path:
+        numbers = {name: int(row[f"{prefix}/{name}"]) for name in ("chunk_index", "file_index")}
+        return self.root / str(self.info[template]).format(**numbers, **names)
+
+
+def check_v30(dataset: DatasetV30, *, decode: bool = True) -> list[str]:
+    """Everything that is wrong, one sentence each that begins with the file; empty if all is well.
+
+    decode: decode every frame of every video; otherwise its packets are counted.
+    """
+    found = [*_totals(dataset), *_stats(dataset)]
+    by_data: dict[Path, list[Place]] = defaultdict(list)
+    by_video: dict[tuple[str, Path], list[Place]] = defaultdict(list)
+    for place in dataset.places:
+        by_data[place.data].append(place)
+        for key, (path, _, _) in place.videos.items():
+            by_video[key, path].append(place)
+    for path, places in by_data.items():
+        found += _rows(dataset, path, places)
+    for (key, path), places in by_video.items():
+        rows = sum(place.entry.length for place in places)
+        found += video_problems(path, dataset.features[key], rows, dataset.fps, decode)
+        found += _spans(dataset, key, places)
+    for kind, folder, known in (
+        ("parquet", "data", set(by_data)),
+        ("mp4", "videos", {path for _, path in by_video}),
+    ):
+        strays = sorted(set((dataset.root / folder).rglob(f"*.{kind}")) - known)
+        found += [f"{stray}: belongs to no episode" for stray in strays]
+    return found
+
+
+def _totals(dataset: DatasetV30) -> Iterator[str]:
+    path, entries = dataset.root / layout.INFO, dataset.entries
+    wanted: dict[str, Any] = {
+        "total_episodes": len(entries),
+        "total_frames": sum(entry.length for entry in entries),
+        "total_tasks": len(dataset.tasks),
+    }
+    for key, value in wanted.items():
+        if dataset.info.get(key) != value:
+            yield f"{path}: {key} is {dataset.info.get(key)}, counted {value}"
+    if [entry.index for entry in entries] != list(range(len(entries))):
+        yield f"{dataset.root / EPISODES}: episode indices are not 0 to {len(entries) - 1}, in order"
+    begin = 0
+    for place in dataset.places:
+        if place.rows != (begin, begin + place.entry.length):
+            yield f"{dataset.root / EPISODES}: episode {place.entry.index} does not have rows {begin} and on"
+        begin = place.rows[1]
+
+
+def _rows(dataset: DatasetV30, path: Path, places: list[Place]) -> Iterator[str]:
+    try:
+        table = layout.read_parquet(path)
+    except InputError as error:
+        yield error.message
+        return
+    wanted = sum(place.entry.length for place in places)
+    if len(table) != wanted:
+        yield f"{path}: has {len(table)} rows, meta/episodes says {wanted}"
+        return
+    begin = 0
+    for place in places:
+        rows = table.slice(begin, place.entry.length)
+        yield from row_problems(path, rows, place.entry, place.rows[0], dataset)
+        begin += place.entry.length
+
+
+def _spans(dataset: DatasetV30, key: str, places: list[Place]) -> Iterator[str]:
+    """Episodes follow each other in their file without a gap: lerobot seeks by these times."""
+    frames = 0
+    for place in places:
+        path, *span = place.videos[key]
+        wanted = [frames / dataset.fps, (frames + place.entry.length) / dataset.fps]
+        if any(abs(one - float(other)) > TIME_TOLERANCE for one, other in zip(span, wanted, strict=True)):
+            said, due = (" to ".join(f"{float(one):.3f}" for one in pair) for pair in (span, wanted))
+            yield f"{path}: episode {place.entry.index} lies at {due} s, meta/episodes says {said}"
+        frames += place.entry.length
+
+
+def _stats(dataset: DatasetV30) -> Iterator[str]:
+    path = dataset.root / STATS_PATH
+    try:
+        stats = layout.read_json(path)
+    except InputError as error:
+        yield error.message
+        return
+    for feature in dataset.features:
+        parts = stats.get(feature) if isinstance(stats, dict) else None
+        if not isinstance(parts, dict) or not {"min", "max", "mean", "std", "count"} <= set(parts):
+            yield f"{path}: lacks statistics of {feature}"
+        elif not all(np.isfinite(np.asarray(part, dtype=np.float64)).all() for part in parts.values()):
+            yield f"{path}: statistics of {feature} are not finite"
+
+
+def _without_stats(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of meta/episodes; its statistics, hundreds of columns, are left unread."""
+    names = [name for name in layout.parquet_columns(path) if not name.startswith("stats/")]
+    return list(layout.read_parquet(path, names).to_pylist())
