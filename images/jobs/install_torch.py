@@ -160,6 +160,14 @@ def empty(site: Path) -> int:
     return total
 
 
+def forget(site: Path) -> None:
+    """Take what was left out from torch's own list of needs, or the next `pip install` brings it after all."""
+    (path,) = site.glob("torch-*.dist-info/METADATA")
+    head, blank, description = path.read_text().partition("\n\n")
+    others = [line for line in head.splitlines() if not line.startswith("Requires-Dist: ") or "extra ==" in line]
+    path.write_text("\n".join([*others, *(f"Requires-Dist: {item}" for item in requirements())]) + blank + description)
+
+
 def _loads(name: str) -> bool:
     try:
         ctypes.CDLL(name)
@@ -202,6 +210,8 @@ def main() -> None:
         path.unlink()
     made = stand_in(site)
     emptied = empty(site) if made else 0
+    if made:
+        forget(site)
     print(f"stand-ins: {', '.join(made) or 'none'}; {emptied >> 20} MiB of GPU code emptied", flush=True)
     subprocess.run((sys.executable, "-c", CHECK), check=True)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.lerobot_layout import ACTION, IMAGES, SCALARS, STATE, read_json, write_json
+from leicos_jobs.formats.lerobot_meta import is_finite
 from leicos_jobs.robots.embodiment import Embodiment
 
 MODALITY = Path("meta/modality.json")
@@ -126,6 +127,6 @@ def check(root: Path, embodiment: Embodiment, cameras: Sequence[str]) -> list[st
         parts = stats.get(key) if isinstance(stats, dict) else None
         if not isinstance(parts, dict) or set(parts) != set(STAT_KEYS):
             found.append(f"{root / STATS}: {key} must have exactly {', '.join(STAT_KEYS)}")
-        elif any(len(values) != width or not np.isfinite(values).all() for values in parts.values()):
+        elif not all(is_finite(values) and np.shape(values) == (width,) for values in parts.values()):
             found.append(f"{root / STATS}: {key} must have {width} finite numbers a statistic")
     return found

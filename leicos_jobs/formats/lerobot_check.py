@@ -14,9 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.lerobot_meta import statistics_problems, validated
 from leicos_jobs.formats.lerobot_read import Dataset, EpisodeEntry
 from leicos_jobs.formats.lerobot_v21 import META
 from leicos_jobs.media.errors import VideoError
@@ -118,9 +120,8 @@ def row_problems(
     path: Path, rows: pa.Table, entry: EpisodeEntry, first_index: int, described: Described
 ) -> Iterator[str]:
     """What is wrong with an episode's rows, which are as many as its entry says. first_index: its place in all rows."""
-    missing = {layout.ACTION, layout.STATE, *layout.SCALARS} - set(rows.column_names)
-    if missing:
-        yield f"{path}: has no column {', '.join(sorted(missing))}"
+    if wrong := layout.column_problem(rows):
+        yield f"{path}: {wrong}"
         return
     steps = np.arange(entry.length)
     wanted = {"frame_index": steps, "index": steps + first_index, "episode_index": np.full(entry.length, entry.index)}
@@ -181,12 +182,16 @@ def video_problems(
 def _stats_lines(dataset: Dataset, found: list[str]) -> dict[int, Any]:
     path = dataset.root / META["stats"]
     try:
-        return {int(line["episode_index"]): line["stats"] for line in layout.read_jsonl(path)}
+        lines = [validated(path, _StatsLine, line) for line in layout.read_jsonl(path)]
     except InputError as error:
         found.append(error.message)
-    except (KeyError, TypeError, ValueError) as error:
-        found.append(f"{path}: a line lacks episode_index or stats ({error})")
-    return {}
+        return {}
+    return {line.episode_index: line.stats for line in lines}
+
+
+class _StatsLine(BaseModel):
+    episode_index: int
+    stats: dict[str, Any]
 
 
 def _stats(dataset: Dataset, entry: EpisodeEntry, stats: Any) -> Iterator[str]:
@@ -194,9 +199,4 @@ def _stats(dataset: Dataset, entry: EpisodeEntry, stats: Any) -> Iterator[str]:
     if not isinstance(stats, dict):
         yield f"{path}: has no statistics of episode {entry.index}"
         return
-    for feature in dataset.features:
-        parts = stats.get(feature)
-        if not isinstance(parts, dict) or set(parts) < {"min", "max", "mean", "std", "count"}:
-            yield f"{path}: episode {entry.index} lacks statistics of {feature}"
-        elif not all(np.isfinite(np.asarray(part, dtype=np.float64)).all() for part in parts.values()):
-            yield f"{path}: statistics of {feature} of episode {entry.index} are not finite"
+    yield from statistics_problems(f"{path}: episode {entry.index}", dataset.features, stats)

@@ -119,7 +119,8 @@ def table(data: DataRow, width: int) -> pa.Table:
 
 def vectors(column: pa.ChunkedArray, width: int, path: Path) -> F32:
     """A list column as (rows, width) float32. Raises InputError if a row has another width or is missing."""
-    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+    listed = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
+    if not listed or not (pa.types.is_floating(column.type.value_type) or pa.types.is_integer(column.type.value_type)):
         raise InputError(f"{path}: a column of vectors holds {column.type}", fix="write the dataset again")
     lengths = set(pc.unique(pc.list_value_length(column)).to_pylist()) - {width}
     if lengths or column.null_count:
@@ -127,6 +128,21 @@ def vectors(column: pa.ChunkedArray, width: int, path: Path) -> F32:
     flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
     joined = np.concatenate(flat) if flat else np.empty(0, np.float32)
     return joined.astype(np.float32, copy=False).reshape(-1, width)
+
+
+def column_problem(rows: pa.Table) -> str | None:
+    """Why a table is not one of a dataset's: a column is missing, or one of `SCALARS` has another type or no value."""
+    missing = {ACTION, STATE, *SCALARS} - set(rows.column_names)
+    if missing:
+        return f"has no column {', '.join(sorted(missing))}"
+    for name, dtype in SCALARS.items():
+        column = rows.column(name)
+        fits = pa.types.is_floating if dtype == "float32" else pa.types.is_integer
+        if not fits(column.type):
+            return f"column {name} holds {column.type}, not {dtype}"
+        if column.null_count:
+            return f"column {name} has rows without a value"
+    return None
 
 
 def json_line(value: Any) -> str:

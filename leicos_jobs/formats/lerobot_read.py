@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.lerobot_meta import FIX, EpisodeLine, Model, TaskLine, read_info, validated
 from leicos_jobs.formats.lerobot_v21 import META, VERSION
 from leicos_jobs.media.rates import as_rate
 
@@ -53,28 +54,19 @@ class Dataset:
     def __init__(self, root: Path) -> None:
         """Open. Raises InputError if it is not a finished v2.1 dataset, naming the file."""
         self.root = root
-        self.info: dict[str, Any] = layout.read_json(root / layout.INFO)
-        version = self.info.get("codebase_version") if isinstance(self.info, dict) else None
-        if version != VERSION:
-            fix = "lerobot's convert_dataset_v20_to_v21, or Isaac-GR00T's convert_v3_to_v2, turn others into it"
-            raise InputError(f"{root}: is LeRobot {version}, not {VERSION}", fix=fix)
-        try:
-            self.fps: Fraction = as_rate(self.info["fps"])
-            self.features: dict[str, Any] = self.info["features"]
-            self.width = int(self.features[layout.ACTION]["shape"][0])
-            self.entries = [
-                EpisodeEntry(int(line["episode_index"]), int(line["length"]), tuple(line["tasks"]))
-                for line in layout.read_jsonl(root / META["episodes"])
-            ]
-            self.tasks = {
-                int(line["task_index"]): str(line["task"]) for line in layout.read_jsonl(root / META["tasks"])
-            }
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            message = f"{root}: its metadata lacks something or has a wrong type ({type(error).__name__}: {error})"
-            raise InputError(message, fix="write the dataset again") from error
+        fix = "lerobot's convert_dataset_v20_to_v21, or Isaac-GR00T's convert_v3_to_v2, turn others into it"
+        self.info, described = read_info(root, VERSION, fix)
+        self.fps: Fraction = as_rate(described.fps)
+        self.features: dict[str, Any] = self.info["features"]
+        self.width = described.features[layout.ACTION].shape[0]
+        self.entries = [
+            EpisodeEntry(line.episode_index, line.length, tuple(line.tasks))
+            for line in _lines(root / META["episodes"], EpisodeLine)
+        ]
         self.entries.sort(key=lambda entry: entry.index)
+        self.tasks = {line.task_index: line.task for line in _lines(root / META["tasks"], TaskLine)}
         self.cameras = tuple(
-            key.removeprefix(layout.IMAGES) for key, item in self.features.items() if item.get("dtype") == "video"
+            key.removeprefix(layout.IMAGES) for key, item in described.features.items() if item.dtype == "video"
         )
 
     def __len__(self) -> int:
@@ -99,12 +91,11 @@ class Dataset:
     def episode(self, index: int) -> Episode:
         """Read an episode. Raises InputError if it does not exist, or its table lacks a column or has other widths."""
         path, rows = self.data_path(index), self.table(index)
-        missing = {layout.ACTION, layout.STATE, "timestamp", "task_index"} - set(rows.column_names)
-        if missing:
-            raise InputError(f"{path}: has no column {', '.join(sorted(missing))}", fix="write the dataset again")
+        if wrong := layout.column_problem(rows):
+            raise InputError(f"{path}: {wrong}", fix=FIX)
         task = rows.column("task_index")[0].as_py() if len(rows) else -1
         if task not in self.tasks:
-            raise InputError(f"{path}: task_index {task} is not in {META['tasks']}", fix="write the dataset again")
+            raise InputError(f"{path}: task_index {task} is not in {META['tasks']}", fix=FIX)
         return Episode(
             index=index,
             actions=layout.vectors(rows.column(layout.ACTION), self.width, path),
@@ -117,3 +108,7 @@ class Dataset:
     def episodes(self) -> Iterator[Episode]:
         """All episodes in order."""
         return (self.episode(entry.index) for entry in self.entries)
+
+
+def _lines(path: Path, model: type[Model]) -> list[Model]:
+    return [validated(path, model, line) for line in layout.read_jsonl(path)]

@@ -59,9 +59,9 @@ def export_v30(
     """Write a v2.1 dataset as v3.0 into the new folder `out`; returns info.json, which is written last.
 
     data_mb, video_mb: about how large a file may get. progress: called with (episodes done, episodes in all).
-    Raises InputError if the source is not sound, a video's frames differ from its rows, or `out` is not empty.
+    Raises InputError if the source is not sound, each of its frames included, or `out` is not empty.
     """
-    require(source, decode=False)
+    require(source)
     dataset = Dataset(source)
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out}: is not empty", fix="give a new folder")

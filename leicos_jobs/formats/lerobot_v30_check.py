@@ -9,11 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.lerobot_check import TIME_TOLERANCE, row_problems, video_problems
+from leicos_jobs.formats.lerobot_meta import FIX, EpisodeLine, TaskLine, read_info, statistics_problems, validated
 from leicos_jobs.formats.lerobot_read import EpisodeEntry
 from leicos_jobs.formats.lerobot_v30 import STATS_PATH, TASKS_PATH, VERSION
 from leicos_jobs.media.rates import as_rate
@@ -37,21 +36,14 @@ class DatasetV30:
     def __init__(self, root: Path) -> None:
         """Read it. Raises InputError if it is not a finished v3.0 dataset, naming the file."""
         self.root = root
-        self.info: dict[str, Any] = layout.read_json(root / layout.INFO)
-        version = self.info.get("codebase_version") if isinstance(self.info, dict) else None
-        if version != VERSION:
-            raise InputError(f"{root}: is LeRobot {version}, not {VERSION}", fix="export it again")
-        try:
-            self.fps: Fraction = as_rate(self.info["fps"])
-            self.features: dict[str, Any] = self.info["features"]
-            self.width = int(self.features[layout.ACTION]["shape"][0])
-            self.videos = tuple(key for key, item in self.features.items() if item.get("dtype") == "video")
-            self.tasks = self._tasks()
-            files = sorted((root / EPISODES).rglob("*.parquet"))
-            self.places = [self._place(row) for file in files for row in _without_stats(file)]
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-            message = f"{root}: its metadata lacks something or has a wrong type ({type(error).__name__}: {error})"
-            raise InputError(message, fix="export it again") from error
+        self.info, described = read_info(root, VERSION, "export it again")
+        self.fps: Fraction = as_rate(described.fps)
+        self.features: dict[str, Any] = self.info["features"]
+        self.width = described.features[layout.ACTION].shape[0]
+        self.videos = tuple(key for key, item in described.features.items() if item.dtype == "video")
+        self.tasks = self._tasks()
+        files = sorted((root / EPISODES).rglob("*.parquet"))
+        self.places = [self._place(file, row) for file in files for row in _without_stats(file)]
 
     @property
     def entries(self) -> list[EpisodeEntry]:
@@ -65,19 +57,28 @@ class DatasetV30:
 
     def _tasks(self) -> dict[int, str]:
         """The texts are the index of a pandas frame, whose column pandas names as it likes."""
-        table = layout.read_parquet(self.root / TASKS_PATH)
-        (texts,) = (name for name in table.column_names if name != "task_index")
-        pairs = zip(table.column("task_index").to_pylist(), table.column(texts).to_pylist(), strict=True)
-        return {int(index): str(text) for index, text in pairs}
+        path = self.root / TASKS_PATH
+        table = layout.read_parquet(path)
+        texts = [name for name in table.column_names if name != "task_index"]
+        if len(texts) != 1 or table.num_columns != 2:
+            raise InputError(f"{path}: its columns are {', '.join(table.column_names)}", fix=FIX)
+        rows = zip(*(table.column(name).to_pylist() for name in ("task_index", *texts)), strict=True)
+        lines = [validated(path, TaskLine, {"task_index": index, "task": text}) for index, text in rows]
+        return {line.task_index: line.task for line in lines}
 
-    def _place(self, row: Mapping[str, Any]) -> Place:
-        entry = EpisodeEntry(int(row["episode_index"]), int(row["length"]), tuple(row["tasks"]))
-        videos = {}
-        for key in self.videos:
-            begin, end = (float(row[f"videos/{key}/{name}_timestamp"]) for name in ("from", "to"))
-            videos[key] = (self._path("video_path", row, f"videos/{key}", video_key=key), begin, end)
-        rows = (int(row["dataset_from_index"]), int(row["dataset_to_index"]))
-        return Place(entry, rows, self._path("data_path", row, "data"), videos)
+    def _place(self, file: Path, row: Mapping[str, Any]) -> Place:
+        line = validated(file, EpisodeLine, row)
+        try:
+            videos = {}
+            for key in self.videos:
+                begin, end = (float(row[f"videos/{key}/{name}_timestamp"]) for name in ("from", "to"))
+                videos[key] = (self._path("video_path", row, f"videos/{key}", video_key=key), begin, end)
+            rows = (int(row["dataset_from_index"]), int(row["dataset_to_index"]))
+            data = self._path("data_path", row, "data")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            what = f"episode {line.episode_index} has no place ({type(error).__name__}: {error})"
+            raise InputError(f"{file}: {what}", fix=FIX) from error
+        return Place(EpisodeEntry(line.episode_index, line.length, tuple(line.tasks)), rows, data, videos)
 
     def _path(self, template: str, row: Mapping[str, Any], prefix: str, **names: str) -> Path:
         numbers = {name: int(row[f"{prefix}/{name}"]) for name in ("chunk_index", "file_index")}
@@ -153,7 +154,7 @@ def _spans(dataset: DatasetV30, key: str, places: list[Place]) -> Iterator[str]:
     for place in places:
         path, *span = place.videos[key]
         wanted = [frames / dataset.fps, (frames + place.entry.length) / dataset.fps]
-        if any(abs(one - float(other)) > TIME_TOLERANCE for one, other in zip(span, wanted, strict=True)):
+        if not all(abs(one - float(other)) <= TIME_TOLERANCE for one, other in zip(span, wanted, strict=True)):
             said, due = (" to ".join(f"{float(one):.3f}" for one in pair) for pair in (span, wanted))
             yield f"{path}: episode {place.entry.index} lies at {due} s, meta/episodes says {said}"
         frames += place.entry.length
@@ -166,12 +167,7 @@ def _stats(dataset: DatasetV30) -> Iterator[str]:
     except InputError as error:
         yield error.message
         return
-    for feature in dataset.features:
-        parts = stats.get(feature) if isinstance(stats, dict) else None
-        if not isinstance(parts, dict) or not {"min", "max", "mean", "std", "count"} <= set(parts):
-            yield f"{path}: lacks statistics of {feature}"
-        elif not all(np.isfinite(np.asarray(part, dtype=np.float64)).all() for part in parts.values()):
-            yield f"{path}: statistics of {feature} are not finite"
+    yield from statistics_problems(str(path), dataset.features, stats)
 
 
 def _without_stats(path: Path) -> list[dict[str, Any]]:

@@ -19,18 +19,21 @@ U8 = NDArray[np.uint8]
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
-    """Open a file and its first video stream. Raises VideoError: missing, unreadable or no-video."""
+    """Open a file and its first video stream. Raises VideoError: missing, unreadable, no-video or codec."""
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise VideoError(path, "missing", f"cannot be opened: {error.strerror}", fix="check the path") from error
     except (av.FFmpegError, OSError) as error:
         message = f"is not a video, or was cut before its index was written ({error})"
-        raise VideoError(path, "unreadable", message, fix="write it again") from error
+        raise VideoError(path, "unreadable", message) from error
     try:
         if not container.streams.video:
             raise VideoError(path, "no-video", "has no video stream, or was cut inside its index")
-        yield container, container.streams.video[0]
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise VideoError(path, "codec", "its codec is not known, or its header is damaged")
+        yield container, stream
     finally:
         container.close()
 
@@ -56,7 +59,7 @@ def decode_frames(path: Path, *, threads: int = 1, strict: bool = False) -> Iter
                 done += 1
         except av.FFmpegError as error:
             message = f"damaged after frame {done} ({error})"
-            raise VideoError(path, "truncated", message, fix="write it again") from error
+            raise VideoError(path, "truncated", message) from error
 
 
 def read_frames(path: Path, *, threads: int = 1) -> Iterator[U8]:

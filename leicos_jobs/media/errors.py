@@ -13,7 +13,7 @@ Fault = Literal["missing", "unreadable", "no-video", "truncated", "frames", "fps
 class VideoError(InputError):
     """A video that is not what it must be; `fault` names which check failed, `path` the file."""
 
-    def __init__(self, path: Path, fault: Fault, message: str, *, fix: str | None = None) -> None:
+    def __init__(self, path: Path, fault: Fault, message: str, *, fix: str | None = "write it again") -> None:
         super().__init__(f"{path}: {message}", fix=fix)
         self.path = path
         self.fault: Fault = fault

@@ -63,7 +63,7 @@ def probe(path: Path) -> VideoInfo:
         except av.FFmpegError as error:
             raise VideoError(path, "truncated", f"damaged after packet {len(stamps)} ({error})") from error
         if not stamps:
-            raise VideoError(path, "frames", "has no frame", fix="write it again")
+            raise VideoError(path, "frames", "has no frame")
         stamps.sort()
         clock = Fraction(stream.time_base or 1)
         fps, constant = _rate(stamps, clock, stream.average_rate)

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.validation import describe_errors
 from leicos_jobs.core.workflow_size import ROUNDS, most_shards, too_large
 from leicos_jobs.core.yaml_text import mapping
 
@@ -310,19 +311,6 @@ def _no_text(value: object, field: str = "") -> Iterator[str]:
             yield from _no_text(item, f"{field}.{index}")
     elif isinstance(value, str) and any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
         yield field
-
-
-def describe_errors(error: ValidationError) -> str:
-    """One line a validation error: field, what is wrong, what was given."""
-    lines = []
-    for item in error.errors(include_url=False):
-        field = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown field"
-        given = "" if item["type"] in ("missing", "extra_forbidden") else f" (given: {item['input']!r:.80})"
-        lines.append(f"  {field}: {message}{given}")
-    return "\n".join(lines)
 
 
 def load_config(path: Path, files: Sequence[str] = ()) -> RunConfig:

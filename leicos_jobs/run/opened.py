@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from leicos_jobs import __version__
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.validation import describe_errors
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import Commits
-from leicos_jobs.run.config import RunConfig, describe_errors
+from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.samples import Sample, parse_samples
 from leicos_jobs.store import KeyMissingError, Store, open_store
 

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leicos_jobs.backends import registry
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.validation import describe_errors
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import ChainSettings, State, walk
-from leicos_jobs.run.config import RunConfig, describe_errors
+from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.store import KeyMissingError

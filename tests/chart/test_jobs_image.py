@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -69,3 +70,19 @@ def test_a_stand_in_library_loads_and_gives_its_symbols(tmp_path: Path) -> None:
     assert hasattr(loaded, "another")
     assert not hasattr(loaded, "a_third")
     assert ctypes.c_long.in_dll(ctypes.CDLL(str(tmp_path / "libzeros.so")), "one").value == 0
+
+
+def test_what_was_left_out_is_not_brought_by_the_next_install(tmp_path: Path) -> None:
+    torch = script("install_torch")
+    installed = importlib.metadata.distribution("torch")
+    folder = tmp_path / "torch-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(installed.read_text("METADATA") or "")
+    torch.forget(tmp_path)
+    after = importlib.metadata.PathDistribution(folder)
+    wanted = [item for item in after.requires or [] if "extra ==" not in item]
+    assert wanted == torch.requirements()
+    assert "filelock" in wanted
+    assert not [item for item in wanted if re.match("nvidia-cudnn|triton", item)]
+    assert after.version == installed.version
+    assert after.metadata.get_all("Provides-Extra") == installed.metadata.get_all("Provides-Extra")

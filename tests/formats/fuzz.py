@@ -1,4 +1,4 @@
-"""Damage small recordings and configurations at random and use them: an answer or a LeicosError, never anything else.
+"""Damage small recordings, configurations and datasets and use them: an answer or a LeicosError, never anything else.
 
     PYTHONPATH=.:tests python tests/formats/fuzz.py --minutes 60 --seed 0
 
@@ -22,11 +22,12 @@ from pathlib import Path
 from types import ModuleType
 
 import fuzz_configurations
+import fuzz_datasets
 import fuzz_recordings
 
 from leicos_jobs.core.errors import ExitCode, LeicosError
 
-SUBJECTS = {"recordings": fuzz_recordings, "configurations": fuzz_configurations}
+SUBJECTS = {"recordings": fuzz_recordings, "configurations": fuzz_configurations, "datasets": fuzz_datasets}
 """Each has SUFFIX, good (bytes of a sound file), damage, and WORKS: what is done with a file and an output folder."""
 
 BATCH = 100

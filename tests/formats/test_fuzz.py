@@ -11,7 +11,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fuzz import SUBJECTS, batch
 
 
-@pytest.mark.parametrize(("name", "first"), [("recordings", "convert"), ("configurations", "start")])
+@pytest.mark.parametrize(
+    ("name", "first"), [("recordings", "convert"), ("configurations", "start"), ("datasets", "export")]
+)
 def test_damaged_files_give_answers_not_tracebacks(name: str, first: str, tmp_path: Path) -> None:
     seen = batch(SUBJECTS[name], 1, tmp_path, count=40)
     assert "trouble" not in seen, [path.read_text() for path in tmp_path.glob("*.txt")]

@@ -87,7 +87,10 @@ PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: edit_json(root / "meta/info.json", lambda info: info.update(codebase_version="v2.1")),
         "is LeRobot v2.1",
     ),
-    "no path": (lambda root: edit_json(root / "meta/info.json", lambda info: info.pop("data_path")), "KeyError"),
+    "no path": (
+        lambda root: edit_json(root / "meta/info.json", lambda info: info.pop("data_path")),
+        "data_path: Field required",
+    ),
     "row missing": (
         lambda root: pq.write_table(pq.read_table(root / DATA).slice(0, 46), root / DATA),
         "has 46 rows, meta/episodes says 47",

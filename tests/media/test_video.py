@@ -177,6 +177,24 @@ def test_every_cut_of_a_file_is_found(tmp_path: Path) -> None:
     assert fault(cut) == "truncated"
 
 
+def test_no_byte_of_a_header_can_do_worse_than_a_video_error(tmp_path: Path) -> None:
+    """Each byte before the pictures takes two other values: the file is then found out, or still read whole."""
+    path, broken = tmp_path / "a.mp4", tmp_path / "broken.mp4"
+    write_video(path, images(3), 30)
+    data = path.read_bytes()
+    chance = np.random.default_rng(0)
+    faults = set()
+    for place in range(data.index(b"mdat")):
+        for value in chance.integers(1, 256, 2):
+            broken.write_bytes(data[:place] + bytes([data[place] ^ int(value)]) + data[place + 1 :])
+            try:
+                verify(broken)
+            except VideoError as error:
+                faults.add(error.fault)
+                assert error.fix
+    assert faults >= {"unreadable", "no-video", "truncated", "codec"}
+
+
 def test_a_damaged_picture_is_not_concealed(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, images(20), 30)
