@@ -6,12 +6,12 @@ they count. A worker is an object that names samples in hand; one that vanished 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import CostConfig
 from leicos_jobs.stages.context import READERS
@@ -86,7 +86,7 @@ def _read_all(store: Store, example: str) -> list[dict[str, Any]]:
 
 def _read(store: Store, key: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(store.read(key))
+        found = parsed_json(store.read(key), f"{store.uri}/{key}")
     except KeyMissingError:
         return None
     return found if isinstance(found, dict) else None

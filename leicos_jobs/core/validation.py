@@ -1,8 +1,32 @@
-"""What pydantic found wrong, for people."""
+"""JSON that was written down earlier, and what is wrong with it, for people."""
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from leicos_jobs.core.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
+MADE_AGAIN = "remove it: what it stands for is then made again"
+
+
+def parsed(model: type[Model], data: bytes, where: str, fix: str = MADE_AGAIN) -> Model:
+    """JSON text as a model. Raises InputError that names `where` if it was cut, edited, or is of another version."""
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise InputError(f"{where} is damaged, or of another version:\n{describe_errors(error)}", fix=fix) from None
+
+
+def parsed_json(data: bytes, where: str, fix: str = MADE_AGAIN) -> Any:
+    """JSON text as plain values. Raises InputError that says where it stands."""
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise InputError(f"{where} is damaged: {error}", fix=fix) from None
 
 
 def describe_errors(error: ValidationError) -> str:

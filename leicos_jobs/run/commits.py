@@ -7,7 +7,6 @@ race to commit is success: the winner's record is returned and the loser's bytes
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from leicos_jobs import __version__
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
 from leicos_jobs.store import KeyMissingError, Store
 
@@ -91,11 +91,12 @@ class Commits:
 
     def get(self, stage: str, sample: str, key: str) -> Record | None:
         """The record of a sample under a key, or None if the work is still to do."""
+        name = layout.sample_record(stage, sample, key)
         try:
-            data = self.store.read(layout.sample_record(stage, sample, key))
+            data = self.store.read(name)
         except KeyMissingError:
             return None
-        return Record.model_validate(json.loads(data))
+        return parsed(Record, data, f"{self.store.uri}/{name}")
 
     def commit(self, record: Record, path: Path | None = None) -> Record:
         """Write the bytes at `path` (already verified), then the record; return the record that counts."""
@@ -105,8 +106,8 @@ class Commits:
             self.store.upload(name, path)
             record = record.model_copy(update={"object": name, "sha256": sha256, "size": path.stat().st_size})
         data = record.model_dump_json(exclude_none=True).encode()
-        winner = self.store.create(layout.sample_record(record.stage, record.sample, record.key), data)
-        return Record.model_validate(json.loads(winner))
+        name = layout.sample_record(record.stage, record.sample, record.key)
+        return parsed(Record, self.store.create(name, data), f"{self.store.uri}/{name}")
 
     def fetch(self, record: Record, scratch: Path) -> Path:
         """The bytes of a record as a local file, checked against its sha256. Raises DefectError if they differ."""
@@ -119,8 +120,9 @@ class Commits:
 
     def stage(self, stage: str, key: str | None = None) -> StageRecord | None:
         """The record of a whole stage if it is done (under `key`, where one is given)."""
+        name = layout.stage_record(stage)
         try:
-            record = StageRecord.model_validate(json.loads(self.store.read(layout.stage_record(stage))))
+            record = parsed(StageRecord, self.store.read(name), f"{self.store.uri}/{name}")
         except KeyMissingError:
             return None
         return record if key is None or record.key == key else None

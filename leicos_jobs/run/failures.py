@@ -7,13 +7,13 @@ away says little about the sample. Notes belong to a key, so new settings give a
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import defaultdict
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RoundsConfig
 from leicos_jobs.store import KeyMissingError, Store
@@ -44,7 +44,7 @@ def read_all(store: Store, stage: str) -> dict[str, list[Failure]]:
     found: dict[str, list[Failure]] = defaultdict(list)
     for key in store.list(layout.failures(stage)):
         try:
-            failure = Failure.model_validate(json.loads(store.read(key)))
+            failure = parsed(Failure, store.read(key), f"{store.uri}/{key}")
         except KeyMissingError:
             continue
         found[failure.sample].append(failure)

@@ -9,12 +9,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs import __version__
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.core.validation import describe_errors
+from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import Commits
 from leicos_jobs.run.config import RunConfig
@@ -43,7 +43,7 @@ class Run:
     def samples(self) -> list[Sample]:
         """The plan. Raises InputError if there is none yet."""
         try:
-            return list(parse_samples(self.store.read(layout.SAMPLES)))
+            return list(parse_samples(self.store.read(layout.SAMPLES), f"{self.store.uri}/{layout.SAMPLES}"))
         except KeyMissingError:
             raise InputError(f"{self.store.uri} has no plan yet", fix="run `leicos plan` first") from None
 
@@ -93,15 +93,8 @@ def _dump(config: RunConfig) -> bytes:
 
 
 def _parse(data: bytes, uri: str) -> RunFile:
-    try:
-        return RunFile.model_validate(json.loads(data))
-    except ValidationError as error:
-        raise InputError(
-            f"{uri}/run.json does not fit this version of leicos\n" + describe_errors(error),
-            fix="use the leicos version that started the run, or start a new one",
-        ) from None
-    except ValueError as error:
-        raise InputError(f"{uri}/run.json is not JSON: {error}", fix="start the run again under another URI") from None
+    fix = "use the leicos version that started the run, or start it again under another URI"
+    return parsed(RunFile, data, f"{uri}/run.json", fix)
 
 
 def _differences(old: RunConfig, new: RunConfig) -> str:

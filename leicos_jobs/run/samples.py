@@ -6,13 +6,13 @@ GPU-weeks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.validation import parsed
 
 ID_BITS = 80
 
@@ -53,8 +53,9 @@ def dump_lines(items: Iterable[BaseModel]) -> bytes:
     return b"".join(item.model_dump_json().encode() + b"\n" for item in items)
 
 
-def parse_samples(data: bytes) -> Iterator[Sample]:
-    """Read plan/samples.jsonl or a shard."""
-    for line in data.splitlines():
+def parse_samples(data: bytes, where: str) -> Iterator[Sample]:
+    """Read plan/samples.jsonl or a shard. Raises InputError that names `where` and the line that is damaged."""
+    for number, line in enumerate(data.splitlines(), start=1):
         if line.strip():
-            yield Sample.model_validate(json.loads(line))
+            fix = "remove it and records/plan.json, and start the run again: samples keep their ids and work"
+            yield parsed(Sample, line, f"{where}:{number}", fix)

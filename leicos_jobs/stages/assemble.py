@@ -73,8 +73,7 @@ def _write(run: Run, folder: Path, scratch: Path) -> dict[str, Any]:
     for number, state in enumerate(states):
         signals.check()
         actions, video = _sample(run, state, scratch)
-        start = json.loads(run.store.read(state.sample.start))["articulation/robot/joint_position"]
-        first = robot.to_motor(np.asarray(start, dtype=np.float32))
+        first = robot.to_motor(np.asarray(context.start_joints(run, state.sample), dtype=np.float32))
         made = response.states(first, actions)
         index = writer.add_episode(actions, made, run.config.source.task, {camera: video})
         columns = lerobot_layout.columns(

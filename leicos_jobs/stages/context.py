@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leicos_jobs.backends import registry
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.core.validation import describe_errors
+from leicos_jobs.core.validation import describe_errors, parsed, parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import ChainSettings, State, walk
 from leicos_jobs.run.config import RunConfig
@@ -51,7 +50,26 @@ def episodes(run: Run) -> list[Episode]:
         data = run.store.read(layout.EPISODES)
     except KeyMissingError:
         raise InputError(f"{run.store.uri} has no dataset yet", fix="run `leicos convert` first") from None
-    return [Episode.model_validate(json.loads(line)) for line in data.splitlines() if line.strip()]
+    where, fix = f"{run.store.uri}/{layout.EPISODES}", made_again("convert")
+    return [parsed(Episode, line, where, fix) for line in data.splitlines() if line.strip()]
+
+
+def made_again(stage: str) -> str:
+    """What to do about a damaged file of a whole stage."""
+    return f"remove {layout.stage_record(stage)} and start the run again: the stage is done anew"
+
+
+def start_state(run: Run, sample: Sample) -> dict[str, list[float]]:
+    """The simulator's state at a sample's row0, name -> numbers, as LeIsaac's files name it."""
+    found: dict[str, list[float]] = parsed_json(
+        run.store.read(sample.start), f"{run.store.uri}/{sample.start}", made_again("plan")
+    )
+    return found
+
+
+def start_joints(run: Run, sample: Sample) -> list[float]:
+    """Joint positions in radians at a sample's row0."""
+    return start_state(run, sample)["articulation/robot/joint_position"]
 
 
 def split(items: Sequence[Episode], config: RunConfig) -> dict[int, Literal["train", "held_out"]]:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
@@ -90,4 +91,5 @@ def curate(run: Run) -> StageRecord:
 def read_decisions(run: Run) -> list[Decision]:
     """What curate decided, in plan order."""
     needed(run, "curate")
-    return [Decision.model_validate_json(line) for line in run.store.read(layout.CURATED).splitlines()]
+    where, fix = f"{run.store.uri}/{layout.CURATED}", context.made_again("curate")
+    return [parsed(Decision, line, where, fix) for line in run.store.read(layout.CURATED).splitlines()]

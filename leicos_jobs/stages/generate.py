@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,7 +59,7 @@ class GenerateStage(SampleStage):
             prompt=sample.prompt,
             seed=sample.seed,
             clip=self.run.store.fetch(sample.clip, scratch),
-            start=json.loads(self.run.store.read(sample.start)),
+            start=context.start_state(self.run, sample),
             fps=episode.fps,
             frames=sample.frames,
             width=config.width,

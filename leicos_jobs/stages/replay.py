@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -59,7 +58,7 @@ class ReplayStage(SampleStage):
         episode = self.episodes[sample.episode]
         return ReplayRequest(
             sample=sample.id,
-            start=json.loads(self.run.store.read(sample.start)),
+            start=context.start_state(self.run, sample),
             actions=to_control_rate(actions, episode.stride, self.robot),
             control_hz=episode.control_hz,
             hold=self.run.config.replay.hold,

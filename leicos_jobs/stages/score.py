@@ -5,7 +5,6 @@ Replay is judged over all labelled samples, before curation, none filtered by it
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections import Counter, defaultdict
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.backends.label import metrics
 from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.media.probe import probe
@@ -116,9 +116,8 @@ def _starts(
         clip = read_all(run.store.fetch(sample.clip, scratch))
         shown = islice(read_frames(dataset.video_path(sample.episode, camera)), first, first + len(clip))
         pairs.append((clip, np.stack(list(shown))))
-        start = json.loads(run.store.read(sample.start))["articulation/robot/joint_position"]
         seen = robot.to_radians(dataset.episode(sample.episode).states[first])
-        joints.append((np.asarray(start, dtype=np.float32), seen))
+        joints.append((np.asarray(context.start_joints(run, sample), dtype=np.float32), seen))
     return pairs, joints
 
 
@@ -196,7 +195,9 @@ def _read(run: Run, item: Scored, scratch: Path) -> None:
 def read_controls(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
     """controls.json as group -> name -> metrics; empty groups before the stage has run."""
     try:
-        data = json.loads(run.store.read(layout.CONTROLS))
+        data = parsed_json(
+            run.store.read(layout.CONTROLS), f"{run.store.uri}/{layout.CONTROLS}", context.made_again("controls")
+        )
     except KeyMissingError:
         data = {}
     return {group: {item["name"]: item["metrics"] for item in data.get(group, [])} for group in GROUPS}

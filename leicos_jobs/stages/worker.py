@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record, attempt_facts
@@ -135,7 +136,7 @@ class Worker:
         """An earlier attempt whose heartbeat still names samples has vanished with them in hand."""
         key = layout.heartbeat(self.stage.name, self.worker)
         try:
-            beat = json.loads(self.run.store.read(key))
+            beat = parsed_json(self.run.store.read(key), f"{self.run.store.uri}/{key}")
         except KeyMissingError:
             return
         still = {state.sample.id: state.keys[self.stage.name] for state in pending}

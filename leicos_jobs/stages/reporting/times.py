@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
@@ -46,7 +46,7 @@ def counted(run: Run, states: Sequence[State]) -> Iterator[Timing]:
         for stage in layout.SAMPLE_STAGES
     }
     for key in run.store.list("timings/"):
-        item = json.loads(run.store.read(key))
+        item = parsed_json(run.store.read(key), f"{run.store.uri}/{key}")
         stage = item["stage"]
         if stage in current:
             if not item["samples"] or item.get("attempt") in current[stage]:
