@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from . import installation
-from .harness import Cluster
+from .harness import Cluster, HarnessError
 from .installation import nodes, submit, succeeded
-from .meddling import pod_of
+from .meddling import FINISHED, pod_of
 
 pytestmark = pytest.mark.cluster
 
 NAMESPACE = "leicos-pools"
-SECONDS = 15
+HOLD = "/tmp/go"
 GRACE = 15
 SPOT, ON_DEMAND = "spot.example", "on-demand.example"
 LIMITS = "leicos-semaphores"
@@ -29,7 +30,7 @@ def tolerations(key: str) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def place(cluster: Cluster, stub_image: str) -> Cluster:
-    """The chart with spot pools, whose one generate pod at a time pretends to work."""
+    """The chart with spot pools, whose one generate pod at a time works until it is told to end."""
     spot = {
         "enabled": True,
         "onDemandAfter": 1,
@@ -45,7 +46,7 @@ def place(cluster: Cluster, stub_image: str) -> Cluster:
             "terminationGracePeriodSeconds": GRACE,
             "queue": "team-a",
             "concurrency": 1,
-            "env": [{"name": "STUB_SECONDS", "value": str(SECONDS)}],
+            "env": [{"name": "STUB_HOLD", "value": HOLD}],
         },
     )
 
@@ -57,6 +58,7 @@ def most_at_once(place: Cluster) -> tuple[dict[str, Any], list[int]]:
     first = watch(place, name, until=lambda running, waiting: running == 1 and waiting)
     place.kubectl("patch", "configmap", LIMITS, "--patch", json.dumps({"data": {"generate": "3"}}))
     second = watch(place, name, until=lambda running, waiting: running > 1)
+    let_go(place, name)
     return succeeded(place, name), [first, second]
 
 
@@ -73,6 +75,18 @@ def watch(place: Cluster, name: str, until: Any) -> int:
             return most
         assert found.get("status", {}).get("phase") != "Succeeded", "it has ended without that"
         assert time.monotonic() < deadline, place.diagnose()
+        time.sleep(0.5)
+
+
+def let_go(place: Cluster, name: str) -> None:
+    """Tell every generate pod to end, those that are still to come too."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := place.workflow(name))["status"].get("phase") not in FINISHED:
+        assert time.monotonic() < deadline, place.diagnose()
+        for node in nodes(found, "Pod", "generate"):
+            if node["phase"] == "Running":
+                with suppress(HarnessError):  # it has ended, or its container is not there yet
+                    place.kubectl("exec", pod_of(node, name), "--container=main", "--", "touch", HOLD)
         time.sleep(0.5)
 
 

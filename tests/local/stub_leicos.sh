@@ -26,7 +26,7 @@ generate)
     0-1-*) exit 70 ;;
     0-2-0) exit 75 ;;
     esac
-    sleep "${STUB_SECONDS:-0}"
+    until [ -z "$STUB_HOLD" ] || [ -e "$STUB_HOLD" ]; do sleep 0.2; done
     ;;
 account) case $round in 0) echo 1 ;; *) echo 0 ;; esac >"$outputs/missing" ;;
 fan-in) echo '[0, 1]' >"$outputs/replay-shards" ;;

@@ -94,10 +94,24 @@ def down() -> None:
 def load(archive: Path) -> str:
     """Import an image into containerd unless that very image is there, and return its name."""
     name, digest = oci.identify(archive)
-    known = [line.split() for line in node.ctr("images", "ls").splitlines()]
-    if not any(fields[0] == name and digest in fields for fields in known):
+    if _images().get(name) != digest:
         node.ctr("images", "import", archive)
+        _forget_replaced()
     return name
+
+
+def _images() -> dict[str, str]:
+    """Reference -> digest of containerd's images."""
+    lines = [line.split() for line in node.ctr("images", "ls").splitlines()[1:]]
+    return {fields[0]: fields[2] for fields in lines}
+
+
+def _forget_replaced() -> None:
+    """What had a name and has lost it to a newer build stays under its digest: gigabytes, after some changes."""
+    images = _images()
+    named = {digest for name, digest in images.items() if not name.startswith("sha256:")}
+    if replaced := [name for name, digest in images.items() if digest not in named]:
+        node.ctr("images", "rm", *replaced)
 
 
 def leftovers() -> list[str]:
