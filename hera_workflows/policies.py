@@ -13,7 +13,7 @@ LOST_POD_MESSAGES = (
     "imminent node shutdown|pod deleted|[Pp]reempt|node was low on resource|node had condition|specified deadline"
 )
 """Parts of what Argo and the kubelet write (pkg/kubelet/nodeshutdown, preemption and eviction of Kubernetes 1.34). A
-pod that outgrew its own disk limit is not among them: another one would as well."""
+pod that outgrew its own disk limit is not among them; its program was killed, and that is seen by the exit code."""
 
 
 RETRY_EXPRESSION = (
