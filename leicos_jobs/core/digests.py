@@ -48,3 +48,21 @@ def sha256_file(path: Path) -> str:
 def digest_of(value: Any, bits: int = 256) -> str:
     """Hex digest of a JSON-able value, cut to `bits`."""
     return hashlib.sha256(canonical_json(value)).hexdigest()[: bits // 4]
+
+
+SEAL = "description_digest"
+"""Key of a description's digest of everything else in it."""
+
+
+def sealed(description: dict[str, Any]) -> dict[str, Any]:
+    """The description with its own digest, for files in which a changed number would give wrong labels and no error."""
+    return description | {SEAL: _content(description)}
+
+
+def is_sealed(description: dict[str, Any]) -> bool:
+    """Whether it is as `sealed` gave it."""
+    return bool(description.get(SEAL) == _content(description))
+
+
+def _content(description: dict[str, Any]) -> str:
+    return digest_of({key: item for key, item in description.items() if key != SEAL})

@@ -214,6 +214,10 @@ def test_an_artifact_says_what_it_is_and_refuses_changed_parts(trained: tuple[Pa
     (copy / "model.pt").write_bytes(weights)
     with pytest.raises(InputError, match=r"model\.pt is not the file"):
         labeller(copy)
+    for field, value in (("fps", 15.0), ("normalisation", facts["normalisation"] | {"mean": [0.0] * 6}), ("seed", 5)):
+        (copy / "artifact.json").write_text(json.dumps(facts | {field: value}))
+        with pytest.raises(InputError, match=r"artifact\.json was changed after training"):
+            labeller(copy)
     (copy / "artifact.json").write_text(json.dumps(facts | {"format": "other"}))
     with pytest.raises(InputError, match="format 'other'"):
         labeller(copy)

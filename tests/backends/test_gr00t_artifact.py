@@ -101,6 +101,15 @@ def test_a_mismatch_is_refused(made, field, value):
         artifact.load(made.folder)
 
 
+@pytest.mark.parametrize("field", ["fps", "geometry", "camera", "image", "facts", "embodiment_id"])
+def test_no_word_of_the_description_can_be_changed(made, field):
+    path = made.folder / "artifact.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {field: [1, 2] if field == "geometry" else {} if field == "image" else 7}))
+    with pytest.raises(InputError, match="was changed after training"):
+        artifact.load(made.folder)
+
+
 def test_a_cut_folder_is_refused(made, tmp_path):
     (made.folder / "artifact.json").unlink()
     with pytest.raises(InputError, match="does not describe a gr00t-dreams artifact"):

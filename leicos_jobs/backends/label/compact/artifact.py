@@ -1,8 +1,9 @@
 """The trained model as a folder: `artifact.json` says what it is, `model.pt` holds the weights.
 
-`artifact.json` is written last and names the digest of the weights, so a folder that was cut short does not load. It
-states what a video must be (size, frame rate) and how numbers are to be read (robot, units, order of joints); whoever
-brings something else is refused, because a model fed with a stretched picture answers all the same.
+`artifact.json` is written last and names the digests of the weights and of itself, so a folder that was cut short or
+edited does not load. It states what a video must be (size, frame rate) and how numbers are to be read (robot, units,
+order of joints); whoever brings something else is refused, because a model fed with a stretched picture answers all the
+same.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from numpy.typing import NDArray
 from leicos_jobs.backends.label.compact.head import REACH, Head
 from leicos_jobs.backends.label.compact.images import ImageSpec
 from leicos_jobs.backends.label.compact.model import Encoder
-from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.core.digests import is_sealed, sealed, sha256_file
 from leicos_jobs.core.errors import InputError
 
 F32 = NDArray[np.float32]
-FORMAT = "leicos-compact-1"
+FORMAT = "leicos-compact-2"
 WEIGHTS = "model.pt"
 DESCRIPTION = "artifact.json"
 
@@ -78,7 +79,7 @@ class Artifact:
             "normalisation": self.norms.as_dict(),
         }
         partial = folder / (DESCRIPTION + ".partial")
-        partial.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+        partial.write_text(json.dumps(sealed(description), indent=1, sort_keys=True) + "\n")
         partial.rename(folder / DESCRIPTION)
 
     @classmethod
@@ -94,11 +95,13 @@ class Artifact:
                     f"{path} was trained on frame offsets {facts['frame_offsets']}, not on {[-REACH, REACH]}",
                     fix="label with the version that trained it, or train again",
                 )
+            if not is_sealed(facts):
+                raise InputError(f"{path} was changed after training", fix="copy or train the model again")
             spec = ImageSpec.from_dict(facts["image"])
             norms = Norms.from_dict(facts["normalisation"])
             recipe, joints, guided = facts["recipe"], len(facts["joints"]), facts["guided"]
             digest = facts["weights_sha256"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} does not describe a compact model: {error!r}", fix="give the folder that training wrote"
             ) from error

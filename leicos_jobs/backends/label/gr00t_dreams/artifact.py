@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from leicos_jobs.backends.label.gr00t_dreams import configs
 from leicos_jobs.backends.label.gr00t_dreams.settings import UPSTREAM
-from leicos_jobs.core.digests import digest_of, sha256_file
+from leicos_jobs.core.digests import digest_of, is_sealed, sealed, sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.gr00t import modality
 from leicos_jobs.robots.embodiment import Embodiment, embodiment
 
-FORMAT = "leicos-gr00t-dreams-1"
+FORMAT = "leicos-gr00t-dreams-2"
 DESCRIPTION = "artifact.json"
 CONFIG = "config.json"
 CONF = "experiment_cfg/conf.yaml"
@@ -109,7 +109,7 @@ def publish(
         "files": files,
     }
     partial = out / (DESCRIPTION + ".partial")
-    partial.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+    partial.write_text(json.dumps(sealed(description), indent=1, sort_keys=True) + "\n")
     partial.rename(out / DESCRIPTION)
     return load(out)
 
@@ -129,6 +129,8 @@ def load(folder: Path, *, check_files: bool = True) -> Description:
         _check_same(path, "joints", facts["joints"], robot.feature_names)
         _check_same(path, "frame_offsets", facts["frame_offsets"], list(configs.FRAME_OFFSETS))
         _check_same(path, "action_offsets", facts["action_offsets"], list(range(configs.HORIZON)))
+        if not is_sealed(facts):
+            raise InputError(f"{path} was changed after training", fix="copy or train the model again")
         if check_files:
             _check_files(folder, facts["files"])
         camera = str(facts["camera"])
