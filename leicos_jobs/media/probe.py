@@ -71,7 +71,7 @@ def probe(path: Path) -> VideoInfo:
             path=path,
             width=stream.codec_context.width,
             height=stream.codec_context.height,
-            codec=stream.codec_context.name,
+            codec=stream.codec_context.codec.canonical_name,  # of the format: decoders of AV1 go by names of their own
             pix_fmt=stream.codec_context.pix_fmt or "unknown",
             fps=fps,
             frames=len(stamps),

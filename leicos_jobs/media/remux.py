@@ -28,7 +28,7 @@ def restamp(src: Path, dst: Path, fps: float | Fraction) -> int:
 
 
 def concatenate(sources: Sequence[Path], dst: Path, fps: float | Fraction) -> list[int]:
-    """Join H.264 videos into one without re-encoding, frame k of all at k/fps; returns the frames of each.
+    """Join videos into one without re-encoding, frame k of all at k/fps; returns the frames of each.
 
     All must have the same stream headers (`stream_header`), or players would decode the later ones wrongly. Raises
     VideoError that names the file.
@@ -60,7 +60,8 @@ def _join(sources: Sequence[Path], dst: Path, rate: Fraction) -> list[int]:
             open_video(source) as (_, first),
             av.open(str(part), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}) as output,
         ):
-            target = output.add_stream_from_template(first, opaque=False)
+            # opaque: PyAV does not look for an encoder, and for AV1 there is none of its decoder's name
+            target = output.add_stream_from_template(first, opaque=first.codec_context.name != "h264")
             target.time_base = 1 / rate
             for source, (order, _) in zip(sources, orders, strict=True):
                 for number, packet in enumerate(_packets(source, target, rate)):

@@ -21,6 +21,8 @@ PATIENCE = 400.0
 DRAINED = "[ {{retries}} = 1 ] || sleep 600"
 OUTGROWN = "[ {{retries}} = 1 ] || { head -c 40000000 /dev/zero >/scratch/much; sleep 600; }"
 LIMIT = "10Mi"
+AGE = 10.0
+"""Seconds at work before it is struck: one that goes sooner Argo makes again under its name, as the first attempt."""
 
 
 def rule() -> dict[str, Any]:
@@ -72,6 +74,7 @@ def test_a_pod_evicted_by_a_drain_is_tried_again(cluster: Cluster, stub_image: s
     """`kubectl drain`, and autoscalers, ask for evictions one pod at a time."""
     name = submit(cluster, stub_image, DRAINED)
     pod = first_pod_at_work(cluster, name)
+    time.sleep(AGE)
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",

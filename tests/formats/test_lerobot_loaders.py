@@ -1,4 +1,4 @@
-"""The real lerobot opens what we write, and sees our pixels and numbers. Needs environments of its own:
+"""The real lerobot opens what we write, and sees our pixels and numbers; we open what it writes. Needs environments:
 
     python -m venv ~/lerobot-0.3.3 && ~/lerobot-0.3.3/bin/pip install lerobot==0.3.3      (v2.1)
     python -m venv ~/lerobot-0.4.4 && ~/lerobot-0.4.4/bin/pip install lerobot==0.4.4      (v3.0)
@@ -25,6 +25,7 @@ from leicos_jobs.formats.lerobot_v30 import export_v30
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.stages.convert import ConvertOptions, convert
+from leicos_jobs.stages.inspect import DatasetFacts, inspect
 
 pytestmark = pytest.mark.lerobot
 
@@ -60,17 +61,25 @@ def converted(root: Path, cameras: tuple[str, ...], options: ConvertOptions) -> 
 
 
 def load(variable: str, root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lerobot(variable, "lerobot_loader.py", root).splitlines()[-1])
+    return found
+
+
+def lerobot(variable: str, script: str, root: Path) -> str:
+    """Run a helper's script in an environment of lerobot's; returns what it prints."""
     python = os.environ.get(variable)
     if not python:
-        pytest.skip(f"{variable} names no Python with lerobot: its loader was NOT tried (see this file's first lines)")
-    script = Path(__file__).parents[1] / "helpers" / "lerobot_loader.py"
+        pytest.skip(f"{variable} names no Python with lerobot: it was NOT tried (see this file's first lines)")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [python, str(script), str(root)], capture_output=True, text=True, env=environment, check=False
+        [python, str(Path(__file__).parents[1] / "helpers" / script), str(root)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return done.stdout
 
 
 def compare(found: dict[str, Any], v21: Path, fps: int = 30) -> None:
@@ -116,3 +125,27 @@ def test_lerobot_0_4_opens_row_for_row_videos_of_two_cameras_in_several_files(ro
     export_v30(row_for_row, target, video_mb=0)
     assert len(list(target.glob("videos/*/*/*.mp4"))) == 8
     compare(load("LEICOS_LEROBOT_V30", target), row_for_row, fps=60)
+
+
+@pytest.mark.parametrize(("variable", "version"), [("LEICOS_LEROBOT_V21", "v2.1"), ("LEICOS_LEROBOT_V30", "v3.0")])
+def test_nothing_is_wrong_with_what_lerobot_writes(variable: str, version: str, tmp_path: Path) -> None:
+    lerobot(variable, "lerobot_writer.py", tmp_path / "theirs")
+    found = inspect(tmp_path / "theirs")
+    assert isinstance(found, DatasetFacts)
+    assert (found.version, found.episodes, found.frames, found.fps) == (version, 3, 63, 30.0)
+    assert (found.tasks, found.problems) == (("Task 0.", "Task 1."), ())
+    info = json.loads((tmp_path / "theirs/meta/info.json").read_text())
+    assert info["features"]["observation.images.front"]["info"]["video.codec"] == "av1"
+
+
+def test_what_lerobot_0_3_wrote_is_exported_for_0_4(tmp_path: Path) -> None:
+    lerobot("LEICOS_LEROBOT_V21", "lerobot_writer.py", tmp_path / "theirs")
+    export_v30(tmp_path / "theirs", tmp_path / "v30")
+    found = inspect(tmp_path / "v30")
+    assert isinstance(found, DatasetFacts)
+    assert found.problems == ()
+    items = load("LEICOS_LEROBOT_V30", tmp_path / "v30")["items"]
+    assert [(item["episode"], item["frame"]) for item in items] == [(0, 0), (0, 19), (1, 0), (1, 20), (2, 0), (2, 21)]
+    for item in items:
+        image = np.frombuffer(bytes.fromhex(item["image"]), np.uint8)
+        assert abs(float(image.mean()) - (5 * item["frame"] + item["episode"])) < 3

@@ -24,7 +24,7 @@ from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.media.encode import Encoder, write_video
 from leicos_jobs.media.errors import VideoError
 from leicos_jobs.media.probe import probe, verify
-from leicos_jobs.media.remux import restamp, transcode
+from leicos_jobs.media.remux import concatenate, restamp, transcode
 
 
 def fault(path: Path, **wanted: object) -> str:
@@ -237,6 +237,16 @@ def test_restamping_changes_the_rate_and_no_pixel(tmp_path: Path, fps: float) ->
         assert container.streams.video[0].codec_context.framerate == Fraction(fps).limit_denominator(1001)
 
 
+def test_av1_videos_are_joined_as_they_are(tmp_path: Path) -> None:
+    """lerobot's default: a dataset of these is exported without encoding anything again."""
+    one, two, out = (tmp_path / f"{name}.mp4" for name in ("one", "two", "out"))
+    foreign(one, images(12), codec="libsvtav1", rate=30)
+    foreign(two, images(9)[::-1], codec="libsvtav1", rate=30)
+    assert concatenate([one, two], out, 30) == [12, 9]
+    assert verify(out, frames=21, fps=30, codec="av1").codec == "av1"
+    assert np.array_equal(read_all(out), np.concatenate([read_all(one), read_all(two)]))
+
+
 def test_restamping_a_broken_file_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"\0" * 100)
     with pytest.raises(VideoError):
@@ -247,6 +257,7 @@ def test_restamping_a_broken_file_leaves_nothing(tmp_path: Path) -> None:
 def test_transcoding_makes_ours_of_av1(tmp_path: Path) -> None:
     source, out = tmp_path / "a.mp4", tmp_path / "b.mp4"
     foreign(source, images(12), codec="libsvtav1", rate=30)
+    assert probe(source).codec == "av1", "not the decoder's name, libdav1d"
     assert fault(source) == "codec"
     assert transcode(source, out) == 12
     verify(out, frames=12, fps=30, size=(64, 48))
