@@ -186,7 +186,18 @@ def read_jsonl(path: Path) -> list[Any]:
 
 def read_parquet(path: Path, names: Sequence[str] | None = None) -> pa.Table:
     """Read a parquet file, or some of its columns. Raises InputError naming it if it is missing or broken."""
-    return _parquet(path, lambda: pq.read_table(path, columns=names))
+
+    def read() -> pa.Table:
+        table = pq.read_table(path, columns=names)
+        _ = table.column_names  # decoded when asked for: bytes that are no text shall fail here
+        return table
+
+    return _parquet(path, read)
+
+
+def parquet_rows(path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of a parquet file as plain values, of all columns or some. Raises InputError as `read_parquet`."""
+    return _parquet(path, lambda: list(pq.read_table(path, columns=names).to_pylist()))
 
 
 def parquet_columns(path: Path) -> list[str]:
@@ -199,5 +210,5 @@ def _parquet(path: Path, read: Callable[[], T]) -> T:
         return read()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", fix="write the dataset again") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise InputError(f"{path}: is not a parquet file ({error})", fix="write the dataset again") from error

@@ -23,6 +23,9 @@ _ANY_EPISODE: dict[str, dict[str, Any]] = {
 }
 """What each version fills into its templates of paths."""
 
+MOST = 1 << 31
+"""No number of episodes or rows is as large; what is would not fit the columns."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -71,15 +74,15 @@ class Info(_Described):
 class EpisodeLine(_Described):
     """A line of episodes.jsonl, and the part of a row of v3.0's meta/episodes that says the same."""
 
-    episode_index: int = Field(ge=0)
-    length: int = Field(ge=0)
+    episode_index: int = Field(ge=0, lt=MOST)
+    length: int = Field(ge=0, lt=MOST)
     tasks: list[str]
 
 
 class TaskLine(_Described):
     """A line of tasks.jsonl."""
 
-    task_index: int = Field(ge=0)
+    task_index: int = Field(ge=0, lt=MOST)
     task: str
 
 
@@ -120,6 +123,8 @@ def statistics_problems(where: str, features: Mapping[str, Any], stats: Any) -> 
         if wrong := [key for key, part in parts.items() if np.shape(part) != wanted[key]]:
             found = np.shape(parts[wrong[0]])
             yield f"{where}: {wrong[0]} of {name} has shape {list(found)}, not {list(wanted[wrong[0]])}"
+        elif not 0 <= parts["count"][0] < MOST:
+            yield f"{where}: count of {name} is {parts['count'][0]}"
 
 
 def is_finite(values: Any) -> bool:

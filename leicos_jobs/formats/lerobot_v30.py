@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -167,7 +168,9 @@ class _Export:
             named = {quantile_name(share): seen.quantile(share) for share in QUANTILES}
             quantiles[layout.IMAGES + camera] = named  # type: ignore[assignment]
         for feature in self.dataset.features:
-            parts = {key: known[feature][key] for key in BASIC} | quantiles[feature]
+            kinds = {key: np.int64 if key == "count" else np.float64 for key in BASIC}
+            basic = {key: np.asarray(known[feature][key], dtype=kind).tolist() for key, kind in kinds.items()}
+            parts = basic | quantiles[feature]
             found |= {f"stats/{feature}/{key}": value for key, value in parts.items()}
         return found
 

@@ -12,7 +12,7 @@ from typing import Any
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.lerobot_check import TIME_TOLERANCE, row_problems, video_problems
-from leicos_jobs.formats.lerobot_meta import FIX, EpisodeLine, TaskLine, read_info, statistics_problems, validated
+from leicos_jobs.formats.lerobot_meta import FIX, MOST, EpisodeLine, TaskLine, read_info, statistics_problems, validated
 from leicos_jobs.formats.lerobot_read import EpisodeEntry
 from leicos_jobs.formats.lerobot_v30 import STATS_PATH, TASKS_PATH, VERSION
 from leicos_jobs.media.rates import as_rate
@@ -58,12 +58,12 @@ class DatasetV30:
     def _tasks(self) -> dict[int, str]:
         """The texts are the index of a pandas frame, whose column pandas names as it likes."""
         path = self.root / TASKS_PATH
-        table = layout.read_parquet(path)
-        texts = [name for name in table.column_names if name != "task_index"]
-        if len(texts) != 1 or table.num_columns != 2:
-            raise InputError(f"{path}: its columns are {', '.join(table.column_names)}", fix=FIX)
-        rows = zip(*(table.column(name).to_pylist() for name in ("task_index", *texts)), strict=True)
-        lines = [validated(path, TaskLine, {"task_index": index, "task": text}) for index, text in rows]
+        names = layout.parquet_columns(path)
+        texts = [name for name in names if name != "task_index"]
+        if len(texts) != 1 or len(names) != 2:
+            raise InputError(f"{path}: its columns are {', '.join(names)}", fix=FIX)
+        rows = layout.parquet_rows(path)
+        lines = [validated(path, TaskLine, {"task_index": row["task_index"], "task": row[texts[0]]}) for row in rows]
         return {line.task_index: line.task for line in lines}
 
     def _place(self, file: Path, row: Mapping[str, Any]) -> Place:
@@ -75,6 +75,8 @@ class DatasetV30:
                 videos[key] = (self._path("video_path", row, f"videos/{key}", video_key=key), begin, end)
             rows = (int(row["dataset_from_index"]), int(row["dataset_to_index"]))
             data = self._path("data_path", row, "data")
+            if not 0 <= rows[0] <= rows[1] < MOST:
+                raise ValueError(f"rows {rows[0]} to {rows[1]}")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             what = f"episode {line.episode_index} has no place ({type(error).__name__}: {error})"
             raise InputError(f"{file}: {what}", fix=FIX) from error
@@ -173,4 +175,4 @@ def _stats(dataset: DatasetV30) -> Iterator[str]:
 def _without_stats(path: Path) -> list[dict[str, Any]]:
     """The rows of a file of meta/episodes; its statistics, hundreds of columns, are left unread."""
     names = [name for name in layout.parquet_columns(path) if not name.startswith("stats/")]
-    return list(layout.read_parquet(path, names).to_pylist())
+    return layout.parquet_rows(path, names)
