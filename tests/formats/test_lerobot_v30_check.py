@@ -77,6 +77,15 @@ def swap(path: Path, first: int, second: int) -> None:
     pq.write_table(table.take(order), path)
 
 
+def broken_text(path: Path, column: str) -> None:
+    """Bytes that are no UTF-8 where a text is due."""
+    table = pq.read_table(path)
+    at = table.column_names.index(column)
+    rows = pa.array([b"\xae"] * len(table), type=pa.binary())
+    text = pa.StringArray.from_buffers(len(table), rows.buffers()[1], rows.buffers()[2])
+    pq.write_table(table.set_column(at, table.schema.field(at), text), path)
+
+
 PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "total frames": (
         lambda root: edit_json(root / "meta/info.json", lambda info: info.update(total_frames=46)),
@@ -121,6 +130,23 @@ PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "data gone": (lambda root: (root / DATA).unlink(), "no such file"),
     "data broken": (lambda root: (root / DATA).write_bytes(b"PAR1" * 20), "not a parquet"),
     "meta broken": (lambda root: (root / META).write_bytes(b"PAR1" * 20), "not a parquet"),
+    "no text": (lambda root: broken_text(root / "meta/tasks.parquet", "task"), "not a parquet"),
+    "absurd rows": (
+        lambda root: edit_rows(root / META, "dataset_to_index", lambda old: [2**62, *old[1:]]),
+        "episode 0 has no place",
+    ),
+    "absurd count": (
+        lambda root: edit_json(root / "meta/stats.json", lambda stats: stats["action"].update(count=[10**30])),
+        "count of action is 1000",
+    ),
+    "odd statistics": (
+        lambda root: edit_json(root / "meta/stats.json", lambda stats: stats["action"].update(mean=7)),
+        "mean of action has shape [], not [6]",
+    ),
+    "path that leads out": (
+        lambda root: edit_json(root / "meta/info.json", lambda info: info.update(data_path="../{file_index}.parquet")),
+        "leads out of the dataset",
+    ),
     "tasks gone": (lambda root: (root / "meta/tasks.parquet").unlink(), "no such file"),
     "video short": (
         lambda root: write_video(root / VIDEO, [paint(0, k) for k in range(46)], 30),
