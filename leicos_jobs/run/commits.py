@@ -19,7 +19,7 @@ from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
-from leicos_jobs.store import KeyMissingError, Store
+from leicos_jobs.store import KeyMissingError, Store, read_model
 
 KEY_BITS = 96
 
@@ -91,12 +91,10 @@ class Commits:
 
     def get(self, stage: str, sample: str, key: str) -> Record | None:
         """The record of a sample under a key, or None if the work is still to do."""
-        name = layout.sample_record(stage, sample, key)
         try:
-            data = self.store.read(name)
+            return read_model(self.store, layout.sample_record(stage, sample, key), Record)
         except KeyMissingError:
             return None
-        return parsed(Record, data, f"{self.store.uri}/{name}")
 
     def commit(self, record: Record, path: Path | None = None) -> Record:
         """Write the bytes at `path` (already verified), then the record; return the record that counts."""
@@ -120,9 +118,8 @@ class Commits:
 
     def stage(self, stage: str, key: str | None = None) -> StageRecord | None:
         """The record of a whole stage if it is done (under `key`, where one is given)."""
-        name = layout.stage_record(stage)
         try:
-            record = parsed(StageRecord, self.store.read(name), f"{self.store.uri}/{name}")
+            record = read_model(self.store, layout.stage_record(stage), StageRecord)
         except KeyMissingError:
             return None
         return record if key is None or record.key == key else None
