@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import CostConfig
 from leicos_jobs.stages.context import READERS
-from leicos_jobs.store import KeyMissingError, Store, read_json
+from leicos_jobs.store import KeyMissingError, Store
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -85,7 +86,7 @@ def _read_all(store: Store, example: str) -> list[dict[str, Any]]:
 
 def _read(store: Store, key: str) -> dict[str, Any] | None:
     try:
-        found = read_json(store, key)
+        found = parsed_json(store.read(key), f"{store.uri}/{key}")
     except KeyMissingError:
         return None
     return found if isinstance(found, dict) else None

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
-from leicos_jobs.formats.lerobot_meta import StatsLine, statistics_problems, validated
+from leicos_jobs.formats.lerobot_meta import statistics_problems, validated
 from leicos_jobs.formats.lerobot_read import Dataset, EpisodeEntry
 from leicos_jobs.formats.lerobot_v21 import META
 from leicos_jobs.media.errors import VideoError
@@ -47,11 +48,6 @@ def check(root: Path, *, decode: bool = True) -> list[str]:
         dataset = Dataset(root)
     except InputError as error:
         return [error.message]
-    return check_dataset(dataset, decode=decode)
-
-
-def check_dataset(dataset: Dataset, *, decode: bool = True) -> list[str]:
-    """`check` of a dataset that is open already."""
     found = list(_totals(dataset))
     first_index = 0
     stats = _stats_lines(dataset, found)
@@ -186,11 +182,16 @@ def video_problems(
 def _stats_lines(dataset: Dataset, found: list[str]) -> dict[int, Any]:
     path = dataset.root / META["stats"]
     try:
-        lines = [validated(path, StatsLine, line) for line in layout.read_jsonl(path)]
+        lines = [validated(path, _StatsLine, line) for line in layout.read_jsonl(path)]
     except InputError as error:
         found.append(error.message)
         return {}
     return {line.episode_index: line.stats for line in lines}
+
+
+class _StatsLine(BaseModel):
+    episode_index: int
+    stats: dict[str, Any]
 
 
 def _stats(dataset: Dataset, entry: EpisodeEntry, stats: Any) -> Iterator[str]:

@@ -79,13 +79,6 @@ class EpisodeLine(_Described):
     tasks: list[str]
 
 
-class StatsLine(_Described):
-    """A line of episodes_stats.jsonl."""
-
-    episode_index: int
-    stats: dict[str, Any]
-
-
 class TaskLine(_Described):
     """A line of tasks.jsonl."""
 

@@ -19,7 +19,7 @@ from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
-from leicos_jobs.store import KeyMissingError, Store, read_model
+from leicos_jobs.store import KeyMissingError, Store
 
 KEY_BITS = 96
 
@@ -91,10 +91,12 @@ class Commits:
 
     def get(self, stage: str, sample: str, key: str) -> Record | None:
         """The record of a sample under a key, or None if the work is still to do."""
+        name = layout.sample_record(stage, sample, key)
         try:
-            return read_model(self.store, layout.sample_record(stage, sample, key), Record)
+            data = self.store.read(name)
         except KeyMissingError:
             return None
+        return parsed(Record, data, f"{self.store.uri}/{name}")
 
     def commit(self, record: Record, path: Path | None = None) -> Record:
         """Write the bytes at `path` (already verified), then the record; return the record that counts."""
@@ -118,8 +120,9 @@ class Commits:
 
     def stage(self, stage: str, key: str | None = None) -> StageRecord | None:
         """The record of a whole stage if it is done (under `key`, where one is given)."""
+        name = layout.stage_record(stage)
         try:
-            record = read_model(self.store, layout.stage_record(stage), StageRecord)
+            record = parsed(StageRecord, self.store.read(name), f"{self.store.uri}/{name}")
         except KeyMissingError:
             return None
         return record if key is None or record.key == key else None

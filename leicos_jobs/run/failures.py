@@ -13,9 +13,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RoundsConfig
-from leicos_jobs.store import KeyMissingError, Store, read_model
+from leicos_jobs.store import KeyMissingError, Store
 
 Kind = Literal["failed", "lost"]
 
@@ -43,7 +44,7 @@ def read_all(store: Store, stage: str) -> dict[str, list[Failure]]:
     found: dict[str, list[Failure]] = defaultdict(list)
     for key in store.list(layout.failures(stage)):
         try:
-            failure = read_model(store, key, Failure)
+            failure = parsed(Failure, store.read(key), f"{store.uri}/{key}")
         except KeyMissingError:
             continue
         found[failure.sample].append(failure)

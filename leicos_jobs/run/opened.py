@@ -18,8 +18,8 @@ from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import Commits
 from leicos_jobs.run.config import RunConfig
-from leicos_jobs.run.samples import SAMPLES_FIX, Sample
-from leicos_jobs.store import KeyMissingError, Store, open_store, read_models
+from leicos_jobs.run.samples import Sample, parse_samples
+from leicos_jobs.store import KeyMissingError, Store, open_store
 
 
 class RunFile(BaseModel):
@@ -43,7 +43,7 @@ class Run:
     def samples(self) -> list[Sample]:
         """The plan. Raises InputError if there is none yet."""
         try:
-            return read_models(self.store, layout.SAMPLES, Sample, SAMPLES_FIX)
+            return list(parse_samples(self.store.read(layout.SAMPLES), f"{self.store.uri}/{layout.SAMPLES}"))
         except KeyMissingError:
             raise InputError(f"{self.store.uri} has no plan yet", fix="run `leicos plan` first") from None
 

@@ -6,16 +6,15 @@ GPU-weeks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.validation import parsed
 
 ID_BITS = 80
-SAMPLES_FIX = "remove it and records/plan.json, and start the run again: samples keep their ids and work"
-"""What to do about a damaged plan/samples.jsonl or shard."""
 
 
 class Sample(BaseModel):
@@ -52,3 +51,11 @@ def sample_id(determinants: dict[str, Any]) -> str:
 def dump_lines(items: Iterable[BaseModel]) -> bytes:
     """Models as JSON lines."""
     return b"".join(item.model_dump_json().encode() + b"\n" for item in items)
+
+
+def parse_samples(data: bytes, where: str) -> Iterator[Sample]:
+    """Read plan/samples.jsonl or a shard. Raises InputError that names `where` and the line that is damaged."""
+    for number, line in enumerate(data.splitlines(), start=1):
+        if line.strip():
+            fix = "remove it and records/plan.json, and start the run again: samples keep their ids and work"
+            yield parsed(Sample, line, f"{where}:{number}", fix)

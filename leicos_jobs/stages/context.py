@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leicos_jobs.backends import registry
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.core.validation import describe_errors
+from leicos_jobs.core.validation import describe_errors, parsed, parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import ChainSettings, State, walk
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.store import KeyMissingError, read_json, read_models
+from leicos_jobs.store import KeyMissingError
 
 READERS = 16
 """Threads that read records: on S3 a read is a round trip, not work."""
@@ -47,9 +47,11 @@ class Episode(BaseModel):
 def episodes(run: Run) -> list[Episode]:
     """Episodes of the real dataset. Raises InputError before convert."""
     try:
-        return read_models(run.store, layout.EPISODES, Episode, made_again("convert"))
+        data = run.store.read(layout.EPISODES)
     except KeyMissingError:
         raise InputError(f"{run.store.uri} has no dataset yet", fix="run `leicos convert` first") from None
+    where, fix = f"{run.store.uri}/{layout.EPISODES}", made_again("convert")
+    return [parsed(Episode, line, where, fix) for line in data.splitlines() if line.strip()]
 
 
 def made_again(stage: str) -> str:
@@ -59,7 +61,9 @@ def made_again(stage: str) -> str:
 
 def start_state(run: Run, sample: Sample) -> dict[str, list[float]]:
     """The simulator's state at a sample's row0, name -> numbers, as LeIsaac's files name it."""
-    found: dict[str, list[float]] = read_json(run.store, sample.start, made_again("plan"))
+    found: dict[str, list[float]] = parsed_json(
+        run.store.read(sample.start), f"{run.store.uri}/{sample.start}", made_again("plan")
+    )
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
@@ -18,7 +19,6 @@ from leicos_jobs.run.opened import Run
 from leicos_jobs.stages import context
 from leicos_jobs.stages.rounds import SHARD_STAGES, why_quarantined
 from leicos_jobs.stages.whole import needed, whole_stage
-from leicos_jobs.store import read_models
 
 VERSION = 1
 
@@ -91,4 +91,5 @@ def curate(run: Run) -> StageRecord:
 def read_decisions(run: Run) -> list[Decision]:
     """What curate decided, in plan order."""
     needed(run, "curate")
-    return read_models(run.store, layout.CURATED, Decision, context.made_again("curate"))
+    where, fix = f"{run.store.uri}/{layout.CURATED}", context.made_again("curate")
+    return [parsed(Decision, line, where, fix) for line in run.store.read(layout.CURATED).splitlines()]

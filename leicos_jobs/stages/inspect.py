@@ -19,7 +19,7 @@ from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.formats.leisaac_images import find_changes
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
-from leicos_jobs.formats.lerobot_check import check_dataset
+from leicos_jobs.formats.lerobot_check import check
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v30 import VERSION as V30
 from leicos_jobs.formats.lerobot_v30_check import DatasetV30, check_v30
@@ -264,7 +264,7 @@ def _dataset(path: Path) -> DatasetFacts:
         problems = check_v30(dataset)
     else:
         dataset = Dataset(path)
-        problems = check_dataset(dataset)
+        problems = check(path)
     robots = [robot for robot in EMBODIMENTS.values() if robot.robot_type == dataset.info.get("robot_type")]
     if robots and (path / gr00t.MODALITY).is_file():
         problems += gr00t.check(path, robots[0], dataset.cameras)

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError, RetryError
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.core.workflow_size import most_shards_in_all
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import PlanConfig
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.samples import SAMPLES_FIX, Sample, dump_lines
+from leicos_jobs.run.samples import Sample, dump_lines, parse_samples
 from leicos_jobs.stages import context
-from leicos_jobs.store import KeyMissingError, read_json, read_models
+from leicos_jobs.store import KeyMissingError
 
 SHARD_STAGES = ("generate", "gate", "label")
 
@@ -97,8 +98,9 @@ def _round_file(workflow: str, number: int) -> str:
 
 def _read_round(run: Run, workflow: str, number: int) -> list[int] | None:
     """Indices of a round's shards, None if it was not planned."""
+    key = _round_file(workflow, number)
     try:
-        return [int(index) for index in read_json(run.store, _round_file(workflow, number))]
+        return [int(index) for index in parsed_json(run.store.read(key), f"{run.store.uri}/{key}")]
     except KeyMissingError:
         return None
 
@@ -123,7 +125,7 @@ def read_shard(run: Run, workflow: str, number: int, index: int) -> list[Sample]
     """Samples of a shard. Raises RetryError if a lagging listing hides it, DefectError never."""
     key = layout.shard(workflow, number, index)
     try:
-        return read_models(run.store, key, Sample, SAMPLES_FIX)
+        return list(parse_samples(run.store.read(key), f"{run.store.uri}/{key}"))
     except KeyMissingError:
         raise RetryError(f"{run.store.uri}/{key} is not there", fix="plan-round writes it; start again") from None
 

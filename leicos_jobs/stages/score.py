@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.backends.label import metrics
 from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.media.probe import probe
@@ -33,7 +34,7 @@ from leicos_jobs.stages.rounds import SHARD_STAGES, why_quarantined
 from leicos_jobs.stages.tables import read_table
 from leicos_jobs.stages.train_idm import held_out_labels
 from leicos_jobs.stages.whole import fetch_folder
-from leicos_jobs.store import KeyMissingError, read_json
+from leicos_jobs.store import KeyMissingError
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -194,7 +195,9 @@ def _read(run: Run, item: Scored, scratch: Path) -> None:
 def read_controls(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
     """controls.json as group -> name -> metrics; empty groups before the stage has run."""
     try:
-        data = read_json(run.store, layout.CONTROLS, context.made_again("controls"))
+        data = parsed_json(
+            run.store.read(layout.CONTROLS), f"{run.store.uri}/{layout.CONTROLS}", context.made_again("controls")
+        )
     except KeyMissingError:
         data = {}
     return {group: {item["name"]: item["metrics"] for item in data.get(group, [])} for group in GROUPS}

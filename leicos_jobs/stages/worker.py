@@ -22,13 +22,14 @@ from typing import Any, ClassVar
 
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record, attempt_facts
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.stages.child import BackendSpec, Child
-from leicos_jobs.store import KeyMissingError, read_json
+from leicos_jobs.store import KeyMissingError
 
 GRACE_SECONDS = 5.0
 """How long the sample in hand may take after SIGTERM; GKE gives a spot pod 15 s in all."""
@@ -135,7 +136,7 @@ class Worker:
         """An earlier attempt whose heartbeat still names samples has vanished with them in hand."""
         key = layout.heartbeat(self.stage.name, self.worker)
         try:
-            beat = read_json(self.run.store, key)
+            beat = parsed_json(self.run.store.read(key), f"{self.run.store.uri}/{key}")
         except KeyMissingError:
             return
         still = {state.sample.id: state.keys[self.stage.name] for state in pending}

@@ -1,7 +1,6 @@
 """Objects under one root, in a folder or in S3. It knows bytes and keys, nothing of runs, samples or videos."""
 
 from leicos_jobs.store.base import KeyMissingError, Store
-from leicos_jobs.store.parsed import read_json, read_model, read_models
 from leicos_jobs.store.uri import open_store
 
-__all__ = ["KeyMissingError", "Store", "open_store", "read_json", "read_model", "read_models"]
+__all__ = ["KeyMissingError", "Store", "open_store"]

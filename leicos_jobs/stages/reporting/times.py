@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
-from leicos_jobs.store import read_json
 
 Timing = dict[str, Any]
 """What a stage's process wrote under `layout.timing`."""
@@ -46,7 +46,7 @@ def counted(run: Run, states: Sequence[State]) -> Iterator[Timing]:
         for stage in layout.SAMPLE_STAGES
     }
     for key in run.store.list("timings/"):
-        item = read_json(run.store, key)
+        item = parsed_json(run.store.read(key), f"{run.store.uri}/{key}")
         stage = item["stage"]
         if stage in current:
             if not item["samples"] or item.get("attempt") in current[stage]:
