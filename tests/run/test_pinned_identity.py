@@ -1,0 +1,161 @@
+"""Ids and keys are the user's money: what changes one of these throws away work, and belongs in CHANGELOG.md.
+
+A change that is not meant to alter identities must leave this file alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from leicos_jobs.local.shipped import shipped_texts
+from leicos_jobs.run import layout
+from leicos_jobs.run.chain import State, generate_key
+from leicos_jobs.run.commits import StageRecord, make_key
+from leicos_jobs.run.config import RunConfig, parse_config
+from leicos_jobs.run.opened import Run, create_run
+from leicos_jobs.run.samples import Sample
+from leicos_jobs.stages import assemble, context, controls, curate, plan, post_train, prepare, report, train_idm
+from leicos_jobs.stages.context import Episode
+
+LAPTOP = """
+source: {files: [a.hdf5], task: Lift the red cube up.}
+plan: {samples: 4}
+"""
+COSMOS = """
+source: {files: [s3://b/x/a.hdf5], task: Put the orange on the plate., camera: wrist}
+prompt: {form: prose}
+plan: {samples: 4, row0: [-1, 17]}
+generate: {backend: cosmos-predict2.5, width: 640, height: 480, frames: 210, settings: {guidance: 4}}
+idm: {backend: gr00t-dreams, seed: 3}
+label: {settings: {}}
+replay: {backend: isaac-sim, repeats: 2}
+"""
+ECHO = """
+source: {files: [a.hdf5], task: Wave.}
+plan: {samples: 4, held_out_share: 1.0}
+generate: {backend: echo, frames: 50}
+replay: {settings: {task: none}}
+curate: {require_success: false}
+"""
+CONFIGS = {"laptop": LAPTOP, "cosmos": COSMOS, "echo": ECHO}
+CHECKPOINTS = {"laptop": None, "cosmos": "c" * 64, "echo": None}
+
+SAMPLES = {
+    "laptop": "42d6267a8b7882c9c550",
+    "cosmos": "205885cd60a131e5b1d8",
+    "echo": "bc1551e41a14f142c5c6",
+}
+SAMPLE_KEYS = {
+    "generate": "d7f7e7f06317113ae0483ef7",
+    "gate": "1adfba948bde9c41eaae92a2",
+    "label": "3174aedd1f801ed1c1e86f5a",
+    "replay": "6da10b6ec955383860e9ca71",
+}
+STAGE_KEYS = {
+    "convert": "ff010f25e1a39a43c004c2a0",
+    "cosmos-dataset": "6c2186caf04f9cd558dac360",
+    "post-train": "e0ec8c9d9a21f5c1adaa5114",
+    "train-idm": "b5cdcd5317a7b41229492ae2",
+    "plan": "51ffcf1e9ba0f5c8145b9dac",
+    "controls": "b723bd7a7f490f21f7c20309",
+    "curate": "a8b28499459ecba49da321d1",
+    "assemble": "0c14cb227082beee3a12cc12",
+    "report": "146ae84d2fd5946ae5dfb9b8",
+}
+MANIFESTS = {
+    "leicos-generate.yaml": "ce6c463d56f6831166554c310c88e1e96ab82c1ec4192235220e0ae4bf39e6ac",
+    "leicos-pipeline.yaml": "99eb8935c9267f80ad940b918bdceff236f77a64b7e660ff37f73f0980ee3538",
+    "leicos-prepare.yaml": "706dff513292f3da598521a5a0c5caf52b96eaf68e3636ed93d75f1e739ff75a",
+    "leicos-replay.yaml": "9dc5ec91e8b99bc6458cfa62efc95fce60c6bb17e55015c9052f0b1a15257159",
+    "leicos-report.yaml": "0acda8183f90158956a18e87fabdc5facdce962e980a8e1262d9d4f6178d7070",
+    "leicos-train.yaml": "74a0a6ee91e35d87b1a637a034c8b4bdd4298ed60aeabbe3496bda2528e8dd1a",
+}
+
+FUNCTIONS: dict[str, tuple[Any, Callable[[Run], Any]]] = {
+    "convert": (prepare, prepare.convert_run),
+    "cosmos-dataset": (prepare, prepare.cosmos_dataset),
+    "post-train": (post_train, post_train.post_train),
+    "train-idm": (train_idm, train_idm.train_idm),
+    "plan": (plan, plan.plan),
+    "controls": (controls, controls.controls),
+    "curate": (curate, curate.curate),
+    "assemble": (assemble, assemble.assemble),
+    "report": (report, report.report),
+}
+
+
+def config(name: str) -> RunConfig:
+    return parse_config(CONFIGS[name], name)
+
+
+def episodes() -> list[Episode]:
+    return [
+        Episode(
+            episode_index=index,
+            file="a.hdf5",
+            file_sha256="a" * 64,
+            demo=f"demo_{index}",
+            first_row=5,
+            stride=2,
+            frames=150,
+            control_hz=60.0,
+        )
+        for index in range(4)
+    ]
+
+
+def first_sample(name: str) -> Sample:
+    return plan.make_samples(episodes(), config(name), CHECKPOINTS[name])[0]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_sample_keeps_its_id(name: str) -> None:
+    assert first_sample(name).id == SAMPLES[name]
+
+
+@pytest.mark.parametrize("stage", SAMPLE_KEYS)
+def test_a_sample_keeps_its_keys(stage: str) -> None:
+    sample, settings = first_sample("cosmos"), context.chain_settings(config("cosmos"), "d" * 64)
+    keys = {
+        "generate": generate_key(sample),
+        "gate": make_key("gate", 1, settings.gate, {"video": "v" * 64, "clip": sample.clip}),
+        "label": make_key("label", 1, settings.label, {"video": "v" * 64, "idm": "d" * 64}),
+        "replay": make_key("replay", 1, settings.replay, {"labels": "l" * 64, "start": sample.start}),
+    }
+    assert State(sample, keys).keys[stage] == SAMPLE_KEYS[stage]
+
+
+class CapturedError(Exception):
+    """Ends a stage before it does anything, with the key that it would work under."""
+
+
+def captured(run: Run, stage: str, **arguments: Any) -> NoReturn:
+    raise CapturedError(make_key(stage, arguments["version"], arguments["settings"], arguments["inputs"]))
+
+
+@pytest.mark.parametrize("stage", STAGE_KEYS)
+def test_a_stage_keeps_its_key(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run(str(tmp_path / "run"), config("cosmos"))
+    for earlier in FUNCTIONS:
+        facts = {"artifact": "f" * 64}
+        run.commits.commit_stage(StageRecord(stage=earlier, key=earlier, files={earlier: "e" * 64}, facts=facts))
+    run.store.put(layout.SAMPLES, b"")
+    module, function = FUNCTIONS[stage]
+    monkeypatch.setattr(module, "whole_stage", captured)
+    with pytest.raises(CapturedError) as error:
+        function(run)
+    assert str(error.value) == STAGE_KEYS[stage]
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_stays_what_it_was(name: str) -> None:
+    assert hashlib.sha256(shipped_texts()[name].encode()).hexdigest() == MANIFESTS[name]
+
+
+def test_every_manifest_is_pinned() -> None:
+    assert set(shipped_texts()) == set(MANIFESTS)
