@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.contracts import GenerateRequest, ReplayRequest, TrainRequest
+from leicos_jobs.backends.base import GenerateRequest, ReplayRequest, TrainRequest
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.robots.embodiment import SO101
@@ -44,7 +44,7 @@ Size = tuple[int, int]
 def record(folder: Path, seed: int, episodes: int, size: Size, workers: int) -> Path:
     """`demos.hdf5` and `dataset/` under `folder`, unless they are there."""
     from leicos_jobs.backends.mujoco import recorder
-    from leicos_jobs.stages.convert import ConvertOptions, convert
+    from leicos_jobs.convert.dataset import ConvertOptions, convert
 
     source = folder / "demos.hdf5"
     if not source.exists():
@@ -103,7 +103,7 @@ _generators: dict[str, Any] = {}
 
 
 def _imagine_one(job: tuple[Path, Path, int, int, int, Size]) -> None:
-    from leicos_jobs.backends.generate.mujoco import MujocoGenerator, MujocoGeneratorSettings
+    from leicos_jobs.backends.mujoco.generator import MujocoGenerator, MujocoGeneratorSettings
 
     folder, place, episode, seed, frames, size = job
     if "one" not in _generators:
@@ -138,7 +138,7 @@ def demos(folder: Path, episodes: list[int]) -> list[Case]:
 
 
 def _replay(requests: list[ReplayRequest]) -> list[bool]:
-    from leicos_jobs.backends.replay.mujoco import MujocoReplayer, MujocoReplayerSettings
+    from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, MujocoReplayerSettings
 
     replayer = MujocoReplayer(MujocoReplayerSettings(), Path())
     return [result.metrics["success"] for result in replayer.process(requests, lambda _: None)]
@@ -159,9 +159,9 @@ def judge(
     artifact: Path, cases: list[Case], training: list[F32], settings: dict[str, Any], workers: int
 ) -> dict[str, Any]:
     """Errors, replay outcomes against true actions', and labelling speed."""
-    from leicos_jobs.backends.label import metrics
-    from leicos_jobs.backends.label.compact.infer import CompactLabeller
-    from leicos_jobs.backends.label.compact.settings import LabellerSettings
+    from leicos_jobs.backends.compact.infer import CompactLabeller
+    from leicos_jobs.backends.compact.settings import LabellerSettings
+    from leicos_jobs.judge import metrics
 
     labeller = CompactLabeller(LabellerSettings(**settings), artifact, Path())
     begun = time.perf_counter()
@@ -221,7 +221,7 @@ class Bench:
 
     def run(self) -> dict[str, Any]:
         """Train, label, replay."""
-        from leicos_jobs.backends.label.compact import train
+        from leicos_jobs.backends.compact import train
 
         options = self.options
         groups = self.groups()

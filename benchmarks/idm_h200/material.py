@@ -16,7 +16,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "backends")]
 
 import gr00t_small  # noqa: E402
 
-from leicos_jobs.backends.label.gr00t_dreams.artifact import Description, publish  # noqa: E402
+from leicos_jobs.backends.gr00t_dreams.artifact import Description, publish  # noqa: E402
 from leicos_jobs.formats import lerobot_layout as layout  # noqa: E402
 from leicos_jobs.formats.gr00t import modality  # noqa: E402
 from leicos_jobs.formats.lerobot_v21 import DATA_PATH, VERSION, VIDEO_PATH  # noqa: E402

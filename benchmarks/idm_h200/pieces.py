@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from leicos_jobs.backends.label.gr00t_dreams.checkpoint import Architecture
+from leicos_jobs.backends.gr00t_dreams.checkpoint import Architecture
 
 CATEGORIES = (
     ("attention", ("flash", "fmha", "attention", "_attend", "sdpa")),

@@ -20,9 +20,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "backends")]
 
 import gr00t_small as small  # noqa: E402
 
-from leicos_jobs.backends.label.gr00t_dreams.checkpoint import read_architecture  # noqa: E402
-from leicos_jobs.backends.label.gr00t_dreams.engine import Engine, Plan  # noqa: E402
-from leicos_jobs.backends.label.gr00t_dreams.ops import TorchOps  # noqa: E402
+from leicos_jobs.backends.gr00t_dreams.checkpoint import read_architecture  # noqa: E402
+from leicos_jobs.backends.gr00t_dreams.engine import Engine, Plan  # noqa: E402
+from leicos_jobs.backends.gr00t_dreams.ops import TorchOps  # noqa: E402
 
 SIZES = small.Sizes(vision_width=256, vision_mlp=1024, vision_layers=24, vision_heads=4, width=256, heads=4, mix=4,
                     denoise=8)  # fmt: skip

@@ -70,7 +70,7 @@ class Bench:
         self.note("bf16_product_tflops", round(pieces.product_rate(), 1))
 
     def check(self) -> None:
-        from leicos_jobs.backends.label.gr00t_dreams.verify import verify
+        from leicos_jobs.backends.gr00t_dreams.verify import verify
 
         report = verify(self.options.checkout, self.described.folder, self.videos[0], windows=96)
         self.note("check", report.to_json())
@@ -78,9 +78,9 @@ class Bench:
     def labeller(self, **changes: Any) -> Any:
         import torch
 
-        from leicos_jobs.backends.label.gr00t_dreams.engine import default_plan
-        from leicos_jobs.backends.label.gr00t_dreams.labeller import Labeller
-        from leicos_jobs.backends.label.gr00t_dreams.settings import LabellerSettings
+        from leicos_jobs.backends.gr00t_dreams.engine import default_plan
+        from leicos_jobs.backends.gr00t_dreams.labeller import Labeller
+        from leicos_jobs.backends.gr00t_dreams.settings import LabellerSettings
 
         plan = replace(default_plan(torch.device("cuda"), torch.bfloat16), **changes)
         return Labeller(LabellerSettings(device="cuda", decoders=self.options.decoders), self.described.folder, plan)
@@ -153,7 +153,7 @@ class Bench:
         """H.264 files to labels, everything included but the start of the process; and that labels stay the same."""
         import numpy as np
 
-        from leicos_jobs.backends.contracts import LabelRequest
+        from leicos_jobs.backends.base import LabelRequest
 
         begun = time.perf_counter()
         made = self.labeller()

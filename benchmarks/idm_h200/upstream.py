@@ -38,7 +38,7 @@ NOISE = """
 def _ours(seeds):
     import sys, torch
     sys.path.insert(0, {root!r})
-    from leicos_jobs.backends.label.gr00t_dreams.noise import window_noise
+    from leicos_jobs.backends.gr00t_dreams.noise import window_noise
     state = {{"video": -1, "at": 0}}
     def draw(size=None, dtype=None, device=None):
         rows = window_noise(seeds[state["video"]], state["at"], size[0], size[1] * size[2])

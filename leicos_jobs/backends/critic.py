@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
-from leicos_jobs.backends.contracts import Backend, Started
+from leicos_jobs.backends.base import Backend, Started
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.validation import describe_errors
 
 STAGES = ("generate", "critic", "label", "replay", "train")
 
@@ -27,3 +30,16 @@ def load(stage: str, name: str) -> Any:
                     fix="install the extra it needs, e.g. pip install 'leicos[torch,mujoco]'",
                 ) from error
     raise InputError(f"unknown {stage} backend {name!r}", fix=f"installed: {', '.join(installed(stage)) or 'none'}")
+
+
+def settings(stage: str, name: str, given: dict[str, Any]) -> BaseModel:
+    """The backend's own settings model, filled. Raises InputError that lists all errors."""
+    backend = load(stage, name)
+    try:
+        model: BaseModel = backend.Settings.model_validate(given)
+    except ValidationError as error:
+        raise InputError(
+            f"settings of {stage} backend {name!r}:\n" + describe_errors(error),
+            fix=f"known settings: {', '.join(backend.Settings.model_fields) or 'none'}",
+        ) from None
+    return model

@@ -50,9 +50,9 @@ def to_lerobot(
 
     Demos that are left out are told with the reason.
     """
+    from leicos_jobs.convert.dataset import ConvertOptions, convert
     from leicos_jobs.formats.leisaac_timing import TimeBase
     from leicos_jobs.robots.embodiment import embodiment
-    from leicos_jobs.stages.convert import ConvertOptions, convert
 
     if remote := [source for source in sources if str(source).startswith("s3:")]:
         raise InputError(f"{remote[0]}: to-lerobot reads files on this machine", fix="copy it here (aws s3 cp)")

@@ -41,8 +41,8 @@ def run(
     Everything that is committed stays; the same command again does only what is missing.
     """
     from leicos_jobs.cli.local_run import run_here
+    from leicos_jobs.inspect.defaults import config_for
     from leicos_jobs.run.config import load_config
-    from leicos_jobs.stages.defaults import config_for
 
     if config is None and not source:
         raise InputError("nothing to run", fix="leicos run CONFIG, or leicos run --source FILE --task TEXT")
@@ -58,8 +58,8 @@ def run(
 @click.option("--task", required=True, help="Task text.")
 def init(source: tuple[Path, ...], task: str) -> None:
     """Write a commented configuration for recordings to standard output."""
+    from leicos_jobs.inspect.defaults import config_for
     from leicos_jobs.run.template import commented_yaml
-    from leicos_jobs.stages.defaults import config_for
 
     click.echo(commented_yaml(config_for(source, task)), nl=False)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from leicos_jobs.cluster.webhook import summary
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import ExitCode
 from leicos_jobs.local import NodeEvent, NodeResult, WorkflowResult, run_workflow, shipped_manifests
+from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run
-from leicos_jobs.stages.context import check_backends
+from leicos_jobs.run.summary import summary
 
 ENTRY = "leicos-pipeline"
 SHOWN_TYPES = ("Pod", "Retry")

@@ -25,7 +25,7 @@ from leicos_jobs.core.errors import InputError
 @click.option("--strict", is_flag=True, help="Exit with 78 if there is a problem. A failed demo is none.")
 def inspect(target: str, cameras: tuple[str, ...], as_json: bool, strict: bool) -> None:
     """Say what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do."""
-    from leicos_jobs.stages.inspect import inspect as look
+    from leicos_jobs.inspect.facts import inspect as look
 
     found = look(target, cameras)
     click.echo(found.model_dump_json(indent=2) if as_json else found.text())
@@ -39,8 +39,8 @@ def inspect(target: str, cameras: tuple[str, ...], as_json: bool, strict: bool) 
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def status(uri: str, watch: bool, as_json: bool) -> None:
     """Say how far a run is, from its store alone: committed, missing, quarantined and why, rate, cost."""
-    from leicos_jobs.cluster.status import status as look
     from leicos_jobs.run.opened import open_run
+    from leicos_jobs.run.status import status as look
 
     run, found = open_run(uri), None
     while True:
@@ -64,7 +64,7 @@ def config(path: Path | None, schema: bool) -> None:
         return
     if path is None:
         raise InputError("name a configuration file", fix="leicos config FILE, or leicos config --schema")
-    from leicos_jobs.stages.context import check_backends
+    from leicos_jobs.run.check_config import check_backends
 
     loaded = load_config(path)
     check_backends(loaded)
@@ -84,7 +84,7 @@ def label_videos(
 ) -> None:
     """Label any videos with an IDM artifact: exactly what the label stage gives for the same bytes."""
     from leicos_jobs.core.yaml_text import mapping
-    from leicos_jobs.stages.label_files import Labelling, label_files
+    from leicos_jobs.stages.label_videos import Labelling, label_files
 
     chosen = mapping(settings, "--settings", "write them as in label.settings, e.g. --settings '{threads: 8}'")
     labeller = Labelling(backend, chosen, robot, seed)
@@ -101,7 +101,7 @@ def gc(uri: str, delete: bool) -> None:
     Do not use --delete while the run's workflow is running.
     """
     from leicos_jobs.run.opened import open_run
-    from leicos_jobs.stages.gc import orphans
+    from leicos_jobs.run.orphans import orphans
 
     run = open_run(uri)
     count = total = 0
@@ -129,8 +129,8 @@ def verify(backend: str, checkout: Path | None, checkpoint: Path | None, sample:
 @click.argument("path", type=click.Path(path_type=Path))
 def explain(path: Path) -> None:
     """Print the tutorial's Cosmos commands for a configuration, what runs instead, and why it differs."""
-    from leicos_jobs.backends.generate.cosmos.explain import explain as tell
-    from leicos_jobs.backends.generate.cosmos.settings import CosmosSettings
+    from leicos_jobs.backends.cosmos_predict25.explain import explain as tell
+    from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
     from leicos_jobs.run.config import load_config
 
     loaded = load_config(path)

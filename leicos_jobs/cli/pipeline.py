@@ -71,8 +71,10 @@ def _whole(name: str, target: str, text: str, example: str = "") -> click.Comman
     return click.command(name, help=text, epilog=epilog)(run_option(call))
 
 
-convert = _whole("convert", "prepare:convert_run", "Convert the recordings into a LeRobot v2.1 dataset.")
-cosmos_dataset = _whole("cosmos-dataset", "prepare:cosmos_dataset", "Write the generator's post-training folder.")
+convert = _whole("convert", "convert:convert", "Convert the recordings into a LeRobot v2.1 dataset.")
+cosmos_dataset = _whole(
+    "cosmos-dataset", "cosmos_dataset:cosmos_dataset", "Write the generator's post-training folder."
+)
 post_train = _whole("post-train", "post_train:post_train", "Post-train the generator and export its checkpoint.")
 train_idm = _whole("train-idm", "train_idm:train_idm", "Train the IDM, label the held-out demos' real videos.")
 controls = _whole("controls", "controls:controls", "Replay true, foreign and shuffled actions for comparison.")
@@ -86,8 +88,8 @@ report = _whole("report", "report:report", "Write report/index.html and report/s
 @click.option("--dry-run", is_flag=True, help="Print counts, shards, GPU-hours, cost and bytes; write nothing.")
 def plan(uri: str, dry_run: bool) -> None:
     """Choose the samples and write their conditioning clips and start states."""
+    from leicos_jobs.run.forecast import forecast
     from leicos_jobs.stages import plan as stage
-    from leicos_jobs.stages.forecast import forecast
 
     run = open_run(uri)
     click.echo(forecast(run).text())
@@ -102,16 +104,16 @@ def plan(uri: str, dry_run: bool) -> None:
 @outputs_option
 def plan_round(uri: str, workflow: str, number: int, outputs: Path) -> None:
     """Cut what is missing into balanced shards. Output: shards, a JSON list of their indices."""
-    from leicos_jobs.stages import rounds
+    from leicos_jobs.stages import plan_round as stage
 
-    _output(outputs, shards=rounds.plan_round(open_run(uri), workflow, number))
+    _output(outputs, shards=stage.plan_round(open_run(uri), workflow, number))
 
 
 def _work(stage: str, run: Run, workflow: str, number: int, shard: int) -> None:
     import importlib
 
-    from leicos_jobs.stages import rounds
-    from leicos_jobs.stages.worker import Worker
+    from leicos_jobs.run import rounds
+    from leicos_jobs.work.worker import Worker
 
     module = importlib.import_module(f"leicos_jobs.stages.{stage}")
     samples = rounds.read_shard(run, workflow, number, shard)
@@ -147,7 +149,7 @@ def label(uri: str, workflow: str, number: int, shard: int) -> None:
 def account(uri: str, workflow: str, number: int, outputs: Path) -> None:
     """Count what is missing after a round. Output: missing."""
     from leicos_jobs.core import logs
-    from leicos_jobs.stages import rounds
+    from leicos_jobs.run import rounds
 
     result = rounds.account(open_run(uri))
     logs.event("account.done", workflow=workflow, round=number, missing=len(result.missing), total=result.total)
@@ -159,9 +161,9 @@ def account(uri: str, workflow: str, number: int, outputs: Path) -> None:
 @outputs_option
 def fan_in(uri: str, outputs: Path) -> None:
     """Decide whether enough samples succeeded. Output: replay-shards, a JSON list of indices."""
-    from leicos_jobs.stages import rounds
+    from leicos_jobs.stages import fan_in as stage
 
-    _, shards = rounds.fan_in(open_run(uri))
+    _, shards = stage.fan_in(open_run(uri))
     _output(outputs, replay_shards=shards)
 
 
@@ -170,9 +172,9 @@ def fan_in(uri: str, outputs: Path) -> None:
 @click.option("--shard", type=int, default=0, show_default=True, help="Index of the slice of the plan.")
 def replay(uri: str, shard: int) -> None:
     """Replay a slice of the labelled samples in the simulator."""
-    from leicos_jobs.stages import rounds
+    from leicos_jobs.run import rounds
     from leicos_jobs.stages.replay import ReplayStage
-    from leicos_jobs.stages.worker import Worker
+    from leicos_jobs.work.worker import Worker
 
     run = open_run(uri)
     Worker(ReplayStage(run), rounds.replay_shard(run, shard), f"replay-{shard:05d}").work()
@@ -184,6 +186,6 @@ def replay(uri: str, shard: int) -> None:
 @click.option("--workflow", metavar="NAMESPACE/NAME", help="The workflow, for the message's link to Argo.")
 def finish(uri: str, status: str, workflow: str | None) -> None:
     """Print how the workflow ended and send the configured webhook. Never fails: it must not hide the real outcome."""
-    from leicos_jobs.cluster.webhook import finish as stage
+    from leicos_jobs.stages.finish import finish as stage
 
     stage(uri, status, workflow)

@@ -16,9 +16,9 @@ from leicos_jobs.cluster.workflows import Workflows
 from leicos_jobs.core import logs
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run, open_run
-from leicos_jobs.stages.context import check_backends
 from leicos_jobs.stages.start import resolve_config
 
 PIPELINE = "leicos-pipeline"

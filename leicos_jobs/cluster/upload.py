@@ -23,9 +23,9 @@ from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError, RetryError
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RunConfig
-from leicos_jobs.stages.sources import RUN_PREFIX
 from leicos_jobs.store import KeyMissingError, Store
 from leicos_jobs.store.s3 import S3Store
+from leicos_jobs.work.sources import RUN_PREFIX
 
 FOLDER = layout.SOURCES.rpartition("/")[0]
 PART_BYTES = 32 << 20

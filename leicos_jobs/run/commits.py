@@ -83,6 +83,11 @@ def attempt_facts(**more: Any) -> dict[str, Any]:
     return {name: value for name, value in (facts | more).items() if value not in (None, "")}
 
 
+def made_again(stage: str) -> str:
+    """What to do about a damaged file of a whole stage."""
+    return f"remove {layout.stage_record(stage)} and start the run again: the stage is done anew"
+
+
 class Commits:
     """Records of one run."""
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
+from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import RoundsConfig
 from leicos_jobs.store import KeyMissingError, Store
 
@@ -60,6 +61,15 @@ def quarantined(failures: list[Failure], key: str, limits: RoundsConfig) -> Fail
         return failed[-1]
     if len(lost) >= limits.losses_max:
         return lost[-1]
+    return None
+
+
+def why_quarantined(state: State, notes: dict[str, dict[str, list[Failure]]], limits: RoundsConfig) -> Failure | None:
+    """The failure that set a sample aside in its next stage, or None. notes: by stage, as `read_all` gives them."""
+    for stage in notes:
+        if state.pending(stage):
+            own = notes[stage].get(state.sample.id, [])
+            return quarantined(own, state.keys[stage], limits)
     return None
 
 

@@ -20,6 +20,8 @@ CURATED = "curate/curated.jsonl"
 
 SAMPLE_STAGES = ("generate", "gate", "label", "replay")
 """Stages that commit one record a sample, in order."""
+SHARD_STAGES = SAMPLE_STAGES[:-1]
+"""Those of a round's shard."""
 
 
 def stage_record(stage: str) -> str:

@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats import gr00t, lerobot_layout
+from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.robots.response import Response, fit_response, free_running_error, previous_action_error
-from leicos_jobs.run import layout
+from leicos_jobs.run import episodes, identity, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
+from leicos_jobs.run.identity import generate_identity
 from leicos_jobs.run.opened import Run
-from leicos_jobs.stages import context
+from leicos_jobs.run.states import read_states
 from leicos_jobs.stages.curate import read_decisions
-from leicos_jobs.stages.plan import generate_identity
-from leicos_jobs.stages.tables import read_table
-from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
+from leicos_jobs.work.whole import fetch_folder, needed, whole_stage
 
 VERSION = 1
 PROVENANCE = "meta/leicos/provenance.jsonl"
@@ -63,17 +63,17 @@ def _write(run: Run, folder: Path, scratch: Path) -> dict[str, Any]:
     accepted = {item.sample for item in read_decisions(run) if item.accepted}
     if not accepted:
         return {"episodes": 0, "frames": 0, "response": response.to_json(), "state_error": errors}
-    states = [state for state in context.states(run, run.samples()) if state.sample.id in accepted]
+    states = [state for state in read_states(run, run.samples()) if state.sample.id in accepted]
     if len(states) != len(accepted):
         raise DefectError("the plan lacks samples that were curated; was it amended? run `leicos curate` again")
-    fps = context.episodes(run)[0].fps
-    generator = generate_identity(run.config, context.checkpoint_digest(run))
+    fps = episodes.read(run)[0].fps
+    generator = generate_identity(run.config, identity.checkpoint_digest(run))
     writer = DatasetWriter(folder, robot, (camera,), fps)
     stats, lines = gr00t.StatsBuilder(), []
     for number, state in enumerate(states):
         signals.check()
         actions, video = _sample(run, state, scratch)
-        first = robot.to_motor(np.asarray(context.start_joints(run, state.sample), dtype=np.float32))
+        first = robot.to_motor(np.asarray(episodes.start_joints(run, state.sample), dtype=np.float32))
         made = response.states(first, actions)
         index = writer.add_episode(actions, made, run.config.source.task, {camera: video})
         columns = lerobot_layout.columns(
@@ -129,7 +129,7 @@ def provenance(state: State) -> dict[str, Any]:
 def fit_states(run: Run, scratch: Path) -> tuple[Response, dict[str, list[float]]]:
     """Fit the joints' response on the IDM's training demos; errors in degrees a joint on the held-out ones."""
     folder = fetch_folder(run, layout.DATASET, scratch)
-    sides = context.split(context.episodes(run), run.config)
+    sides = episodes.split(episodes.read(run), run.config)
     pairs: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {"train": [], "held_out": []}
     for episode in Dataset(folder).episodes():
         pairs[sides[episode.index]].append((episode.actions, episode.states))

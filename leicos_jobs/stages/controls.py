@@ -17,36 +17,34 @@ from typing import Any
 
 import numpy as np
 
-from leicos_jobs.backends.contracts import ReplayRequest, ReplayResult
+from leicos_jobs.backends.base import ReplayRequest, ReplayResult
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.leisaac_hdf5 import Recording
+from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
 from leicos_jobs.robots.resample import to_control_rate
-from leicos_jobs.run import layout
+from leicos_jobs.run import identity
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
-from leicos_jobs.stages import context
-from leicos_jobs.stages.child import Child
+from leicos_jobs.run.states import read_states
 from leicos_jobs.stages.replay import ReplayStage, check_metrics, replay_spec
-from leicos_jobs.stages.sources import fetch_source
-from leicos_jobs.stages.tables import read_table
-from leicos_jobs.stages.train_idm import held_out_labels
-from leicos_jobs.stages.whole import needed, whole_stage
-from leicos_jobs.store import KeyMissingError
+from leicos_jobs.work.child import Child
+from leicos_jobs.work.sources import fetch_source
+from leicos_jobs.work.whole import needed, whole_stage
 
 VERSION = 1
-GROUPS = ("truth", "truth_resampled", "demo", "demo_resampled", "idm_on_real", "other_demo", "shuffled")
 BATCH = 16
 
 
 def controls(run: Run) -> StageRecord:
     """Run the stage: controls/controls.json, group -> list of {sample, metrics}."""
     plan, idm = needed(run, "plan"), needed(run, "train-idm")
-    labelled = [state for state in context.states(run, run.samples(), "label") if state.label is not None]
+    labelled = [state for state in read_states(run, run.samples(), "label") if state.label is not None]
     labels = digest_of([[state.sample.id, state.label.sha256] for state in labelled if state.label])
-    settings = context.chain_settings(run.config, None).replay
+    settings = identity.chain_settings(run.config, None).replay
 
     def build(folder: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
@@ -153,20 +151,6 @@ def _other(labelled: Sequence[State], number: int) -> State | None:
         if other.sample.episode != labelled[number].sample.episode:
             return other
     return None
-
-
-def read_truth(run: Run, state: State, scratch: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Columns and facts that the generator knew of the very video that counts; None if it knew none."""
-    if state.generate is None:
-        return None
-    try:
-        path = run.store.fetch(layout.truth(state.sample.id, str(state.generate.sha256)), scratch)
-    except KeyMissingError:
-        return None
-    columns, meta = read_table(path)
-    if meta["video"] != state.generate.sha256:
-        raise DefectError(f"truth of {state.sample.id} belongs to another video")
-    return columns, meta["facts"]
 
 
 def _demo_requests(run: Run, scratch: Path) -> Iterator[ReplayRequest]:

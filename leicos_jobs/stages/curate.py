@@ -11,14 +11,15 @@ from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.validation import parsed
-from leicos_jobs.run import failures, layout
+from leicos_jobs.run import commits, failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import CurateConfig
+from leicos_jobs.run.failures import why_quarantined
+from leicos_jobs.run.layout import SHARD_STAGES
 from leicos_jobs.run.opened import Run
-from leicos_jobs.stages import context
-from leicos_jobs.stages.rounds import SHARD_STAGES, why_quarantined
-from leicos_jobs.stages.whole import needed, whole_stage
+from leicos_jobs.run.states import read_states
+from leicos_jobs.work.whole import needed, whole_stage
 
 VERSION = 1
 
@@ -61,12 +62,12 @@ def _reason(state: State, limits: CurateConfig) -> str:
 def curate(run: Run) -> StageRecord:
     """Run the stage. None may be left: then there is no dataset, and the report says why before it fails."""
     needed(run, "plan")
-    states = context.states(run, run.samples())
+    states = read_states(run, run.samples())
     notes = {stage: failures.read_all(run.store, stage) for stage in (*SHARD_STAGES, "replay")}
     decisions = []
     for state in states:
         decision = decide(state, run.config.curate)
-        if not decision.accepted and (failure := why_quarantined(run, state, notes)) is not None:
+        if not decision.accepted and (failure := why_quarantined(state, notes, run.config.rounds)) is not None:
             decision = decision.model_copy(update={"reason": f"{failure.stage}: quarantined: {failure.error}"})
         decisions.append(decision)
     records = digest_of([record.digest() for state in states for record in (state.label, state.replay) if record])
@@ -91,5 +92,5 @@ def curate(run: Run) -> StageRecord:
 def read_decisions(run: Run) -> list[Decision]:
     """What curate decided, in plan order."""
     needed(run, "curate")
-    where, fix = f"{run.store.uri}/{layout.CURATED}", context.made_again("curate")
+    where, fix = f"{run.store.uri}/{layout.CURATED}", commits.made_again("curate")
     return [parsed(Decision, line, where, fix) for line in run.store.read(layout.CURATED).splitlines()]

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.contracts import Started
+from leicos_jobs.backends.base import Started
 from leicos_jobs.backends.critic import Critic, CriticRequest, CriticResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.judge.gate_checks import Verdict, inspect_video
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.stages import context
-from leicos_jobs.stages.child import BackendSpec
-from leicos_jobs.stages.gate_checks import Verdict, inspect_video
-from leicos_jobs.stages.worker import Checked, SampleStage
+from leicos_jobs.run.states import read_states
+from leicos_jobs.work.child import BackendSpec
+from leicos_jobs.work.worker import Checked, SampleStage
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class GateStage(SampleStage):
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         """See `SampleStage.states`."""
-        return context.states(self.run, samples, "gate")
+        return read_states(self.run, samples, "gate")
 
     def spec(self, scratch: Path) -> BackendSpec:
         """See `SampleStage.spec`."""
@@ -104,7 +104,7 @@ class GateStage(SampleStage):
             backend = registry.load("critic", critic.backend)
             work = scratch / "critic"
             work.mkdir(exist_ok=True)
-            settings = context.backend_settings("critic", critic.backend, critic.settings)
+            settings = registry.settings("critic", critic.backend, critic.settings)
             target = f"{backend.__module__}:{backend.__qualname__}"
             arguments["critic"] = BackendSpec(target, {"settings": settings, "work": work})
             arguments["min_scores"] = critic.min_scores

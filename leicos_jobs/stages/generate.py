@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.contracts import GenerateRequest, GenerateResult
+from leicos_jobs.backends.base import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.robots.embodiment import embodiment
-from leicos_jobs.run import layout
+from leicos_jobs.run import episodes, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.stages import context
-from leicos_jobs.stages.checkpoints import fetch_artifact
-from leicos_jobs.stages.child import BackendSpec
-from leicos_jobs.stages.tables import write_table
-from leicos_jobs.stages.worker import Checked, SampleStage
+from leicos_jobs.run.states import read_states
+from leicos_jobs.work.artifacts import fetch_artifact
+from leicos_jobs.work.child import BackendSpec
+from leicos_jobs.work.worker import Checked, SampleStage
 
 
 class GenerateStage(SampleStage):
@@ -29,14 +29,14 @@ class GenerateStage(SampleStage):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.episodes = {item.episode_index: item for item in context.episodes(run)}
+        self.episodes = {item.episode_index: item for item in episodes.read(run)}
         self.backend = registry.load("generate", run.config.generate.backend)
         self.needs_demo = bool(getattr(self.backend, "needs_demo", False))
         self.robot = embodiment(run.config.source.robot)
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         """See `SampleStage.states`."""
-        return context.states(self.run, samples, "generate")
+        return read_states(self.run, samples, "generate")
 
     def spec(self, scratch: Path) -> BackendSpec:
         """See `SampleStage.spec`."""
@@ -44,7 +44,7 @@ class GenerateStage(SampleStage):
         work = scratch / "generator"
         work.mkdir()
         checkpoint = fetch_artifact(self.run, "post-train", layout.COSMOS_CHECKPOINT, scratch)
-        settings = context.backend_settings("generate", config.backend, config.settings)
+        settings = registry.settings("generate", config.backend, config.settings)
         target = f"{self.backend.__module__}:{self.backend.__qualname__}"
         return BackendSpec(target, {"settings": settings, "checkpoint": checkpoint, "work": work})
 
@@ -59,7 +59,7 @@ class GenerateStage(SampleStage):
             prompt=sample.prompt,
             seed=sample.seed,
             clip=self.run.store.fetch(sample.clip, scratch),
-            start=context.start_state(self.run, sample),
+            start=episodes.start_state(self.run, sample),
             fps=episode.fps,
             frames=sample.frames,
             width=config.width,
@@ -71,7 +71,7 @@ class GenerateStage(SampleStage):
         return self._with_demo(request, sample, episode, scratch) if self.needs_demo else request
 
     def _with_demo(
-        self, request: GenerateRequest, sample: Sample, episode: context.Episode, scratch: Path
+        self, request: GenerateRequest, sample: Sample, episode: episodes.Episode, scratch: Path
     ) -> GenerateRequest:
         import pyarrow.parquet as pq
 

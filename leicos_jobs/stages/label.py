@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.contracts import LabelRequest, LabelResult
+from leicos_jobs.backends.base import LabelRequest, LabelResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.robots.embodiment import Embodiment, embodiment
-from leicos_jobs.run import layout
+from leicos_jobs.run import identity, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.stages import context
-from leicos_jobs.stages.checkpoints import fetch_artifact
-from leicos_jobs.stages.child import BackendSpec
-from leicos_jobs.stages.tables import write_table
-from leicos_jobs.stages.worker import Checked, SampleStage
+from leicos_jobs.run.states import read_states
+from leicos_jobs.work.artifacts import fetch_artifact
+from leicos_jobs.work.child import BackendSpec
+from leicos_jobs.work.worker import Checked, SampleStage
 
 OUT_OF_RANGE = 1.5
 """A label further than this many half-ranges from the middle of a joint's range is broken, not merely wrong."""
@@ -71,13 +71,13 @@ class LabelStage(SampleStage):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.robot = embodiment(run.config.source.robot)
-        self.idm = context.idm_digest(run)
+        self.idm = identity.idm_digest(run)
         if self.idm is None:
             raise InputError(f"{run.store.uri}: there is no IDM yet", fix="run `leicos train-idm` first")
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         """See `SampleStage.states`."""
-        return context.states(self.run, samples, "label")
+        return read_states(self.run, samples, "label")
 
     def spec(self, scratch: Path) -> BackendSpec:
         """See `SampleStage.spec`."""
@@ -110,7 +110,7 @@ def label_spec(run: Run, scratch: Path) -> BackendSpec:
         raise InputError(f"{run.store.uri}: there is no IDM yet", fix="run `leicos train-idm` first")
     work = scratch / "labeller"
     work.mkdir(exist_ok=True)
-    settings = context.backend_settings("label", run.config.idm.backend, run.config.label.settings)
+    settings = registry.settings("label", run.config.idm.backend, run.config.label.settings)
     backend = registry.load("label", run.config.idm.backend)
     target = f"{backend.__module__}:{backend.__qualname__}"
     return BackendSpec(target, {"settings": settings, "artifact": artifact, "work": work})

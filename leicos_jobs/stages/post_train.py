@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.contracts import TrainRequest
+from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.core import logs
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import StageRecord, make_key
 from leicos_jobs.run.opened import Run
-from leicos_jobs.stages import context
-from leicos_jobs.stages.checkpoints import artifact_digest, import_artifact
-from leicos_jobs.stages.resume import ResumeFolder, forget, reporter
-from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
+from leicos_jobs.work.artifacts import artifact_digest, import_artifact
+from leicos_jobs.work.resume import ResumeFolder, forget, reporter
+from leicos_jobs.work.whole import fetch_folder, needed, whole_stage
 
 VERSION = 1
 
@@ -60,13 +59,13 @@ def _identity(run: Run) -> Any:
     """What determines the checkpoint; generation settings such as guidance do not."""
     config = run.config.generate
     trainer = registry.load("post_train", config.backend)
-    return trainer.identity(context.backend_settings("generate", config.backend, config.settings))
+    return trainer.identity(registry.settings("generate", config.backend, config.settings))
 
 
 def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
     config = run.config.generate
     resume = ResumeFolder(run, layout.resume("post-train", key), scratch / "resume")
-    settings = context.backend_settings("generate", config.backend, config.settings)
+    settings = registry.settings("generate", config.backend, config.settings)
     trainer = registry.load("post_train", config.backend)(settings, scratch)
     request = TrainRequest(
         dataset=fetch_folder(run, layout.COSMOS_DATASET, scratch),

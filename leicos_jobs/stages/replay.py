@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.contracts import ReplayRequest, ReplayResult
+from leicos_jobs.backends.base import ReplayRequest, ReplayResult
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.robots.resample import to_control_rate
+from leicos_jobs.run import episodes
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.stages import context
-from leicos_jobs.stages.child import BackendSpec
-from leicos_jobs.stages.tables import read_table
-from leicos_jobs.stages.worker import Checked, SampleStage
+from leicos_jobs.run.states import read_states
+from leicos_jobs.work.child import BackendSpec
+from leicos_jobs.work.worker import Checked, SampleStage
 
 REQUIRED_METRICS = ("success", "success_held", "max_lift", "tracking_error_deg")
 
@@ -34,11 +35,11 @@ class ReplayStage(SampleStage):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.robot = embodiment(run.config.source.robot)
-        self.episodes = {item.episode_index: item for item in context.episodes(run)}
+        self.episodes = {item.episode_index: item for item in episodes.read(run)}
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         """See `SampleStage.states`."""
-        return context.states(self.run, samples, "replay")
+        return read_states(self.run, samples, "replay")
 
     def spec(self, scratch: Path) -> BackendSpec:
         """See `SampleStage.spec`."""
@@ -58,7 +59,7 @@ class ReplayStage(SampleStage):
         episode = self.episodes[sample.episode]
         return ReplayRequest(
             sample=sample.id,
-            start=context.start_state(self.run, sample),
+            start=episodes.start_state(self.run, sample),
             actions=to_control_rate(actions, episode.stride, self.robot),
             control_hz=episode.control_hz,
             hold=self.run.config.replay.hold,
@@ -86,5 +87,5 @@ def replay_spec(run: Run, scratch: Path) -> BackendSpec:
     work = scratch / "simulator"
     work.mkdir(exist_ok=True)
     backend = registry.load("replay", config.backend)
-    settings = context.backend_settings("replay", config.backend, config.settings)
+    settings = registry.settings("replay", config.backend, config.settings)
     return BackendSpec(f"{backend.__module__}:{backend.__qualname__}", {"settings": settings, "work": work})

@@ -20,14 +20,13 @@ from typing import Any
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.lerobot_v21 import video_file
+from leicos_jobs.judge.score import Score, Scored, collect, optional
 from leicos_jobs.robots.embodiment import embodiment
-from leicos_jobs.run import layout
+from leicos_jobs.run import episodes, identity, layout
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
-from leicos_jobs.stages import context
 from leicos_jobs.stages.curate import read_decisions
-from leicos_jobs.stages.score import Score, Scored, collect, optional
-from leicos_jobs.stages.whole import needed, whole_stage
+from leicos_jobs.work.whole import needed, whole_stage
 
 VERSION = 1
 REPORT_DIRECTORY = "LEICOS_REPORT_DIRECTORY"
@@ -90,8 +89,8 @@ def export(run: Run, record: StageRecord) -> None:
 def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
     """Make all pictures in `folder`; returns name -> file name."""
     try:
-        from leicos_jobs.stages.reporting import plots
-        from leicos_jobs.stages.reporting.sheets import contact_sheet
+        from leicos_jobs.judge import plots
+        from leicos_jobs.judge.sheets import contact_sheet
     except ImportError as error:
         raise InputError(f"the report needs {error.name}", fix="pip install 'leicos[report]'") from None
     pictures: dict[str, str] = {}
@@ -112,7 +111,7 @@ def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
             plots.joint_errors(idm[name], joints, picture(f"errors_{name}"), title)
     if any(isinstance(item, dict) and item.get("count") for item in score.numbers["replay"]["all"].values()):
         plots.success_bars(score.numbers["replay"], picture("success"))
-    fps = context.episodes(run)[0].fps
+    fps = episodes.read(run)[0].fps
     for number, item in enumerate(best_and_worst(score.samples)):
         if item.labels is not None and item.truth is not None:
             title = f"sample {item.state.sample.id[:8]} from {item.state.sample.demo} ({item.state.sample.split})"
@@ -122,10 +121,10 @@ def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
 
 def demo_strips(run: Run, scratch: Path) -> list[Any]:
     """The first demos, with their side of the split."""
-    from leicos_jobs.stages.reporting.sheets import Strip
+    from leicos_jobs.judge.sheets import Strip
 
-    items = context.episodes(run)
-    sides = context.split(items, run.config)
+    items = episodes.read(run)
+    sides = episodes.split(items, run.config)
     strips = []
     for item in items[: SHOWN // 2]:
         key = f"{layout.DATASET}/{video_file(item.episode_index, run.config.source.camera)}"
@@ -136,7 +135,7 @@ def demo_strips(run: Run, scratch: Path) -> list[Any]:
 
 def sample_strips(run: Run, samples: Sequence[Scored], scratch: Path) -> list[Any]:
     """Generated videos: refused ones first (two), then a spread over the others, with what became of them."""
-    from leicos_jobs.stages.reporting.sheets import Strip
+    from leicos_jobs.judge.sheets import Strip
 
     made = [item for item in samples if item.state.generate is not None]
     refused = [item for item in made if item.state.rejected is not None][:2]
@@ -185,11 +184,9 @@ def render(run: Run, score: Score, pictures: dict[str, str]) -> str:
     """index.html."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from leicos_jobs.stages.reporting.plots import NAMES
+    from leicos_jobs.judge.plots import NAMES
 
-    environment = Environment(
-        loader=PackageLoader("leicos_jobs.stages.reporting", ""), autoescape=True, undefined=StrictUndefined
-    )
+    environment = Environment(loader=PackageLoader("leicos_jobs.judge", ""), autoescape=True, undefined=StrictUndefined)
     environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
     environment.filters["degrees"] = lambda value: "-" if value is None else f"{value:.2f}"
     decisions = {item.sample: item for item in read_decisions(run)}
@@ -201,8 +198,8 @@ def render(run: Run, score: Score, pictures: dict[str, str]) -> str:
         rows=[sample_row(item, decisions) for item in score.samples],
         convert=optional(run, "convert"),
         assembled=optional(run, "assemble"),
-        generator=context.generator_identity(run.config),
-        checkpoint=context.checkpoint_digest(run),
+        generator=identity.generator_identity(run.config),
+        checkpoint=identity.checkpoint_digest(run),
         idm_facts=optional(run, "train-idm"),
         joints=[joint.name for joint in embodiment(run.config.source.robot).joints],
         control_names={name: text.replace("\n", " ") for name, text in NAMES.items()},

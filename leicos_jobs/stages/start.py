@@ -7,9 +7,9 @@ from pathlib import Path
 
 from leicos_jobs.backends import registry
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.run import check_config
 from leicos_jobs.run.config import RunConfig, load_config, parse_config
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.stages import context
 from leicos_jobs.store import KeyMissingError, open_store
 
 CONFIG_DIRECTORY = "LEICOS_CONFIG_DIRECTORY"
@@ -45,10 +45,10 @@ def start(uri: str, config: str, *, amend: bool = False) -> Run:
     """Create or check run.json. An empty `config` goes on with the run's own. Raises InputError."""
     if not config.strip():
         run = open_run(uri)
-        context.check_backends(run.config)
+        check_config.check_backends(run.config)
         return run
     resolved = resolve_config(config)
-    context.check_backends(resolved)
+    check_config.check_backends(resolved)
     return create_run(uri, resolved, amend=amend)
 
 

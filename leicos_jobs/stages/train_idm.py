@@ -10,24 +10,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.contracts import LabelRequest, TrainRequest
+from leicos_jobs.backends.base import LabelRequest, TrainRequest
 from leicos_jobs.core import signals
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.formats.lerobot_v21 import video_file
-from leicos_jobs.run import layout
+from leicos_jobs.run import episodes, identity, layout
 from leicos_jobs.run.commits import StageRecord, make_key
 from leicos_jobs.run.opened import Run
-from leicos_jobs.stages import context
-from leicos_jobs.stages.checkpoints import HELD_OUT, artifact_digest, check_dataset, check_geometry, import_artifact
 from leicos_jobs.stages.label import label_seed
-from leicos_jobs.stages.resume import ResumeFolder, forget, reporter
-from leicos_jobs.stages.tables import read_table, write_table
-from leicos_jobs.stages.whole import fetch_folder, needed, whole_stage
+from leicos_jobs.work.artifacts import HELD_OUT, artifact_digest, check_dataset, check_geometry, import_artifact
+from leicos_jobs.work.resume import ResumeFolder, forget, reporter
+from leicos_jobs.work.whole import fetch_folder, needed, whole_stage
 
 VERSION = 1
 
@@ -37,8 +33,8 @@ def train_idm(run: Run) -> StageRecord:
     config = run.config.idm
     dataset = needed(run, "convert")
     settings = {
-        "backend": context.backend_identity("train", config.backend, config.settings),
-        "label": context.backend_identity("label", config.backend, run.config.label.settings),
+        "backend": identity.backend_identity("train", config.backend, config.settings),
+        "label": identity.backend_identity("label", config.backend, run.config.label.settings),
         "seed": config.seed,
         "split": run.config.split.model_dump(mode="json"),
         "checkpoint": config.checkpoint,
@@ -60,7 +56,7 @@ def train_idm(run: Run) -> StageRecord:
 
 def _build(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
     dataset = fetch_folder(run, layout.DATASET, scratch)
-    sides = context.split(context.episodes(run), run.config)
+    sides = episodes.split(episodes.read(run), run.config)
     held = sorted(index for index, side in sides.items() if side == "held_out")
     train = sorted(index for index, side in sides.items() if side == "train")
     if run.config.idm.checkpoint:
@@ -80,7 +76,7 @@ def _train(
 ) -> dict[str, Any]:
     config = run.config.idm
     backend = registry.load("train", config.backend)
-    trainer = backend(context.backend_settings("train", config.backend, config.settings), scratch)
+    trainer = backend(registry.settings("train", config.backend, config.settings), scratch)
     resume = ResumeFolder(run, layout.resume("train-idm", key), scratch / "resume")
     request = TrainRequest(
         dataset=dataset,
@@ -100,7 +96,7 @@ def _label_held_out(run: Run, dataset: Path, held: list[int], artifact: Path, sc
     """Label the real videos of the held-out demos; tables lie under `held_out/` beside the artifact's files."""
     config = run.config
     backend = registry.load("label", config.idm.backend)
-    settings = context.backend_settings("label", config.idm.backend, config.label.settings)
+    settings = registry.settings("label", config.idm.backend, config.label.settings)
     labeller = backend(settings=settings, artifact=artifact, work=scratch)
     requests = []
     for index in held:
@@ -113,13 +109,3 @@ def _label_held_out(run: Run, dataset: Path, held: list[int], artifact: Path, sc
     for result in labeller.process(requests, lambda _sample: signals.check()):
         meta = {"episode": int(result.sample)}
         write_table(out / f"episode_{int(result.sample):06d}.parquet", {"action": result.actions}, meta)
-
-
-def held_out_labels(run: Run, scratch: Path) -> dict[int, NDArray[np.float32]]:
-    """(rows, width) float32 labels of the held-out demos' real videos, by episode index."""
-    found = {}
-    for key in needed(run, "train-idm").files:
-        if key.startswith(f"{layout.IDM}/{HELD_OUT}/"):
-            columns, meta = read_table(run.store.fetch(key, scratch))
-            found[int(meta["episode"])] = columns["action"]
-    return found

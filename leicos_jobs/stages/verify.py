@@ -25,7 +25,7 @@ def _needed(path: Path | None, option: str) -> Path:
 
 
 def _gr00t(checkout: Path | None, checkpoint: Path | None, sample: Path | None) -> bool:
-    from leicos_jobs.backends.label.gr00t_dreams.verify import verify as check
+    from leicos_jobs.backends.gr00t_dreams.verify import verify as check
 
     found = check(_needed(checkout, "--checkout"), _needed(checkpoint, "--checkpoint"), _needed(sample, "--sample"))
     print(json.dumps(found.to_json(), indent=2))
@@ -33,8 +33,8 @@ def _gr00t(checkout: Path | None, checkpoint: Path | None, sample: Path | None) 
 
 
 def _cosmos(checkout: Path | None, checkpoint: Path | None, sample: Path | None) -> bool:
-    from leicos_jobs.backends.generate.cosmos.settings import CosmosSettings
-    from leicos_jobs.backends.generate.cosmos.verify import verify_cosmos
+    from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
+    from leicos_jobs.backends.cosmos_predict25.verify import verify_cosmos
 
     settings = CosmosSettings() if checkout is None else CosmosSettings(checkout=str(checkout))
     found = verify_cosmos(settings, checkpoint, sample)
@@ -43,8 +43,8 @@ def _cosmos(checkout: Path | None, checkpoint: Path | None, sample: Path | None)
 
 
 def _isaac(_checkout: Path | None, _checkpoint: Path | None, sample: Path | None) -> bool:
-    from leicos_jobs.backends.replay.isaac.settings import IsaacSettings
-    from leicos_jobs.backends.replay.isaac.verify import verify_isaac
+    from leicos_jobs.backends.isaac.settings import IsaacSettings
+    from leicos_jobs.backends.isaac.verify import verify_isaac
 
     found = verify_isaac(IsaacSettings(), sample)
     print("\n".join(found.lines()))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from leicos_jobs.backends.contracts import GenerateRequest, LabelRequest, ReplayRequest
+from leicos_jobs.backends.base import GenerateRequest, LabelRequest, ReplayRequest
 from leicos_jobs.media.probe import verify
 
 HEAVY = ("torch", "mujoco", "transformers", "hera", "kubernetes")

@@ -20,9 +20,9 @@ def loaded_by(code: str) -> list[str]:
     "code",
     [
         "import leicos_jobs.cli.main",
-        "import leicos_jobs.stages.prepare, leicos_jobs.stages.plan, leicos_jobs.stages.rounds",
-        "import leicos_jobs.stages.curate, leicos_jobs.stages.assemble, leicos_jobs.cluster.status",
-        "from leicos_jobs.run.config import *; from leicos_jobs.stages.context import check_backends\n"
+        "import leicos_jobs.stages.convert, leicos_jobs.stages.plan, leicos_jobs.run.rounds",
+        "import leicos_jobs.stages.curate, leicos_jobs.stages.assemble, leicos_jobs.run.status",
+        "from leicos_jobs.run.config import *; from leicos_jobs.run.check_config import check_backends\n"
         "check_backends(RunConfig(source=SourceConfig(files=('a',), task='t')))",
         "from leicos_jobs.backends import registry\n"
         "for stage in registry.STAGES:\n  for name in registry.installed(stage): registry.load(stage, name)",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from leicos_jobs.backends.label.gr00t_dreams.ops import FusedOps, TorchOps
-from leicos_jobs.backends.label.gr00t_dreams.pixels import Preprocessor, View
-from leicos_jobs.backends.label.gr00t_dreams.prepare import Norm
+from leicos_jobs.backends.gr00t_dreams.ops import FusedOps, TorchOps
+from leicos_jobs.backends.gr00t_dreams.pixels import Preprocessor, View
+from leicos_jobs.backends.gr00t_dreams.prepare import Norm
 
 
 def near(ours: torch.Tensor, theirs: torch.Tensor) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from leicos_jobs.backends.label.gr00t_dreams import configs
-from leicos_jobs.backends.label.gr00t_dreams.artifact import Description, publish
+from leicos_jobs.backends.gr00t_dreams import configs
+from leicos_jobs.backends.gr00t_dreams.artifact import Description, publish
 from leicos_jobs.robots.embodiment import SO101
 
 TEXT = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leicos_jobs.backends.contracts import GenerateRequest, ReplayRequest
+from leicos_jobs.backends.base import GenerateRequest, ReplayRequest
 from leicos_jobs.backends.mujoco import expert, recorder, rollout
 from leicos_jobs.backends.mujoco.looks import Look
 from leicos_jobs.backends.mujoco.render import Renderer

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from leicos_jobs.backends.label.compact.artifact import Norms
-from leicos_jobs.backends.label.compact.camera import find_camera, project
-from leicos_jobs.backends.label.compact.data import Training
-from leicos_jobs.backends.label.compact.guide import Guide
-from leicos_jobs.backends.label.compact.images import ImageSpec
-from leicos_jobs.backends.label.compact.kinematics import SKELETONS, Kinematics
+from leicos_jobs.backends.compact.artifact import Norms
+from leicos_jobs.backends.compact.camera import find_camera, project
+from leicos_jobs.backends.compact.data import Training
+from leicos_jobs.backends.compact.guide import Guide
+from leicos_jobs.backends.compact.images import ImageSpec
+from leicos_jobs.backends.compact.kinematics import SKELETONS, Kinematics
 from leicos_jobs.robots.embodiment import SO101
 
 SKELETON = SKELETONS["so101"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.label.compact import images
+from leicos_jobs.backends.compact import images
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.encode import write_video
 

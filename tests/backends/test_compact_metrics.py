@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.label import metrics
+from leicos_jobs.judge import metrics
 
 ONE = np.ones(1)
 

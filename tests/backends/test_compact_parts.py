@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from leicos_jobs.backends.label.compact import augment, encoder_training, head, predict
-from leicos_jobs.backends.label.compact.model import Encoder, Keypoints
-from leicos_jobs.backends.label.compact.settings import CompactSettings
-from leicos_jobs.backends.label.compact.train import settings_from
+from leicos_jobs.backends.compact import augment, encoder_training, head, predict
+from leicos_jobs.backends.compact.model import Encoder, Keypoints
+from leicos_jobs.backends.compact.settings import CompactSettings
+from leicos_jobs.backends.compact.train import settings_from
 from leicos_jobs.core.errors import InputError
 
 

@@ -17,11 +17,11 @@ import pytest
 from compact_scene import make_dataset, make_video, motion
 from pydantic import ValidationError
 
-from leicos_jobs.backends.contracts import LabelRequest, TrainRequest
-from leicos_jobs.backends.label.compact import backend
-from leicos_jobs.backends.label.compact.infer import CompactLabeller
-from leicos_jobs.backends.label.compact.settings import CompactSettings, LabellerSettings
-from leicos_jobs.backends.label.compact.train import CompactTrainer, main
+from leicos_jobs.backends.base import LabelRequest, TrainRequest
+from leicos_jobs.backends.compact import backend
+from leicos_jobs.backends.compact.infer import CompactLabeller
+from leicos_jobs.backends.compact.settings import CompactSettings, LabellerSettings
+from leicos_jobs.backends.compact.train import CompactTrainer, main
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.testing.backend_contract import LabellerContract
 

@@ -13,10 +13,10 @@ import gr00t_small as small
 import pytest
 import yaml
 
-from leicos_jobs.backends.label.gr00t_dreams import artifact, configs
-from leicos_jobs.backends.label.gr00t_dreams.backend import Gr00tDreamsLabeller, Gr00tDreamsTrainer
-from leicos_jobs.backends.label.gr00t_dreams.settings import checkout
-from leicos_jobs.backends.label.gr00t_dreams.verify import described_checkpoint
+from leicos_jobs.backends.gr00t_dreams import artifact, configs
+from leicos_jobs.backends.gr00t_dreams.backend import Gr00tDreamsLabeller, Gr00tDreamsTrainer
+from leicos_jobs.backends.gr00t_dreams.settings import checkout
+from leicos_jobs.backends.gr00t_dreams.verify import described_checkpoint
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.formats.gr00t import modality
@@ -137,7 +137,7 @@ def test_an_artifact_from_a_plain_checkpoint(tmp_path, made):
 def test_entry_points_are_light():
     """Planning pods read version and settings in an image without torch."""
     code = (
-        "import sys; from leicos_jobs.backends.label.gr00t_dreams import backend as b\n"
+        "import sys; from leicos_jobs.backends.gr00t_dreams import backend as b\n"
         "b.Gr00tDreamsTrainer(b.TrainerSettings(), None); print(b.Gr00tDreamsLabeller.Settings().model_dump())\n"
         "assert not {'torch', 'triton', 'av', 'transformers'} & set(sys.modules), 'a heavy import'"
     )

@@ -9,8 +9,8 @@ import gr00t_small as small
 import pytest
 import torch
 
-from leicos_jobs.backends.label.gr00t_dreams.checkpoint import is_whole, read_architecture, read_weights
-from leicos_jobs.backends.label.gr00t_dreams.engine import Engine, Plan
+from leicos_jobs.backends.gr00t_dreams.checkpoint import is_whole, read_architecture, read_weights
+from leicos_jobs.backends.gr00t_dreams.engine import Engine, Plan
 from leicos_jobs.core.errors import InputError
 
 WINDOWS = 3

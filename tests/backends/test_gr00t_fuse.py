@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.label import fuse
-from leicos_jobs.backends.label.gr00t_dreams.noise import window_noise
+from leicos_jobs.backends import fuse
+from leicos_jobs.backends.gr00t_dreams.noise import window_noise
 
 
 @pytest.mark.parametrize("frames", [1, 5, 16, 17, 40])

@@ -16,8 +16,8 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 from torch.nn import functional
 
-from leicos_jobs.backends.label.decode_worker import copy_planes
-from leicos_jobs.backends.label.gr00t_dreams import pixels
+from leicos_jobs.backends.gr00t_dreams import pixels
+from leicos_jobs.backends.gr00t_dreams.decode_worker import copy_planes
 from leicos_jobs.media.decode import decode_frames, read_all
 from leicos_jobs.media.encode import write_video
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import gr00t_small as small
 import pytest
 
-from leicos_jobs.backends.label.gr00t_dreams import settings
-from leicos_jobs.backends.label.gr00t_dreams.verify import verify
+from leicos_jobs.backends.gr00t_dreams import settings
+from leicos_jobs.backends.gr00t_dreams.verify import verify
 from leicos_jobs.media.encode import write_video
 
 OFFLINE = Path(__file__).resolve().parents[2] / "benchmarks" / "idm_h200" / "offline.py"

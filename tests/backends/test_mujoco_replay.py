@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from mujoco_demo import demo, replay_request
 
-from leicos_jobs.backends.contracts import ReplayRequest
+from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.mujoco import lift_cube, rollout
+from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, _held
 from leicos_jobs.backends.mujoco.simulation import Simulation
-from leicos_jobs.backends.replay.mujoco import MujocoReplayer, _held
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import SO101
 
@@ -125,8 +125,8 @@ def test_actions_that_are_none_are_refused(actions: np.ndarray) -> None:
 
 def test_the_backends_can_be_looked_at_without_mujoco() -> None:
     code = (
-        "import sys; from leicos_jobs.backends.replay.mujoco import MujocoReplayer as R;"
-        "from leicos_jobs.backends.generate.mujoco import MujocoGenerator as G; R.Settings(); G.Settings();"
+        "import sys; from leicos_jobs.backends.mujoco.replayer import MujocoReplayer as R;"
+        "from leicos_jobs.backends.mujoco.generator import MujocoGenerator as G; R.Settings(); G.Settings();"
         "print(R.version, G.version, 'mujoco' in sys.modules, 'torch' in sys.modules)"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -137,7 +137,7 @@ def test_where_mujoco_is_missing_the_message_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['mujoco'] = None;"
         "from leicos_jobs.core.errors import InputError;"
-        "from leicos_jobs.backends.replay.mujoco import MujocoReplayer as R\n"
+        "from leicos_jobs.backends.mujoco.replayer import MujocoReplayer as R\n"
         "try: R(R.Settings(), None)\n"
         "except InputError as error: print(error)"
     )

@@ -113,7 +113,7 @@ def test_the_filling_job_fetches_leisaacs_scenes_to_where_replay_looks_for_them(
     (job,) = of_kind(objects, "Job").values()
     pod = job["spec"]["template"]["spec"]
     (scene,) = pod["initContainers"]
-    assert scene["command"][1:] == ["-m", "leicos_jobs.backends.replay.isaac.assets"]
+    assert scene["command"][1:] == ["-m", "leicos_jobs.backends.isaac.assets"]
     assert scene["args"] == ["LeIsaac-SO101-LiftCube-v0", "/models/leisaac"]
     assert scene["volumeMounts"][0] == {"name": "models", "mountPath": "/models"}
     (rule,) = job["spec"]["podFailurePolicy"]["rules"]

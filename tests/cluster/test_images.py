@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from leicos_jobs.backends.generate.cosmos.settings import UPSTREAM as COSMOS
-from leicos_jobs.backends.label.gr00t_dreams.settings import UPSTREAM as GR00T
-from leicos_jobs.backends.replay.isaac.settings import UPSTREAM as LEISAAC
+from leicos_jobs.backends.cosmos_predict25.settings import UPSTREAM as COSMOS
+from leicos_jobs.backends.gr00t_dreams.settings import UPSTREAM as GR00T
+from leicos_jobs.backends.isaac.settings import UPSTREAM as LEISAAC
 
 from .harness import Cluster, images, oci
 from .installation import ROOT
@@ -61,8 +61,8 @@ IMAGES = (
         "idm",
         "gr00t-dreams",
         GR00T,
-        "python -c 'import torch, leicos_jobs.backends.label.gr00t_dreams.engine as engine; print(engine.__name__)'",
-        "leicos_jobs.backends.label.gr00t_dreams.engine",
+        "python -c 'import torch, leicos_jobs.backends.gr00t_dreams.engine as engine; print(engine.__name__)'",
+        "leicos_jobs.backends.gr00t_dreams.engine",
     ),
     Image("isaac", "leisaac", LEISAAC, "ACCEPT_EULA=Y leicos verify isaac", "Isaac Sim is not on this machine"),
 )

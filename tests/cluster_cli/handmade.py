@@ -13,7 +13,7 @@ from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample, dump_lines
-from leicos_jobs.stages import context
+from leicos_jobs.run.states import read_states
 
 
 class StandInBackend:
@@ -67,7 +67,7 @@ class HandMade:
 
     def commit(self, stage: str, item: Sample, seconds: float = 60.0, *, git: str = "aaa", **facts: Any) -> None:
         """Commit a stage under its current key; the stages before it must stand."""
-        (state,) = context.states(self.run, [item])
+        (state,) = read_states(self.run, [item])
         known = {"passed": True, "reasons": []} if stage == "gate" else {}
         record = Record(
             stage=stage,
@@ -84,7 +84,7 @@ class HandMade:
             self.commit(stage, item)
 
     def fail(self, stage: str, item: Sample, error: str, times: int = 3) -> None:
-        (state,) = context.states(self.run, [item])
+        (state,) = read_states(self.run, [item])
         key = state.keys[stage]
         for _ in range(times):
             note = failures.Failure(stage=stage, sample=item.id, key=key, kind="failed", error=error)

@@ -9,14 +9,16 @@ import pytest
 from cluster_cli.handmade import HandMade, configuration
 
 from hera_workflows import commands
-from leicos_jobs.cluster.measured import pool_of
-from leicos_jobs.cluster.status import WHOLE_STAGES, RunStatus, StageStatus, status
-from leicos_jobs.cluster.status_text import duration
 from leicos_jobs.core import workflow_size
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.run import layout
-from leicos_jobs.stages.rounds import account, fan_in, plan_round, read_shard
-from leicos_jobs.stages.whole import whole_stage
+from leicos_jobs.run.measured import pool_of
+from leicos_jobs.run.rounds import account, read_shard
+from leicos_jobs.run.status import WHOLE_STAGES, RunStatus, StageStatus, status
+from leicos_jobs.run.status_text import duration
+from leicos_jobs.stages.fan_in import fan_in
+from leicos_jobs.stages.plan_round import plan_round
+from leicos_jobs.work.whole import whole_stage
 
 
 def of(found: RunStatus, stage: str) -> StageStatus:

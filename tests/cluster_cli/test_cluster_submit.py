@@ -22,8 +22,8 @@ from leicos_jobs.cluster.workflows import Workflows
 from leicos_jobs.core.errors import InputError, RetryError
 from leicos_jobs.run.commits import Commits
 from leicos_jobs.run.opened import Run, open_run
-from leicos_jobs.stages.sources import fetch_source
 from leicos_jobs.store import open_store
+from leicos_jobs.work.sources import fetch_source
 
 PARAMETERS = {"leicos-pipeline": ["run", "config", "max-rounds"], "leicos-replay": ["run"]}
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from cluster_cli.handmade import HandMade, configuration
 
-from leicos_jobs.cluster import webhook
+from leicos_jobs.run import summary
 from leicos_jobs.run.opened import create_run
+from leicos_jobs.stages import finish
 
 
 class Listener:
@@ -51,13 +52,13 @@ def test_the_message_says_outcome_counts_cost_and_links(
     made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_run(made.run.store.uri, configuration(webhook=listener.url, name="lift"))
-    monkeypatch.setenv(webhook.ARGO_URL, "https://argo.example.com/")
+    monkeypatch.setenv(summary.ARGO_URL, "https://argo.example.com/")
     made.idm()
     for item in made.plan(3)[:2]:
         made.through(item, "replay")
     made.whole("assemble", episodes=2)
     made.whole("report")
-    webhook.finish(made.run.store.uri, "Succeeded", workflow="leicos/leicos-pipeline-x")
+    finish.finish(made.run.store.uri, "Succeeded", workflow="leicos/leicos-pipeline-x")
     (message,) = listener.received
     lines = message["text"].splitlines()
     assert lines[0] == "leicos lift: Succeeded"
@@ -72,19 +73,19 @@ def test_the_address_of_the_chart_wins_and_no_address_sends_nothing(
     made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     create_run(made.run.store.uri, configuration())
-    webhook.finish(made.run.store.uri, "Failed")
+    finish.finish(made.run.store.uri, "Failed")
     assert listener.received == []
     assert "leicos leicos: Failed" in capsys.readouterr().out
-    monkeypatch.setenv(webhook.URL, listener.url)
-    webhook.finish(made.run.store.uri, "Failed")
+    monkeypatch.setenv(finish.URL, listener.url)
+    finish.finish(made.run.store.uri, "Failed")
     assert len(listener.received) == 1
 
 
 def test_a_run_that_cannot_be_read_is_still_told(
     made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(webhook.URL, listener.url)
-    webhook.finish(made.run.store.uri, "Error")
+    monkeypatch.setenv(finish.URL, listener.url)
+    finish.finish(made.run.store.uri, "Error")
     (message,) = listener.received
     assert message["text"] == f"leicos run: Error\nrun: {made.run.store.uri}"
 
@@ -95,7 +96,7 @@ def test_a_refusing_server_is_a_line_in_the_log(
 ) -> None:
     listener.status = status
     create_run(made.run.store.uri, configuration(webhook=listener.url))
-    webhook.finish(made.run.store.uri, "Succeeded")
+    finish.finish(made.run.store.uri, "Succeeded")
     log = capsys.readouterr().err
     assert "finish.webhook_not_sent" in log
     assert listener.url not in log
@@ -103,5 +104,5 @@ def test_a_refusing_server_is_a_line_in_the_log(
 
 def test_nobody_there_is_a_line_in_the_log(made: HandMade, capsys: pytest.CaptureFixture[str]) -> None:
     create_run(made.run.store.uri, configuration(webhook="http://127.0.0.1:1/hook"))
-    webhook.finish(made.run.store.uri, "Succeeded")
+    finish.finish(made.run.store.uri, "Succeeded")
     assert "finish.webhook_not_sent" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RunConfig, SourceConfig
 from leicos_jobs.run.opened import open_run
-from leicos_jobs.stages.prepare import convert_run
+from leicos_jobs.stages.convert import convert as convert_run
 from leicos_jobs.stages.start import start as start_run
 
 SUFFIX = ".yaml"

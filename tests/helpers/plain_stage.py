@@ -9,7 +9,7 @@ from typing import Any
 
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.stages.worker import Checked, SampleStage
+from leicos_jobs.work.worker import Checked, SampleStage
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.judge import times
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.stages.reporting import times
-from leicos_jobs.stages.rounds import read_shard
+from leicos_jobs.run.rounds import read_shard
 
 CONFIG = RunConfig.model_validate({"source": {"files": ["/none.hdf5"], "task": "Lift."}})
 RECORD = layout.sample_record("gate", "s", "k")

@@ -13,14 +13,25 @@ from typing import Any, NoReturn
 import pytest
 
 from leicos_jobs.local.shipped import shipped_texts
-from leicos_jobs.run import layout
+from leicos_jobs.run import identity, layout
 from leicos_jobs.run.chain import State, generate_key
 from leicos_jobs.run.commits import StageRecord, make_key
 from leicos_jobs.run.config import RunConfig, parse_config
+from leicos_jobs.run.episodes import Episode
 from leicos_jobs.run.opened import Run, create_run
+from leicos_jobs.run.plan import make_samples
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.stages import assemble, context, controls, curate, plan, post_train, prepare, report, train_idm
-from leicos_jobs.stages.context import Episode
+from leicos_jobs.stages import (
+    assemble,
+    controls,
+    convert,
+    cosmos_dataset,
+    curate,
+    plan,
+    post_train,
+    report,
+    train_idm,
+)
 
 LAPTOP = """
 source: {files: [a.hdf5], task: Lift the red cube up.}
@@ -77,8 +88,8 @@ MANIFESTS = {
 }
 
 FUNCTIONS: dict[str, tuple[Any, Callable[[Run], Any]]] = {
-    "convert": (prepare, prepare.convert_run),
-    "cosmos-dataset": (prepare, prepare.cosmos_dataset),
+    "convert": (convert, convert.convert),
+    "cosmos-dataset": (cosmos_dataset, cosmos_dataset.cosmos_dataset),
     "post-train": (post_train, post_train.post_train),
     "train-idm": (train_idm, train_idm.train_idm),
     "plan": (plan, plan.plan),
@@ -110,7 +121,7 @@ def episodes() -> list[Episode]:
 
 
 def first_sample(name: str) -> Sample:
-    return plan.make_samples(episodes(), config(name), CHECKPOINTS[name])[0]
+    return make_samples(episodes(), config(name), CHECKPOINTS[name])[0]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -120,7 +131,7 @@ def test_a_sample_keeps_its_id(name: str) -> None:
 
 @pytest.mark.parametrize("stage", SAMPLE_KEYS)
 def test_a_sample_keeps_its_keys(stage: str) -> None:
-    sample, settings = first_sample("cosmos"), context.chain_settings(config("cosmos"), "d" * 64)
+    sample, settings = first_sample("cosmos"), identity.chain_settings(config("cosmos"), "d" * 64)
     keys = {
         "generate": generate_key(sample),
         "gate": make_key("gate", 1, settings.gate, {"video": "v" * 64, "clip": sample.clip}),

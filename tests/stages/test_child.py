@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leicos_jobs.stages.child import BackendSpec, Child
+from leicos_jobs.work.child import BackendSpec, Child
 
 SAMPLES = ["a", "b", "c"]
 

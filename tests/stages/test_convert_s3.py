@@ -19,7 +19,7 @@ from helpers.s3 import S3Server
 from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run
-from leicos_jobs.stages.sources import fetch_source
+from leicos_jobs.work.sources import fetch_source
 
 CONVERT = "records/convert.json"
 

@@ -15,10 +15,10 @@ from leicos_jobs.backends import registry
 from leicos_jobs.backends.critic import CriticRequest, CriticResult
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.media.encode import write_video
+from leicos_jobs.run import check_config, identity
 from leicos_jobs.run.config import CriticConfig, GateConfig, RunConfig
-from leicos_jobs.stages import context
-from leicos_jobs.stages.child import BackendSpec
 from leicos_jobs.stages.gate import Gate, GateRequest, GateResult
+from leicos_jobs.work.child import BackendSpec
 
 TASK = "Lift the red cube up."
 
@@ -121,9 +121,9 @@ def configured(monkeypatch: pytest.MonkeyPatch, **gate: object) -> RunConfig:
 
 def test_the_critic_enters_the_gates_key_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     critic = {"backend": "brightness", "min_scores": {"brightness": 0.5}}
-    assert "critic" not in context.chain_settings(configured(monkeypatch), None).gate
+    assert "critic" not in identity.chain_settings(configured(monkeypatch), None).gate
 
-    found = context.chain_settings(configured(monkeypatch, critic=critic), None).gate["critic"]
+    found = identity.chain_settings(configured(monkeypatch, critic=critic), None).gate["critic"]
 
     assert found == {
         "name": "brightness",
@@ -138,7 +138,7 @@ def test_a_limit_on_a_score_that_the_critic_has_not_is_refused_at_the_start(monk
     critic = {"backend": "brightness", "min_scores": {"physics": 0.5}}
 
     with pytest.raises(InputError, match="no score physics") as caught:
-        context.check_backends(configured(monkeypatch, critic=critic))
+        check_config.check_backends(configured(monkeypatch, critic=critic))
 
     assert caught.value.fix == "it has brightness"
 

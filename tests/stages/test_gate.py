@@ -9,13 +9,13 @@ import pytest
 pytest.importorskip("mujoco")
 from backends.mujoco_demo import generate_request
 
-from leicos_jobs.backends.generate.mujoco import MujocoGenerator
 from leicos_jobs.backends.mujoco import dream
+from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.judge.gate_checks import inspect_video
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.probe import verify
 from leicos_jobs.run.config import GateConfig
-from leicos_jobs.stages.gate_checks import inspect_video
 
 REASONS = {"static": "static", "vanish": "vanished", "jump": "jump", "wrong-start": "start-frame"}
 FRAMES, VIDEOS = 100, 4

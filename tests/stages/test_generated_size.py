@@ -12,7 +12,7 @@ from helpers.leisaac import DemoSpec, write_recording
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run
-from leicos_jobs.stages.prepare import convert_run
+from leicos_jobs.stages.convert import convert as convert_run
 from leicos_jobs.stages.train_idm import train_idm
 
 SIZE = (64, 48)

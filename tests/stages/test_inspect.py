@@ -10,10 +10,10 @@ import h5py
 import pytest
 from helpers.leisaac import DemoSpec, write_recording
 
+from leicos_jobs.convert.dataset import ConvertOptions, convert
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.inspect.facts import DatasetFacts, RecordingFacts, RunFacts, inspect
 from leicos_jobs.robots.embodiment import SO101
-from leicos_jobs.stages.convert import ConvertOptions, convert
-from leicos_jobs.stages.inspect import DatasetFacts, RecordingFacts, RunFacts, inspect
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,13 @@ from helpers.leisaac import DemoSpec, read_code, write_recording
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
+from leicos_jobs.run import episodes
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.forecast import forecast
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.stages import context
-from leicos_jobs.stages.forecast import forecast
-from leicos_jobs.stages.plan import CONDITIONING, make_samples, plan
-from leicos_jobs.stages.prepare import convert_run
+from leicos_jobs.run.plan import CONDITIONING, make_samples
+from leicos_jobs.stages.convert import convert as convert_run
+from leicos_jobs.stages.plan import plan
 
 DEMOS, ROWS = 8, 61
 BASE = {
@@ -44,7 +45,7 @@ def changed(run: Run, **sections: dict[str, object]) -> RunConfig:
 
 def test_samples_go_evenly_over_the_demos_and_a_quarter_are_unseen(run: Run) -> None:
     samples = run.samples()
-    sides = context.split(context.episodes(run), run.config)
+    sides = episodes.split(episodes.read(run), run.config)
     assert sorted(sides.values()).count("held_out") == 2
     assert len({sample.id for sample in samples}) == len(samples) == 12
     assert [sample.split for sample in samples].count("held_out") == 3
@@ -56,9 +57,9 @@ def test_samples_go_evenly_over_the_demos_and_a_quarter_are_unseen(run: Run) -> 
 
 
 def test_row0_goes_round_first_and_the_seed_after_it(run: Run) -> None:
-    first = context.episodes(run)[0].first_row
+    first = episodes.read(run)[0].first_row
     by_demo: dict[int, list[tuple[int, int]]] = {}
-    for sample in make_samples(context.episodes(run), changed(run, plan={"samples": 40, "held_out_share": 0}), None):
+    for sample in make_samples(episodes.read(run), changed(run, plan={"samples": 40, "held_out_share": 0}), None):
         by_demo.setdefault(sample.episode, []).append((sample.row0, sample.seed))
     seeds = [21, 24, 27, 30]  # 210 frames are three autoregressive chunks of 77 frames
     wanted = [(row, seed) for seed in seeds for row in (first, 16)]
@@ -68,7 +69,7 @@ def test_row0_goes_round_first_and_the_seed_after_it(run: Run) -> None:
 
 
 def test_each_clip_and_start_state_is_its_own_demos_at_row0(run: Run, tmp_path: Path) -> None:
-    items = {item.episode_index: item for item in context.episodes(run)}
+    items = {item.episode_index: item for item in episodes.read(run)}
     for sample in run.samples():
         frames = read_all(run.store.fetch(sample.clip, tmp_path))
         assert len(frames) == CONDITIONING
@@ -97,12 +98,12 @@ def test_the_batch_file_says_what_the_tutorial_says(run: Run) -> None:
 @pytest.mark.parametrize("row0", [0, 17, 9999])
 def test_a_row_that_cannot_start_a_video_is_refused(run: Run, row0: int) -> None:
     with pytest.raises(InputError, match=r"plan\.row0") as caught:
-        make_samples(context.episodes(run), changed(run, plan={"row0": [row0]}), None)
+        make_samples(episodes.read(run), changed(run, plan={"row0": [row0]}), None)
     assert "use rows" in str(caught.value.fix)
 
 
 def test_identities_follow_what_decides_a_video_and_nothing_else(run: Run) -> None:
-    items = context.episodes(run)
+    items = episodes.read(run)
 
     def ids(checkpoint: str | None = None, **sections: dict[str, object]) -> list[str]:
         return [sample.id for sample in make_samples(items, changed(run, **sections), checkpoint)]

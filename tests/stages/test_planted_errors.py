@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.label import metrics
 from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.judge import checks, metrics
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.media.probe import verify
 from leicos_jobs.robots.embodiment import SO101
-from leicos_jobs.stages import checks
 
 ROWS, STRIDE = 140, 2
 JOINTS = [joint.name for joint in SO101.joints]

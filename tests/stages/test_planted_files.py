@@ -16,11 +16,11 @@ import pytest
 from helpers.identity import environment, leicos
 
 from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.formats.action_tables import read_table, write_table
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.media.remux import restamp
 from leicos_jobs.robots.embodiment import SO101
-from leicos_jobs.stages.tables import read_table, write_table
 
 pytestmark = pytest.mark.xdist_group("small-run")
 Labels = dict[str, np.ndarray]

@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("mujoco")
 
-from leicos_jobs.backends.contracts import ReplayRequest
-from leicos_jobs.backends.replay.mujoco import MujocoReplayer, MujocoReplayerSettings
+from leicos_jobs.backends.base import ReplayRequest
+from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, MujocoReplayerSettings
 from leicos_jobs.formats.leisaac_hdf5 import Recording
+from leicos_jobs.judge import checks
 from leicos_jobs.robots.embodiment import SO101
-from leicos_jobs.stages import checks
 from leicos_jobs.stages.record import record
 
 DEMOS, ROW = 6, 120

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from leicos_jobs.core.errors import InputError, RetryError
-from leicos_jobs.stages.processes import spread
+from leicos_jobs.work.process_pool import spread
 
 
 def prepare() -> None:

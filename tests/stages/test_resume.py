@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from leicos_jobs.backends.contracts import TrainRequest
+from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import RetryError
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run
-from leicos_jobs.stages import post_train, resume
+from leicos_jobs.stages import post_train
+from leicos_jobs.work import resume
 
 
 class Trainer:

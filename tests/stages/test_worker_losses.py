@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from helpers.plain_stage import PlainStage, Result, made, name
 
-from leicos_jobs.backends.contracts import Started
+from leicos_jobs.backends.base import Started
 from leicos_jobs.run import failures
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.stages.child import BackendSpec
-from leicos_jobs.stages.worker import Worker
+from leicos_jobs.work.child import BackendSpec
+from leicos_jobs.work.worker import Worker
 
 SAMPLES = 5
 POISON = 1

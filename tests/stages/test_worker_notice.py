@@ -17,16 +17,16 @@ import pytest
 from helpers.plain_stage import PlainStage, Result, made, name
 from helpers.slow_s3 import slow_s3
 
-from leicos_jobs.backends.contracts import Started
+from leicos_jobs.backends.base import Started
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import ExitCode, RetryError
 from leicos_jobs.run import failures
 from leicos_jobs.run.commits import Record
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.stages.child import BackendSpec
-from leicos_jobs.stages.worker import Worker
 from leicos_jobs.store import open_store
+from leicos_jobs.work.child import BackendSpec
+from leicos_jobs.work.worker import Worker
 
 SAMPLES = 4
 WITHIN = 12.0

@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.contracts import GenerateRequest, GenerateResult
+from leicos_jobs.backends.base import GenerateRequest, GenerateResult
 from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
 from leicos_jobs.backends.mujoco.looks import Look, drifted, fit_look
 from leicos_jobs.backends.mujoco.render import Renderer

@@ -26,9 +26,9 @@ from leicos_jobs.media.probe import verify
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import generate_key
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.episodes import Episode
 from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.run.samples import Sample, dump_lines
-from leicos_jobs.stages.context import Episode
 
 NAME = "cosmos-predict2.5"
 
@@ -47,7 +47,7 @@ class Elsewhere:
 def load(stage: str, name: str) -> Any:
     """The registry, independent of which entry points the installed leicos happens to have."""
     if (stage, name) == ("generate", NAME):
-        from leicos_jobs.backends.generate.cosmos.generator import CosmosGenerator
+        from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator
 
         return CosmosGenerator
     return Elsewhere
@@ -157,7 +157,7 @@ def worked(journal: Path) -> int:
 def main() -> None:
     registry.load = load
     from leicos_jobs.stages.generate import GenerateStage
-    from leicos_jobs.stages.worker import Worker
+    from leicos_jobs.work.worker import Worker
 
     run = open_run(sys.argv[1])
     summary = Worker(GenerateStage(run), run.samples(), "shard-0").work()

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from cosmos_helpers import fake_settings
 
-from leicos_jobs.backends.generate.cosmos import weights
-from leicos_jobs.backends.generate.cosmos.explain import explain, steps, tutorial_line
-from leicos_jobs.backends.generate.cosmos.load_log import read_load_log
-from leicos_jobs.backends.generate.cosmos.settings import UPSTREAM, CosmosSettings
-from leicos_jobs.backends.generate.cosmos.verify import verify_cosmos
-from leicos_jobs.backends.replay.isaac.assets import ROBOT, SCENES
-from leicos_jobs.backends.replay.isaac.settings import UPSTREAM as LEISAAC
+from leicos_jobs.backends.cosmos_predict25 import weights
+from leicos_jobs.backends.cosmos_predict25.explain import explain, steps, tutorial_line
+from leicos_jobs.backends.cosmos_predict25.load_log import read_load_log
+from leicos_jobs.backends.cosmos_predict25.settings import UPSTREAM, CosmosSettings
+from leicos_jobs.backends.cosmos_predict25.verify import verify_cosmos
+from leicos_jobs.backends.isaac.assets import ROBOT, SCENES
+from leicos_jobs.backends.isaac.settings import UPSTREAM as LEISAAC
 from leicos_jobs.formats.cosmos import BatchLine
 from leicos_jobs.media.encode import write_video
 
@@ -197,8 +197,8 @@ def test_modules_named_in_entry_points_are_light() -> None:
     """Loaded in any image, so neither torch nor Isaac nor hub clients may come with them."""
     code = (
         "import sys\n"
-        "import leicos_jobs.backends.generate.cosmos.generator, leicos_jobs.backends.generate.cosmos.post_train\n"
-        "import leicos_jobs.backends.replay.isaac.replayer\n"
+        "import leicos_jobs.backends.cosmos_predict25.generator, leicos_jobs.backends.cosmos_predict25.post_train\n"
+        "import leicos_jobs.backends.isaac.replayer\n"
         "heavy = {'torch', 'mujoco', 'isaaclab', 'isaacsim', 'leisaac', 'transformers', 'huggingface_hub', 'hera'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)\n"
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from cosmos_helpers import FPS, FRAMES, HEIGHT, WIDTH, fake_settings, read_journal, requests
 
-from leicos_jobs.backends.generate.cosmos.command_line import CommandLine
-from leicos_jobs.backends.generate.cosmos.generator import CosmosGenerator, GenerationError
-from leicos_jobs.backends.generate.cosmos.resident import Resident
-from leicos_jobs.backends.generate.cosmos.settings import UPSTREAM, CosmosSettings
+from leicos_jobs.backends.cosmos_predict25.command_line import CommandLine
+from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator, GenerationError
+from leicos_jobs.backends.cosmos_predict25.resident import Resident
+from leicos_jobs.backends.cosmos_predict25.settings import UPSTREAM, CosmosSettings
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.probe import verify
 
@@ -177,7 +177,7 @@ def test_upstream_dies_with_the_worker(tmp_path: Path, monkeypatch: pytest.Monke
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "from cosmos_helpers import fake_settings, requests\n"
-        "from leicos_jobs.backends.generate.cosmos.generator import CosmosGenerator\n"
+        "from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator\n"
         "work = Path(sys.argv[2])\n"
         "made = CosmosGenerator(fake_settings(driver=sys.argv[3]), None, work / 'w')\n"
         "list(made.process(requests(work / 'r', ['fine']), lambda sample: None))\n"

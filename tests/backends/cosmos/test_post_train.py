@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from cosmos_helpers import fake_settings
 
-from leicos_jobs.backends.contracts import TrainRequest
-from leicos_jobs.backends.generate.cosmos import post_train, resident
-from leicos_jobs.backends.generate.cosmos.artifact import WEIGHTS, load_artifact
-from leicos_jobs.backends.generate.cosmos.checkpoints import hand_over, latest, restore
-from leicos_jobs.backends.generate.cosmos.generator import CosmosGenerator
-from leicos_jobs.backends.generate.cosmos.post_train import CosmosPostTrainer, check_dataset
-from leicos_jobs.backends.generate.cosmos.settings import CosmosSettings
+from leicos_jobs.backends.base import TrainRequest
+from leicos_jobs.backends.cosmos_predict25 import post_train, resident
+from leicos_jobs.backends.cosmos_predict25.artifact import WEIGHTS, load_artifact
+from leicos_jobs.backends.cosmos_predict25.checkpoints import hand_over, latest, restore
+from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator
+from leicos_jobs.backends.cosmos_predict25.post_train import CosmosPostTrainer, check_dataset
+from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.core.errors import DefectError, InputError, RetryError
 from leicos_jobs.media.encode import write_video
 

@@ -19,12 +19,12 @@ import pytest
 from cosmos_helpers import FRAMES, HEIGHT, WIDTH, requests, write_clip
 from cosmos_run import assert_all_committed, kill_and_finish, make_run, start_worker, worked
 
-from leicos_jobs.backends.generate.cosmos import command
-from leicos_jobs.backends.generate.cosmos.checkout import find_checkout
-from leicos_jobs.backends.generate.cosmos.generator import CosmosGenerator, GenerationError
-from leicos_jobs.backends.generate.cosmos.settings import CosmosSettings, PostTrainSettings
-from leicos_jobs.backends.upstream_process import clean_environment
+from leicos_jobs.backends.cosmos_predict25 import command
+from leicos_jobs.backends.cosmos_predict25.checkout import find_checkout
+from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator, GenerationError
+from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings, PostTrainSettings
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.programs import clean_environment
 from leicos_jobs.formats.cosmos import BatchLine
 from leicos_jobs.media.probe import probe, verify
 from leicos_jobs.run import failures

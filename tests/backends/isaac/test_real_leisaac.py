@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.replay.isaac.standalone.leicos_replay_driver import leisaac_env
-from leicos_jobs.backends.replay.isaac.standalone.leicos_replay_driver.leisaac_env import LeIsaacEnv
+from leicos_jobs.backends.isaac.standalone.leicos_replay_driver import leisaac_env
+from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.leisaac_env import LeIsaacEnv
 from leicos_jobs.robots.embodiment import SO101
 
 LEISAAC, ISAACLAB = os.environ.get("LEICOS_LEISAAC", ""), os.environ.get("LEICOS_ISAACLAB", "")

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.contracts import ReplayRequest
-from leicos_jobs.backends.replay.isaac import replayer as module
-from leicos_jobs.backends.replay.isaac.replayer import IsaacReplayer, ReplayError
-from leicos_jobs.backends.replay.isaac.settings import IsaacSettings
+from leicos_jobs.backends.base import ReplayRequest
+from leicos_jobs.backends.isaac import replayer as module
+from leicos_jobs.backends.isaac.replayer import IsaacReplayer, ReplayError
+from leicos_jobs.backends.isaac.settings import IsaacSettings
 from leicos_jobs.core.errors import DefectError, ExitCode, InputError
 from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.stages.replay import REQUIRED_METRICS
@@ -100,7 +100,7 @@ def test_metrics_have_the_names_of_replay_mujoco(made: Any) -> None:
     import inspect
     import re
 
-    from leicos_jobs.backends.replay import mujoco
+    from leicos_jobs.backends.mujoco import replayer as mujoco
 
     named = set(re.findall(r'^ +"(\w+)":', inspect.getsource(mujoco._Trace.metrics), re.MULTILINE))
     found, _, _ = work(made(), [request("up")])
@@ -213,7 +213,7 @@ def test_the_simulator_dies_with_the_worker(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
-        "from leicos_jobs.backends.replay.isaac import replayer as module\n"
+        "from leicos_jobs.backends.isaac import replayer as module\n"
         "module.DRIVER_ENV = 'fake_isaac:make'\n"
         "from test_replayer import request\n"
         "made = module.IsaacReplayer(module.IsaacSettings(), Path(sys.argv[2]))\n"
@@ -257,7 +257,7 @@ def test_assets_are_checked_by_digest_before_they_count(tmp_path: Path) -> None:
     import hashlib
     import zipfile
 
-    from leicos_jobs.backends.replay.isaac import assets
+    from leicos_jobs.backends.isaac import assets
 
     task, root = "LeIsaac-SO101-LiftCube-v0", tmp_path / "leisaac"
     assert [item.file for item in assets.assets_of(task)] == ["so101_follower.usd", "table_with_cube.zip"]
@@ -283,7 +283,7 @@ def test_a_scene_has_its_place_or_the_error_says_what_to_do(tmp_path: Path) -> N
     import hashlib
     import zipfile
 
-    from leicos_jobs.backends.replay.isaac import assets
+    from leicos_jobs.backends.isaac import assets
 
     archive, root = tmp_path / "table_with_cube.zip", tmp_path / "leisaac"
     with zipfile.ZipFile(archive, "w") as stream:
@@ -308,7 +308,7 @@ def test_a_download_that_was_cut_off_is_tried_again_and_an_unknown_scene_is_not(
     import threading
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
-    from leicos_jobs.backends.replay.isaac import assets
+    from leicos_jobs.backends.isaac import assets
 
     class Cut(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.replay.isaac import replayer as module
-from leicos_jobs.backends.replay.isaac.settings import IsaacSettings
-from leicos_jobs.backends.replay.isaac.verify import verify_isaac
+from leicos_jobs.backends.isaac import replayer as module
+from leicos_jobs.backends.isaac.settings import IsaacSettings
+from leicos_jobs.backends.isaac.verify import verify_isaac
 
 HERE = Path(__file__).parent
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.backends.contracts import GenerateResult, LabelResult, ReplayResult
+from leicos_jobs.backends.base import GenerateResult, LabelResult, ReplayResult
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 

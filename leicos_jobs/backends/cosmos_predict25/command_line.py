@@ -1,0 +1,133 @@
+"""Upstream's command line, once a batch: the fallback for checkouts whose Python classes are others.
+
+It has no word for "this one is finished", and its exit code says nothing of single samples: NAME.json appears before
+the work on a sample begins, NAME.mp4 grows in place, a guardrail leaves the first without the second at exit code 0,
+and any exception ends the batch. So a video counts as finished when the next sample has begun or the process has
+ended, and only files, verified later, are believed (reference/cosmos.md 1.4, 1.5).
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from leicos_jobs.backends.cosmos_predict25.checkout import Checkout
+from leicos_jobs.backends.cosmos_predict25.command import Weights, inference_command
+from leicos_jobs.backends.cosmos_predict25.jobs import (
+    Event,
+    Failed,
+    Finished,
+    Job,
+    Started,
+    UpstreamDiedError,
+    UpstreamLoadError,
+)
+from leicos_jobs.backends.cosmos_predict25.load_log import check_load_log
+from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
+from leicos_jobs.core.programs import UpstreamProcess
+
+POLL_SECONDS = 0.2
+
+
+class CommandLine:
+    """Runs examples/inference.py."""
+
+    name = "cli"
+
+    def __init__(self, checkout: Checkout, settings: CosmosSettings, weights: Weights, work: Path) -> None:
+        self.batch = settings.batch or 1000
+        self._checkout, self._settings, self._weights, self._work = checkout, settings, weights, work
+        self._process: UpstreamProcess | None = None
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """See `Runner`. Every run has a folder of its own: upstream overwrites its logs and what it finds."""
+        if not jobs:
+            return  # upstream would exit with 1: "No inference samples"
+        home = self._work / f"upstream-{uuid.uuid4().hex}"
+        output = home / "out"
+        output.mkdir(parents=True)
+        batch = home / "batch.jsonl"
+        batch.write_text("".join(job.line.line() for job in jobs))
+        command = inference_command(self._checkout.python, self._settings, self._weights, batch, output)
+        environment = self._checkout.environment(offline=self._settings.offline)
+        self._process = UpstreamProcess(command, cwd=self._checkout.root, env=environment)
+        try:
+            yield from _Watch(self._process, jobs, output).events(self._check_load)
+        finally:
+            self.close()
+            shutil.rmtree(home, ignore_errors=True)
+
+    def _check_load(self, output: Path) -> None:
+        what = str(self._weights.checkpoint or self._weights.model)
+        check_load_log(output / "debug.log", what, self._settings.tolerated_keys)
+
+    def close(self) -> None:
+        """End upstream."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+
+class _Watch:
+    """Sees from the files what upstream is doing. Samples are worked in the order of the batch."""
+
+    def __init__(self, process: UpstreamProcess, jobs: Sequence[Job], output: Path) -> None:
+        self._process = process
+        self._jobs = jobs
+        self._output = output
+        self._begun = 0
+        self._since = time.monotonic()
+
+    def events(self, check_load: Callable[[Path], None]) -> Iterator[Event]:
+        checked = False
+        while True:
+            code = self._process.poll()  # before the look at the files: what it wrote before its end must be seen
+            while self._begun < len(self._jobs) and self._named(self._jobs[self._begun].name, ".json").exists():
+                if not checked:
+                    check_load(self._output)
+                    checked = True
+                yield from self._settle()
+                yield Started(self._jobs[self._begun].name)
+                self._begun += 1
+                self._since = time.monotonic()
+            if code is not None:
+                yield from self._end(code)
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _named(self, name: str, suffix: str) -> Path:
+        return self._output / f"{name}{suffix}"
+
+    def _settle(self) -> Iterator[Event]:
+        """Upstream has left the sample it had in hand: it is finished or was declined."""
+        if not self._begun:
+            return
+        job = self._jobs[self._begun - 1]
+        video = self._named(job.name, ".mp4")
+        seconds = time.monotonic() - self._since
+        if video.is_file():
+            target = job.out / video.name
+            video.replace(target)
+            yield Finished(job.name, target, seconds)
+        else:
+            self._named(job.name, ".json").unlink(missing_ok=True)  # or it would count as done in upstream's eyes
+            yield Failed(job.name, "upstream made no video: its guardrail blocked the prompt or the result")
+
+    def _end(self, code: int) -> Iterator[Event]:
+        """The process has ended. Whatever the code says, the files of the sample in hand decide about it."""
+        said = f"upstream ended with exit code {code}\n{self._process.tail()}"
+        if not self._begun:
+            raise UpstreamLoadError(said)
+        last = self._jobs[self._begun - 1]
+        if code != 0 and not self._named(last.name, ".mp4").is_file():
+            self._named(last.name, ".json").unlink(missing_ok=True)
+            raise UpstreamDiedError(said)
+        yield from self._settle()
+        if self._begun < len(self._jobs):
+            if code != 0:
+                raise UpstreamDiedError(said)
+            for job in self._jobs[self._begun :]:
+                yield Failed(job.name, "upstream ended with exit code 0 and never began with this sample")

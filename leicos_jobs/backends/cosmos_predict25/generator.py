@@ -1,0 +1,171 @@
+"""The generator: clip, prompt and seed to video, by Cosmos-Predict2.5.
+
+Upstream gives only what is asked of it: one line a sample with absolute paths, an output folder of the sample's own.
+What it leaves is believed after it decodes with the right number of frames, and is re-stamped from upstream's nominal
+16 frames/s to the dataset's rate before anyone sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
+from leicos_jobs.backends.cosmos_predict25 import jobs
+from leicos_jobs.backends.cosmos_predict25.artifact import WEIGHTS, load_artifact
+from leicos_jobs.backends.cosmos_predict25.checkout import find_checkout
+from leicos_jobs.backends.cosmos_predict25.command import Weights
+from leicos_jobs.backends.cosmos_predict25.command_line import CommandLine
+from leicos_jobs.backends.cosmos_predict25.resident import Resident, UnusableError
+from leicos_jobs.backends.cosmos_predict25.settings import UPSTREAM, CosmosSettings
+from leicos_jobs.core import logs
+from leicos_jobs.core.errors import DefectError, ExitCode, InputError
+from leicos_jobs.formats.cosmos import BatchLine
+from leicos_jobs.media.errors import VideoError
+from leicos_jobs.media.probe import verify
+from leicos_jobs.media.remux import restamp
+
+
+class GenerationError(Exception):
+    """Upstream made no usable video of a sample; counted against it."""
+
+
+class CosmosGenerator:
+    """Generator `cosmos-predict2.5`."""
+
+    name: ClassVar[str] = "cosmos-predict2.5"
+    version: ClassVar[int] = 1
+    upstream: ClassVar[str] = UPSTREAM
+    trained: ClassVar[bool] = True
+    """It wants the post-train stage."""
+    Settings: ClassVar[type[BaseModel]] = CosmosSettings
+    batch: int = 4
+
+    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
+        """Load the model. Raises InputError: no upstream here, another commit, weights that do not fit."""
+        self.settings = _own(settings)
+        self._checkout = find_checkout(self.settings)
+        self._weights = _weights(self.settings, checkpoint)
+        self.runner = self._make_runner(work)
+        self.batch = self.runner.batch
+
+    def _make_runner(self, work: Path) -> jobs.Runner:
+        arguments = (self._checkout, self.settings, self._weights, work)
+        if self.settings.driver == "cli":
+            return CommandLine(*arguments)
+        try:
+            return Resident(*arguments)
+        except UnusableError as error:
+            if self.settings.driver == "api":
+                raise InputError(
+                    f"this upstream cannot be driven from Python: {error}", fix="set driver: cli"
+                ) from None
+            logs.event("cosmos.driver", driver="cli", reason=str(error))
+            return CommandLine(*arguments)
+
+    @staticmethod
+    def seeds_a_sample(settings: BaseModel, frames: int) -> int:
+        """Chunk k of a video uses seed + k, so the seeds of one start must stand so far apart."""
+        return _own(settings).chunks(frames)
+
+    @staticmethod
+    def identity(settings: BaseModel) -> dict[str, Any]:
+        """Settings that determine a video: those of the post-training are in the checkpoint's digest."""
+        return _own(settings).identity()
+
+    @staticmethod
+    def check_run(settings: BaseModel, frames: int, width: int, height: int) -> None:
+        """Raises InputError if a run's size and length are not what these settings can make."""
+        _own(settings).geometry(frames, width, height)
+
+    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
+        """Yield each video as soon as it is finished and verified.
+
+        A sample that fails does not stop the others: it is blamed when they are done. Raises GenerationError then, or
+        at once if upstream died, with the sample that it had in hand announced last.
+        """
+        wanted = {request.sample: request for request in requests}
+        work = [jobs.Job(self._line(request), request.out_dir / "upstream") for request in requests]
+        for job in work:
+            job.out.mkdir(parents=True, exist_ok=True)
+        failed: dict[str, str] = {}
+        try:
+            for event in self.runner.run(work):
+                if isinstance(event, jobs.Started):
+                    started(event.name)
+                elif isinstance(event, jobs.Failed):
+                    failed[event.name] = event.error
+                else:
+                    try:
+                        result = self._accept(wanted[event.name], event)
+                    except VideoError as error:
+                        failed[event.name] = str(error)
+                    else:
+                        yield result
+        except jobs.UpstreamDiedError as error:
+            raise GenerationError(str(error)) from None
+        except (jobs.UpstreamLoadError, UnusableError) as error:
+            # No sample's fault: end this process, so that the worker starts the backend anew or gives up.
+            logs.event("cosmos.does_not_load", error=str(error))
+            raise SystemExit(int(ExitCode.DEFECT)) from None
+        self._blame(failed, started)
+
+    @staticmethod
+    def _blame(failed: dict[str, str], started: Started) -> None:
+        for number, (sample, error) in enumerate(failed.items()):
+            if number == len(failed) - 1:
+                started(sample)
+                raise GenerationError(error)
+            logs.event("cosmos.failed", sample=sample, error=error)
+
+    def _line(self, request: GenerateRequest) -> BatchLine:
+        resolution = self.settings.geometry(request.frames, request.width, request.height)
+        return BatchLine(
+            name=request.sample,
+            prompt=request.prompt,
+            input_path=str(request.clip.absolute()),
+            negative_prompt=self.settings.negative_prompt,
+            seed=request.seed,
+            guidance=self.settings.guidance,
+            resolution=resolution,
+            num_output_frames=request.frames,
+            num_steps=self.settings.num_steps,
+            enable_autoregressive=self.settings.autoregressive,
+            chunk_size=self.settings.chunk_size,
+            chunk_overlap=self.settings.chunk_overlap,
+        )
+
+    def _accept(self, request: GenerateRequest, event: jobs.Finished) -> GenerateResult:
+        verify(event.video, frames=request.frames, size=(request.width, request.height))
+        video = request.out_dir / f"{request.sample}.mp4"
+        restamp(event.video, video, request.fps)
+        notes = {
+            "driver": self.runner.name,
+            "upstream_seconds": round(event.seconds, 2),
+            "upstream_commit": self._checkout.commit or "not stated",
+            "guardrails": self.settings.guardrails,
+            "weights": self._weights.experiment or self._weights.model,
+        }
+        return GenerateResult(request.sample, video, notes=notes)
+
+    def close(self) -> None:
+        """End upstream."""
+        self.runner.close()
+
+
+def _own(settings: BaseModel) -> CosmosSettings:
+    """The settings as what they are: dumping them would lose those that stay out of identities."""
+    if not isinstance(settings, CosmosSettings):
+        raise DefectError(f"cosmos-predict2.5 was given {type(settings).__name__}, not CosmosSettings")
+    return settings
+
+
+def _weights(settings: CosmosSettings, checkpoint: Path | None) -> Weights:
+    if checkpoint is None:
+        return Weights(settings.model)
+    artifact = load_artifact(checkpoint)
+    model = "14B/pre-trained" if "_14b_" in artifact.experiment else "2B/pre-trained"
+    return Weights(model, (checkpoint / WEIGHTS).absolute(), artifact.experiment)

@@ -1,0 +1,59 @@
+"""generate/echo: the demo itself, encoded again. How good would labels be on *my* data?
+
+It works for any robot and needs no simulator: the real episode from row0 on is the video, and its real actions are the
+truth. It says nothing about a generator; point the plan at held-out demos to ask about the IDM alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.media.decode import read_frames
+from leicos_jobs.media.encode import write_video
+
+
+class EchoSettings(BaseModel):
+    """Settings of the echo generator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    crf: int = Field(28, ge=0, le=51)
+    """x264 quality of the second encoding; higher is worse than the training videos."""
+
+
+class EchoGenerator:
+    """Re-encodes the demo's own video from row0 on; the last frame is held where the demo is shorter."""
+
+    name: ClassVar[str] = "echo"
+    version: ClassVar[int] = 1
+    upstream: ClassVar[str] = ""
+    batch: int = 1
+    needs_demo: ClassVar[bool] = True
+    Settings: ClassVar[type[BaseModel]] = EchoSettings
+
+    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
+        self.settings = EchoSettings.model_validate(settings.model_dump())
+
+    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
+        """Yield one video a request. Raises InputError if the demo's episode was not given."""
+        for request in requests:
+            started(request.sample)
+            if request.demo is None or request.demo_actions is None:
+                raise InputError("echo needs the demo's video and actions", fix="this is a defect of the caller")
+            first = request.demo_first
+            frames = list(islice(read_frames(request.demo), first, first + request.frames))
+            rows = request.demo_actions[first : first + request.frames]
+            held = request.frames - len(frames)
+            video = request.out_dir / "video.mp4"
+            write_video(video, chain(frames, repeat(frames[-1], held)), request.fps, crf=self.settings.crf)
+            actions = np.concatenate([rows, np.repeat(rows[-1:], held, axis=0)]).astype(np.float32)
+            facts = {"defect": None, "held_frames": held}
+            yield GenerateResult(request.sample, video, truth={"action": actions}, truth_facts=facts)

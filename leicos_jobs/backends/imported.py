@@ -1,0 +1,83 @@
+"""generate/import: videos that exist already, each mapped to a demo and row0 or refused.
+
+A folder with a `videos.jsonl`: one line a video, {"file": "a.mp4", "demo": "demo_3", "row0": 5, "seed": 21}. A sample
+takes the video whose demo, row0 and seed are its own; without one it fails by name, and is quarantined.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.media.probe import probe
+from leicos_jobs.media.remux import restamp, transcode
+
+MAP = "videos.jsonl"
+
+
+class ImportSettings(BaseModel):
+    """Settings of the import generator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    folder: Path
+    """Folder with videos.jsonl and the videos; it must be reachable where the job runs (a mounted volume)."""
+
+
+class ImportGenerator:
+    """Takes existing videos over: re-stamped to the dataset's rate, transcoded where they are not H.264."""
+
+    name: ClassVar[str] = "import"
+    version: ClassVar[int] = 1
+    upstream: ClassVar[str] = ""
+    batch: int = 1
+    Settings: ClassVar[type[BaseModel]] = ImportSettings
+
+    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
+        """Read the map. Raises InputError naming the line that is wrong."""
+        self.folder = ImportSettings.model_validate(settings.model_dump()).folder
+        self.videos: dict[tuple[str, int, int], Path] = {}
+        path = self.folder / MAP
+        try:
+            lines = path.read_text().splitlines()
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error}", fix="write one line a video, see the docs") from None
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                self._add(path, number, line)
+
+    def _add(self, path: Path, number: int, line: str) -> None:
+        try:
+            item = json.loads(line)
+            key = (str(item["demo"]), int(item["row0"]), int(item["seed"]))
+            video = self.folder / str(item["file"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}:{number}: {type(error).__name__}: {error}", fix="give file, demo, row0 and seed in every line"
+            ) from None
+        if key in self.videos:
+            raise InputError(f"{path}:{number}: a second video for demo, row0, seed {key}", fix="give it another seed")
+        if not video.is_file():
+            raise InputError(f"{path}:{number}: {video} does not exist", fix="correct the file name")
+        self.videos[key] = video
+
+    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
+        """Yield the mapped video of each request. Raises InputError for a sample without one."""
+        for request in requests:
+            started(request.sample)
+            key = (request.demo_name, request.row0, request.seed)
+            if key not in self.videos:
+                raise InputError(f"no video is mapped to demo, row0, seed {key}", fix=f"add it to {self.folder / MAP}")
+            source, target = self.videos[key], request.out_dir / "video.mp4"
+            info = probe(source)
+            if (info.codec, info.pix_fmt) == ("h264", "yuv420p"):
+                restamp(source, target, request.fps)
+            else:
+                transcode(source, target, fps=request.fps)
+            yield GenerateResult(request.sample, target, notes={"imported": source.name})

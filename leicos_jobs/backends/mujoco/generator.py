@@ -1,0 +1,60 @@
+"""Generation in MuJoCo: fresh scripted attempts at LiftCube from a demo's state, standing in for a video model.
+
+Everything is a function of (request.seed, request.sample, settings). The truth leaves in `truth` and `truth_facts`
+only: action (frames, 6) is the target applied at control row k * stride, observation.state likewise, both in motor
+units; action_full has every control step. Replayed from `request.start`, action_full gives the same joint angles to
+the bit. For a defective video the truth is that of the rollout, whatever the pictures show. truth_facts: success by
+the task's rule within the video, planned_failure, defect (a name of `leicos_jobs.backends.mujoco.dream` or None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
+from leicos_jobs.backends.mujoco import lift_cube
+
+
+class MujocoGeneratorSettings(BaseModel):
+    """How the imagined attempts differ from the demos."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    control_hz: float = Field(lift_cube.CONTROL_HZ, gt=0)
+    """Control steps a second; a multiple of the dataset's fps."""
+    failure_share: float = Field(0.3, ge=0, le=1)
+    """Share of attempts that fail on purpose; a few more do by chance, a few succeed against it."""
+    defect_share: float = Field(0.1, ge=0, le=1)
+    """Share of videos that are defective on purpose: static, cube vanishes, jump, wrong start, truncated file."""
+    drift: float = Field(1.0, ge=0)
+    """How far light and colour have gone at the video's end, in units of twice the spread of recorded demos."""
+    gripper_effort_limit: float = Field(lift_cube.GRIPPER_EFFORT, gt=0)
+    """N m; the gripper servo's largest torque. LeIsaac's for this cube is 0.0667."""
+
+
+class MujocoGenerator:
+    """Generator of SO-101 LiftCube."""
+
+    name: ClassVar[str] = "mujoco"
+    version: ClassVar[int] = 1
+    upstream: ClassVar[str] = ""
+    batch: int = 1
+    Settings: ClassVar[type[BaseModel]] = MujocoGeneratorSettings
+
+    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
+        from leicos_jobs.backends.mujoco.dream import Dreamer  # mujoco: needed here, not where versions are read
+
+        chosen = MujocoGeneratorSettings.model_validate(settings.model_dump())
+        self._dreamer = Dreamer(
+            chosen.control_hz, chosen.gripper_effort_limit, chosen.failure_share, chosen.defect_share, chosen.drift
+        )
+
+    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
+        """Imagine one video after the other. Raises InputError for a request that does not fit the scene."""
+        for request in requests:
+            started(request.sample)
+            yield self._dreamer.make(request)

@@ -1,0 +1,155 @@
+"""Replay in MuJoCo: the labelled actions, from the demo's own state, under LiftCube's rule, or the arm alone.
+
+The simulator is deterministic, so repeats would all be the same: each request runs once and says so.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from leicos_jobs.backends.base import ReplayRequest, ReplayResult, Started
+from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.robots.embodiment import SO101
+
+if TYPE_CHECKING:
+    from leicos_jobs.backends.mujoco.simulation import Simulation
+
+UNJUDGED: dict[str, Any] = {
+    "success": None,
+    "success_held": None,
+    "success_rate": None,
+    "max_lift": None,
+    "first_grasp_row": None,
+}
+"""What a replay without a task cannot say."""
+OUT_OF_REACH = [5.0, 5.0, 0.05, 1.0, 0.0, 0.0, 0.0]
+"""Where the cube lies then: metres from an arm of 0.4 m."""
+HELD_STEPS = 30
+"""Control steps in a row above the height that count as held: half a second at 60 Hz."""
+
+
+class MujocoReplayerSettings(BaseModel):
+    """Physics of the replay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    task: Literal["lift-cube", "none"] = "lift-cube"
+    """none: a recording of another task. Only the arm is there: how well it follows the labels is reported, success is
+    unknown, and `curate.require_success` must be false."""
+    gripper_effort_limit: float = Field(lift_cube.GRIPPER_EFFORT, gt=0)
+    """N m; the gripper servo's largest torque. LeIsaac sets mass of the nearest object / 0.15, 0.0667 for this cube;
+    the MJCF's stock 3.35 drives the jaws a centimetre into it."""
+
+
+class MujocoReplayer:
+    """Replayer of SO-101 LiftCube."""
+
+    name: ClassVar[str] = "mujoco"
+    version: ClassVar[int] = 1
+    upstream: ClassVar[str] = ""
+    batch: int = 16
+    Settings: ClassVar[type[BaseModel]] = MujocoReplayerSettings
+
+    @staticmethod
+    def judges(settings: BaseModel) -> bool:
+        """Whether success is known."""
+        return MujocoReplayerSettings.model_validate(settings.model_dump()).task != "none"
+
+    def __init__(self, settings: BaseModel, work: Path) -> None:
+        from leicos_jobs.backends.mujoco.simulation import Simulation  # mujoco: not where versions are read
+
+        chosen = MujocoReplayerSettings.model_validate(settings.model_dump())
+        self._task = chosen.task
+        self._simulation = functools.cache(lambda control_hz: Simulation(control_hz, chosen.gripper_effort_limit))
+
+    def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
+        """Replay one request after the other. Raises InputError for actions or a start that are not an SO-101's."""
+        for request in requests:
+            started(request.sample)
+            yield ReplayResult(request.sample, self._replay(request))
+
+    def _replay(self, request: ReplayRequest) -> dict[str, Any]:
+        actions = np.asarray(request.actions, dtype=np.float32)
+        if actions.ndim != 2 or actions.shape[1] != SO101.width or not len(actions) or not np.isfinite(actions).all():
+            raise InputError(
+                f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {SO101.width}) finite "
+                "numbers",
+                fix="check the label stage's output",
+            )
+        targets = SO101.to_radians(actions)
+        targets = np.concatenate([targets, np.repeat(targets[-1:], max(0, request.hold), axis=0)])
+        simulation = self._simulation(request.control_hz)
+        simulation.reset(poses.from_leisaac(self._start(request)))
+        trace = _Trace(simulation, len(actions))
+        for target in targets:
+            trace.step(target)
+        return trace.metrics() | (UNJUDGED if self._task == "none" else {})
+
+    def _start(self, request: ReplayRequest) -> dict[str, Any]:
+        """The state, without anything that the arm could touch where there is no task."""
+        if self._task == "none":
+            robot = {key: value for key, value in request.start.items() if key.startswith("articulation/robot/")}
+            return robot | {poses.CUBE_POSE: OUT_OF_REACH}
+        if poses.CUBE_POSE not in request.start:
+            raise InputError(
+                f"sample {request.sample}, replay: the demo's state has no {poses.CUBE_POSE}, it is not LiftCube",
+                fix="replay.settings.task: none (and curate.require_success: false), or replay.backend: isaac-sim",
+            )
+        return dict(request.start)
+
+
+class _Trace:
+    """What is noted along a replay. `rows`: how many of the steps are the request's own, the rest is the hold."""
+
+    def __init__(self, simulation: Simulation, rows: int) -> None:
+        self._simulation = simulation
+        self._rows = rows
+        self._heights: list[float] = []
+        self._errors: list[NDArray[np.float64]] = []
+        self._clipped = 0
+        self._grasp: int | None = None
+
+    def step(self, target: NDArray[np.float32]) -> None:
+        simulation = self._simulation
+        clipped = simulation.step(target)
+        if len(self._heights) < self._rows:
+            self._clipped += clipped
+            self._errors.append(target - simulation.joint_pos)
+        if self._grasp is None and simulation.grasped:
+            self._grasp = len(self._heights)
+        self._heights.append(float(simulation.cube_pos[2]))
+
+    def metrics(self) -> dict[str, Any]:
+        above = np.array(self._heights) > lift_cube.SUCCESS_HEIGHT
+        errors = np.degrees(np.array(self._errors))
+        rms = np.sqrt(np.mean(errors**2, axis=0))
+        return {
+            "success": bool(above.any()),
+            "success_held": _held(above),
+            "success_rate": float(above.any()),
+            "repeats": 1,
+            "max_lift": max(self._heights) - lift_cube.CUBE_HALF,
+            "first_grasp_row": self._grasp,
+            "tracking_error_deg": float(np.sqrt(np.mean(rms[: SO101.width - 1] ** 2))),
+            "gripper_error_deg": float(rms[-1]),
+            "limit_clip_share": self._clipped / self._rows,
+            "final_joint_pos": [float(value) for value in self._simulation.joint_pos],
+        }
+
+
+def _held(above: NDArray[np.bool_]) -> bool:
+    """Above for HELD_STEPS in a row, or still so at the end."""
+    run = 0
+    for value in above:
+        run = run + 1 if value else 0
+        if run >= HELD_STEPS:
+            return True
+    return run > 0

@@ -1,1 +1,0 @@
-"""Replayers: start state and actions in, success and metrics out. They never see a video or a truth."""

@@ -1,0 +1,1 @@
+"""What a recording, dataset or run holds, with every problem in it, and the configuration that fits it."""

@@ -1,0 +1,281 @@
+"""inspect: what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do and why.
+
+It decides with the same code as convert, so its prediction is convert's behaviour; it writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from leicos_jobs.convert.choose_demos import Choice, opened, same_stride, survey
+from leicos_jobs.convert.demo import prepare_process
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats import gr00t
+from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.leisaac_hdf5 import Recording
+from leicos_jobs.formats.leisaac_images import find_changes
+from leicos_jobs.formats.leisaac_problems import Problem
+from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
+from leicos_jobs.formats.lerobot_check import check
+from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.formats.lerobot_v30 import VERSION as V30
+from leicos_jobs.formats.lerobot_v30_check import DatasetV30, check_v30
+from leicos_jobs.robots.embodiment import EMBODIMENTS
+from leicos_jobs.work.process_pool import Progress, spread
+
+DEFAULT_HZ = 60.0
+"""LeIsaac's single-arm tasks; only for showing seconds where a file does not say its rate."""
+
+RUN_DATASETS = ("dataset", "synthetic")
+"""Datasets below a run's root."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class DemoFacts(_Model):
+    """A demo and its fate. success None: no mark. position: its place in LeIsaac's own, lexicographic order.
+
+    kind, reason: why convert leaves it out, None if it takes it; first_row, stride, frames: then what it takes.
+    """
+
+    name: str
+    position: int
+    rows: int
+    success: bool | None
+    seed: int | None
+    cameras: dict[str, str]
+    kind: str | None
+    reason: str | None
+    first_row: int | None = None
+    stride: int | None = None
+    frames: int | None = None
+
+    def text(self) -> str:
+        """One line for people."""
+        mark = {True: "success", False: "failed", None: "no mark"}[self.success]
+        fate = f"left out: {self.kind}: {self.reason}"
+        if self.kind is None:
+            fate = f"taken: {self.frames} frames, rows {self.first_row}, {self.first_row}+{self.stride}, ..."
+        return f"  {self.name:<10} {self.rows:>6} rows  {mark:<8} {fate}"
+
+
+class RecordingFacts(_Model):
+    """A LeIsaac HDF5 file. control_hz None: the file does not say. strangers: entries that are no demos. remarks: what
+    is odd and keeps nobody from anything. problems: what `convert` with `strict` would refuse it for."""
+
+    path: str
+    bytes: int
+    control_hz: float | None
+    demos: tuple[DemoFacts, ...]
+    strangers: tuple[str, ...]
+    remarks: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def text(self) -> str:
+        """What people read."""
+        rate = f"{self.control_hz:g} Hz" if self.control_hz else f"not said (LeIsaac single-arm: {DEFAULT_HZ:g} Hz)"
+        taken = [demo for demo in self.demos if demo.kind is None]
+        out = Counter(demo.kind for demo in self.demos if demo.kind)
+        reasons = ", ".join(f"{count} {kind}" for kind, count in sorted(out.items())) or "none"
+        head = [
+            f"{self.path}: LeIsaac recording, {self.bytes / 1e6:.1f} MB, control rate {rate}",
+            f"  {len(self.demos)} demos; convert takes {len(taken)} ({sum(demo.frames or 0 for demo in taken)} frames),"
+            f" leaves out: {reasons}",
+        ]
+        head += [f"  remark: {remark}" for remark in self.remarks]
+        head += [f"  problem: {problem}" for problem in self.problems]
+        return "\n".join(head + [demo.text() for demo in self.demos])
+
+
+class DatasetFacts(_Model):
+    """A LeRobot folder and everything that is wrong with it. version: v2.1 or v3.0."""
+
+    path: str
+    version: str
+    robot_type: str | None
+    episodes: int
+    frames: int
+    fps: float
+    cameras: tuple[str, ...]
+    tasks: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def text(self) -> str:
+        """What people read."""
+        head = [
+            f"{self.path}: LeRobot {self.version} dataset of {self.robot_type}, {self.episodes} episodes,"
+            f" {self.frames} frames at {self.fps:g} frames/s, cameras {', '.join(self.cameras) or 'none'}",
+            *(f"  task: {task}" for task in self.tasks),
+        ]
+        return "\n".join(head + ([f"  problem: {problem}" for problem in self.problems] or ["  no problem found"]))
+
+
+class RunFacts(_Model):
+    """The datasets of a run in a local folder."""
+
+    path: str
+    datasets: tuple[DatasetFacts, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Of all its datasets."""
+        return tuple(problem for dataset in self.datasets for problem in dataset.problems)
+
+    def text(self) -> str:
+        """What people read."""
+        return "\n".join([f"{self.path}: run", *(dataset.text() for dataset in self.datasets)])
+
+
+def inspect(
+    target: str | Path,
+    cameras: Sequence[str] = ("front",),
+    *,
+    time: TimeBase | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> RecordingFacts | DatasetFacts | RunFacts:
+    """Look at an HDF5 file, a LeRobot folder (v2.1, v3.0) or a run's folder.
+
+    cameras: which ones convert would take. time: how it would choose rows. Reads all images of the demos that are
+    sound. Raises InputError if the target is none of them.
+    """
+    if str(target).startswith("s3:"):
+        raise InputError(f"{target}: inspect looks at what is on this machine", fix="copy it here (aws s3 cp)")
+    path = Path(target)
+    if path.is_file():
+        return _recording(path, tuple(cameras), time or TimeBase(), workers, progress)
+    if (path / layout.INFO).is_file():
+        return _dataset(path)
+    if (path / "run.json").is_file():
+        found = tuple(_dataset(path / name) for name in RUN_DATASETS if (path / name / layout.INFO).is_file())
+        return RunFacts(path=str(path), datasets=found)
+    raise InputError(f"{target}: no such file or dataset", fix="name a LeIsaac HDF5 file, a LeRobot folder or a run")
+
+
+@dataclass(frozen=True)
+class _Look:
+    file: Path
+    name: str
+    cameras: tuple[str, ...]
+    base: TimeBase
+
+
+def _timing(look: _Look) -> Timing | Problem:
+    with Recording(look.file) as recording:
+        demo = recording.demo(look.name, look.cameras)
+        if demo.problem:
+            return demo.problem
+        timing: Timing | None = None
+        for camera in look.cameras:
+            try:
+                found = find_timing(find_changes(demo.images(camera), demo.rows), demo.rows, look.base)
+            except (OSError, RuntimeError) as error:
+                return Problem("unreadable", f"`obs/{camera}` is damaged ({error})")
+            both = agreed(timing, found, (look.cameras[0], camera))
+            if isinstance(both, Problem):
+                return both
+            timing = both
+        return timing or Problem("missing-camera", "no camera was asked for")
+
+
+def _recording(
+    path: Path, cameras: tuple[str, ...], base: TimeBase, workers: int | None, progress: Progress | None
+) -> RecordingFacts:
+    with opened([path]) as (recording,):
+        choices = survey([recording], cameras)
+        order = {name: place for place, name in enumerate(recording.lexicographic)}
+        rate, strangers = recording.control_hz, tuple(recording.strangers)
+        remarks = _remarks(recording, choices)
+    todo = [choice for choice in choices if choice.problem is None]
+    looks = [_Look(path, choice.name, cameras, base) for choice in todo]
+    found = spread(
+        _timing,
+        looks,
+        workers=workers,
+        prepare=prepare_process,
+        progress=progress,
+        name=lambda job: f"{job.file}: {job.name}",
+    )
+    for choice, timing in zip(todo, found, strict=True):
+        choice.settle(timing)
+    same_stride(choices)
+    problems = [
+        f"{each.name}: {each.problem.text}" for each in choices if each.problem and each.problem.kind != "failed"
+    ]
+    if not choices:
+        problems.append("it has no demo (groups data/demo_0, data/demo_1, ...)")
+    elif all(choice.problem for choice in choices):
+        problems.append("convert would take no demo and stop with exit code 78")
+    return RecordingFacts(
+        path=str(path),
+        bytes=path.stat().st_size,
+        control_hz=rate,
+        demos=tuple(_demo_facts(choice, order[choice.name]) for choice in choices),
+        strangers=strangers,
+        remarks=tuple(remarks),
+        problems=tuple(problems),
+    )
+
+
+def _demo_facts(choice: Choice, position: int) -> DemoFacts:
+    timing, problem = choice.timing, choice.problem
+    return DemoFacts(
+        name=choice.name,
+        position=position,
+        rows=choice.rows,
+        success=choice.success,
+        seed=choice.seed,
+        cameras={camera: f"{width}x{height}" for camera, (width, height) in choice.sizes.items()},
+        kind=problem.kind if problem else None,
+        reason=problem.text if problem else None,
+        first_row=timing.first_row if timing else None,
+        stride=timing.stride if timing else None,
+        frames=timing.frames if timing else None,
+    )
+
+
+def _remarks(recording: Recording, choices: Sequence[Choice]) -> list[str]:
+    """What is odd about the file as a whole; none of it keeps convert from working."""
+    found = []
+    if recording.control_hz is None:
+        found.append("env_args does not say the control rate; convert needs control_hz")
+    if recording.strangers:
+        found.append(f"entries of `data` that are no demos are ignored: {', '.join(recording.strangers)}")
+    numbers = [int(choice.name.removeprefix("demo_")) for choice in choices]
+    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        found.append(f"demo numbers have gaps (demo_{numbers[0]} to demo_{numbers[-1]}, {len(numbers)} demos)")
+    if recording.names != recording.lexicographic:
+        found.append("LeIsaac's own converter and replay count demos in lexicographic order (demo_10 before demo_2)")
+    return found
+
+
+def _dataset(path: Path) -> DatasetFacts:
+    info = layout.read_json(path / layout.INFO)
+    dataset: Dataset | DatasetV30
+    if isinstance(info, dict) and info.get("codebase_version") == V30:
+        dataset = DatasetV30(path)
+        problems = check_v30(dataset)
+    else:
+        dataset = Dataset(path)
+        problems = check(path)
+    robots = [robot for robot in EMBODIMENTS.values() if robot.robot_type == dataset.info.get("robot_type")]
+    if robots and (path / gr00t.MODALITY).is_file():
+        problems += gr00t.check(path, robots[0], dataset.cameras)
+    return DatasetFacts(
+        path=str(path),
+        version=str(dataset.info["codebase_version"]),
+        robot_type=dataset.info.get("robot_type"),
+        episodes=len(dataset.entries),
+        frames=sum(entry.length for entry in dataset.entries),
+        fps=float(dataset.fps),
+        cameras=dataset.cameras,
+        tasks=tuple(dataset.tasks.values()),
+        problems=tuple(problems),
+    )

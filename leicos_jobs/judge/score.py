@@ -1,0 +1,321 @@
+"""Scoring: how good the labels are, against truth where a generator knows it. The only reader of truth beside controls.
+
+Replay is judged over all labelled samples, before curation, none filtered by its true outcome.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.core.validation import parsed_json
+from leicos_jobs.formats.action_tables import read_table
+from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.judge import checks, metrics, times
+from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
+from leicos_jobs.media.decode import read_all, read_frames
+from leicos_jobs.media.probe import probe
+from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.run import commits, episodes, failures, layout
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.failures import why_quarantined
+from leicos_jobs.run.layout import SHARD_STAGES
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.states import read_states
+from leicos_jobs.store import KeyMissingError
+from leicos_jobs.work.whole import fetch_folder
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+VIDEOS_CHECKED = 128
+"""Generated videos whose frame rate is looked at."""
+CLIPS_CHECKED = 64
+"""Different starts whose clip and state are compared with the dataset."""
+
+
+@dataclass
+class Scored:
+    """One sample, with what scoring knows of it. `labels` and `truth`: (frames, width) float32 motor units."""
+
+    state: State
+    quarantined: failures.Failure | None = None
+    labels: F32 | None = None
+    seen: str | None = None
+    """Digest of the video that the labels were made from, as their table says."""
+    truth: F32 | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    """The generator's truth facts: success, planned_failure, defect."""
+
+    @property
+    def success(self) -> bool | None:
+        """Whether the labels succeed in replay; None if it is not known."""
+        record = self.state.replay
+        return known_success(record.facts["metrics"]) if record else None
+
+
+@dataclass
+class Score:
+    """Everything the report shows. `numbers` goes to report/score.json."""
+
+    samples: list[Scored]
+    controls: dict[str, dict[str, dict[str, Any]]]
+    """group -> sample or episode -> metrics"""
+    numbers: dict[str, Any]
+
+
+def collect(run: Run) -> Score:
+    """Read a finished run and score it."""
+    notes = {stage: failures.read_all(run.store, stage) for stage in (*SHARD_STAGES, "replay")}
+    samples = [
+        Scored(state, why_quarantined(state, notes, run.config.rounds)) for state in read_states(run, run.samples())
+    ]
+    with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+        scratch = Path(name)
+        for item in samples:
+            _read(run, item, scratch)
+        dataset = Dataset(fetch_folder(run, layout.DATASET, scratch))
+        actions = {episode.index: episode.actions for episode in dataset.episodes()}
+        real = held_out_labels(run, scratch)
+        starts = _starts(run, samples, dataset, scratch)
+        rates = _rates(run, samples, scratch)
+    controls = read_controls(run)
+    timings = list(times.counted(run, [item.state for item in samples]))
+    numbers: dict[str, Any] = {
+        "idm": _idm(run, samples, actions, real),
+        "replay": replay_table(samples, controls),
+        "gate": gate_table(samples),
+        "stages": times.stages(timings),
+        "wall_seconds": times.wall_seconds(timings),
+    }
+    verdicts = _checks(run, samples, numbers["idm"], controls, (actions, real), starts)
+    verdicts.append(checks.time_base(rates, episodes.read(run)[0].fps))
+    numbers["checks"] = [{"name": item.name, "passed": item.passed, "text": item.text} for item in verdicts]
+    return Score(samples, controls, numbers)
+
+
+def _starts(
+    run: Run, samples: Sequence[Scored], dataset: Dataset, scratch: Path
+) -> tuple[list[tuple[U8, U8]], list[tuple[F32, F32]]]:
+    """What `checks.conditioning` compares, for up to CLIPS_CHECKED different starts."""
+    items = {item.episode_index: item for item in episodes.read(run)}
+    robot, camera = embodiment(run.config.source.robot), run.config.source.camera
+    chosen = list({item.state.sample.clip: item.state.sample for item in samples}.values())[:CLIPS_CHECKED]
+    pairs, joints = [], []
+    for sample in chosen:
+        first = (sample.row0 - items[sample.episode].first_row) // items[sample.episode].stride
+        clip = read_all(run.store.fetch(sample.clip, scratch))
+        shown = islice(read_frames(dataset.video_path(sample.episode, camera)), first, first + len(clip))
+        pairs.append((clip, np.stack(list(shown))))
+        seen = robot.to_radians(dataset.episode(sample.episode).states[first])
+        joints.append((np.asarray(episodes.start_joints(run, sample), dtype=np.float32), seen))
+    return pairs, joints
+
+
+def _rates(run: Run, samples: Sequence[Scored], scratch: Path) -> dict[str, float]:
+    """Frames a second of up to VIDEOS_CHECKED generated videos: what their streams say, whatever their records do."""
+    made = [item.state for item in samples if item.state.generate is not None]
+    step = max(1, len(made) // VIDEOS_CHECKED)
+    found = {}
+    for state in made[::step][:VIDEOS_CHECKED]:
+        if state.generate is not None:
+            video = run.commits.fetch(state.generate, scratch)
+            found[state.sample.id] = float(probe(video).fps)
+            if run.store.uri.startswith("s3://"):
+                video.unlink()
+    return found
+
+
+def _checks(
+    run: Run,
+    samples: Sequence[Scored],
+    idm: dict[str, Any],
+    controls: dict[str, dict[str, dict[str, Any]]],
+    known: tuple[dict[int, F32], dict[int, F32]],
+    starts: tuple[list[tuple[U8, U8]], list[tuple[F32, F32]]],
+) -> list[checks.Check]:
+    """All checks that the run has data for."""
+    actions, real = known
+    found = checks.conditioning(*starts)
+    if real:
+        labels, demos = list(real.values()), [actions[index] for index in real]
+        found.append(checks.alignment(labels, demos))
+        found.append(checks.units(labels, demos, embodiment(run.config.source.robot)))
+        found += checks.accuracy(idm["held_out_demos"], idm["joints"])
+        found.append(checks.smoothness(idm["held_out_demos"]))
+    truth = {
+        item.state.sample.id: (item.labels, item.truth)
+        for item in samples
+        if item.labels is not None and item.truth is not None
+    }
+    if truth:
+        verdict = checks.alignment([label for label, _ in truth.values()], [true for _, true in truth.values()])
+        found.append(checks.Check("alignment-generated", verdict.passed, verdict.text))
+        found.append(checks.own_truth(*({name: pair[side] for name, pair in truth.items()} for side in (0, 1))))
+    if outcomes(controls["demo"]):
+        found += checks.reproduction(controls)
+    again = outcomes(controls["truth"])
+    pairs = [
+        (bool(item.facts["success"]), again[item.state.sample.id])
+        for item in samples
+        if "success" in item.facts and item.state.sample.id in again
+    ]
+    if pairs:
+        found.append(checks.truth_reproduction(pairs))
+    owned = [(item.state, item.seen) for item in samples]
+    found.append(
+        checks.ownership(
+            [(state.sample.id, state.generate.sha256, seen) for state, seen in owned if state.generate and seen]
+        )
+    )
+    return found
+
+
+def _read(run: Run, item: Scored, scratch: Path) -> None:
+    if item.state.label is not None:
+        columns, meta = read_table(run.commits.fetch(item.state.label, scratch))
+        item.labels, item.seen = columns["action"], meta["video"]
+    known = read_truth(run, item.state, scratch)
+    if known is not None:
+        item.truth, item.facts = known[0].get("action"), known[1]
+    elif item.quarantined is not None and item.quarantined.stage == "generate":
+        for key in run.store.list(layout.truths(item.state.sample.id)):
+            item.facts = read_table(run.store.fetch(key, scratch))[1]["facts"]
+
+
+def read_controls(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
+    """controls.json as group -> name -> metrics; empty groups before the stage has run."""
+    try:
+        data = parsed_json(
+            run.store.read(layout.CONTROLS), f"{run.store.uri}/{layout.CONTROLS}", commits.made_again("controls")
+        )
+    except KeyMissingError:
+        data = {}
+    return {group: {item["name"]: item["metrics"] for item in data.get(group, [])} for group in GROUPS}
+
+
+def _idm(run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dict[int, F32]) -> dict[str, Any]:
+    """Label errors on the held-out demos' real videos, and on generated videos where the truth is known."""
+    robot = embodiment(run.config.source.robot)
+    items = {item.episode_index: item for item in episodes.read(run)}
+    sides = episodes.split(list(items.values()), run.config)
+    training = [actions[index] for index, side in sides.items() if side == "train"]
+    common = (training, robot.degrees_per_unit(), robot.motor_limits())
+    found: dict[str, Any] = {"joints": [joint.name for joint in robot.joints]}
+    if real:
+        found["held_out_demos"] = metrics.judge(list(real.values()), [actions[index] for index in real], *common)
+    known = [item for item in samples if item.labels is not None and item.truth is not None]
+    for name, wanted in (("generated", ("train", "held_out")), ("generated_held_out", ("held_out",))):
+        chosen = [item for item in known if item.state.sample.split in wanted]
+        if chosen:
+            first = [
+                (item.state.sample.row0 - items[item.state.sample.episode].first_row)
+                // items[item.state.sample.episode].stride
+                for item in chosen
+            ]
+            labels = [item.labels for item in chosen if item.labels is not None]
+            truths = [item.truth for item in chosen if item.truth is not None]
+            found[name] = metrics.judge(labels, truths, *common, first_rows=first)
+    return found
+
+
+def replay_table(samples: Sequence[Scored], controls: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Success of labels beside ceilings and floors, agreement of outcomes; all samples, and held-out ones alone."""
+    table: dict[str, Any] = {}
+    for name, wanted in (("all", ("train", "held_out")), ("held_out", ("held_out",))):
+        chosen = [item for item in samples if item.success is not None and item.state.sample.split in wanted]
+        outcome = {item.state.sample.id: bool(item.success) for item in chosen}
+        part: dict[str, Any] = {"labels": rate(list(outcome.values()))}
+        for group in ("truth", "truth_resampled", "other_demo", "shuffled"):
+            known = {key: value for key, value in outcomes(controls[group]).items() if key in outcome}
+            if known:
+                part[group] = rate(list(known.values()))
+                if group.startswith("truth"):
+                    part[f"agreement_{group}"] = rate([outcome[key] == value for key, value in known.items()])
+        ceiling = next((group for group in ("truth", "truth_resampled") if group in part), None)
+        if ceiling is not None:
+            part["ceiling"] = ceiling
+            if part[ceiling]["successes"]:
+                part["of_ceiling"] = part["labels"]["successes"] / part[ceiling]["successes"]
+        table[name] = part
+    for group in ("demo", "demo_resampled", "idm_on_real"):
+        if known := outcomes(controls[group]):
+            table[group] = rate(list(known.values()))
+    table["tracking_error_deg"] = tracking(samples, controls)
+    return table
+
+
+def tracking(samples: Sequence[Scored], controls: dict[str, dict[str, dict[str, Any]]]) -> dict[str, float]:
+    """Mean error in degrees of the simulated arm against its targets: labels, and each control."""
+    groups = {name: list(found.values()) for name, found in controls.items()}
+    replays = [item.state.replay for item in samples]
+    groups["labels"] = [record.facts["metrics"] for record in replays if record is not None]
+    errors = {name: [float(metrics["tracking_error_deg"]) for metrics in found] for name, found in groups.items()}
+    return {name: float(np.mean(values)) for name, values in errors.items() if values}
+
+
+def known_success(metrics: Mapping[str, Any]) -> bool | None:
+    """Whether the task was done; None where the replay knows no rule for it."""
+    return None if metrics["success"] is None else bool(metrics["success"])
+
+
+def outcomes(group: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
+    """Name -> success of the control's replays that know it."""
+    return {name: found for name, item in group.items() if (found := known_success(item)) is not None}
+
+
+def rate(outcomes: Sequence[bool]) -> dict[str, Any]:
+    """Count, successes, share, and the Wilson 95 % interval (E. B. Wilson, JASA 22, 1927)."""
+    count, hits, z = len(outcomes), sum(outcomes), 1.959964
+    if not count:
+        return {"count": 0, "successes": 0, "share": None, "low": None, "high": None}
+    share = hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    spread = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    low, high = max(0.0, min(share, middle - spread)), min(1.0, max(share, middle + spread))
+    return {"count": count, "successes": hits, "share": share, "low": low, "high": high}
+
+
+def gate_table(samples: Sequence[Scored]) -> dict[str, Any]:
+    """Hits and false alarms on defects that the generator planted. `quarantined`: verification refused the video before
+    the gate saw it."""
+    planted: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons: Counter[str] = Counter()
+    judged = 0
+    for item in samples:
+        gate = item.state.gate
+        if gate is None:
+            if item.facts and item.quarantined is not None and item.quarantined.stage == "generate":
+                planted[item.facts.get("defect") or "none"]["quarantined"] += 1
+            continue
+        judged += 1
+        refused = not gate.facts["passed"]
+        reasons.update(gate.facts["reasons"])
+        if item.facts:
+            planted[item.facts.get("defect") or "none"]["refused" if refused else "passed"] += 1
+    unreadable = sum(item.quarantined is not None and item.quarantined.stage == "generate" for item in samples)
+    return {
+        "judged": judged,
+        "reasons": dict(reasons),
+        "planted": {name: dict(counts) for name, counts in sorted(planted.items())},
+        "refused_before_gate": unreadable,
+    }
+
+
+def optional(run: Run, stage: str) -> dict[str, Any]:
+    """Facts of a stage that may not have run."""
+    try:
+        record = run.commits.stage(stage)
+    except LeicosError:
+        return {}
+    return dict(record.facts) if record else {}

@@ -1,0 +1,263 @@
+"""How far a run is, from its store alone: no cluster is asked, so it works for `leicos run` and after a workflow's end.
+
+Counts come from the plan and the records under today's keys. The time still needed is an estimate: what is missing,
+at the pace of the records so far, by the workers that have samples in hand now; with an earlier look at the same run
+it is the pace seen since then.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.run import failures, layout
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.commits import Record, StageRecord
+from leicos_jobs.run.failures import why_quarantined
+from leicos_jobs.run.measured import GPU_POOLS, Measured, in_parallel, measure, pool_of
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.samples import Sample
+from leicos_jobs.run.states import read_states
+from leicos_jobs.store import KeyMissingError
+
+BEFORE_SAMPLES = ("convert", "cosmos-dataset", "post-train", "train-idm", "plan")
+WHOLE_STAGES = (*BEFORE_SAMPLES, "controls", "curate", "assemble", "report")
+LAST = "report"
+AFTER_GATE = ("label", "replay")
+"""Stages that do nothing for a sample which the gate refused."""
+BRIEF = 120
+"""Characters of an error that are shown."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageStatus(_Model):
+    """One per-sample stage."""
+
+    stage: str
+    committed: int
+    missing: int
+    """Still to do: nothing stands in their way but work."""
+    quarantined: int
+    """Set aside in this stage after too many failures."""
+    failures: int
+    """Failures noted in all, of samples set aside or not, under any settings."""
+    workers: int
+    seconds_a_sample: float | None
+    """Median over the records."""
+    samples_an_hour: float | None
+    """None while nobody is at work."""
+    eta_seconds: float | None
+    hours: float
+    """Pod hours, at least."""
+    load_share: float | None
+    dollars: float
+
+
+class Reason(_Model):
+    """Why samples are set aside or refused."""
+
+    stage: str
+    error: str
+    count: int
+    example: str
+    """A sample's id."""
+
+
+class RunStatus(_Model):
+    """A run as its store shows it."""
+
+    run: str
+    name: str
+    samples: int
+    """In the plan; 0 before there is one."""
+    labelled: int
+    rejected: int
+    """Refused by the gate: done, but not labelled."""
+    quarantined: int
+    missing: int
+    """Neither labelled, refused nor set aside."""
+    whole_stages: dict[str, bool]
+    """Stages that commit as a whole: done or not."""
+    stages: tuple[StageStatus, ...]
+    quarantine_reasons: tuple[Reason, ...]
+    gate_reasons: dict[str, int]
+    makers: dict[str, dict[str, int]]
+    """What made the records, by version, git commit and image: values and how many records each made."""
+    mixed: tuple[str, ...]
+    """Of those, the ones with more than one value."""
+    gpu_hours: float
+    dollars: float
+    eta_seconds: float | None
+    taken: float = Field(default_factory=time.monotonic, exclude=True)
+    """When it was taken, for the pace between two looks. Of this process's clock."""
+
+    @property
+    def done(self) -> bool:
+        """Nothing is missing and the report is written; samples set aside stay so until `leicos resubmit`."""
+        return self.samples > 0 and self.whole_stages[LAST] and not any(stage.missing for stage in self.stages)
+
+    def text(self) -> str:
+        """For people."""
+        from leicos_jobs.run.status_text import text
+
+        return text(self)
+
+
+@dataclass
+class _Tally:
+    """Counts of one stage while the plan is walked."""
+
+    committed: int = 0
+    missing: int = 0
+    aside: dict[str, failures.Failure] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+
+Notes = dict[str, dict[str, list[failures.Failure]]]
+
+
+def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
+    """Look at a run. `earlier`: a look at the same run, for the pace since then."""
+    samples = _planned(run)
+    notes: Notes = {stage: failures.read_all(run.store, stage) for stage in layout.SAMPLE_STAGES}
+    states = read_states(run, samples) if samples else []
+    tallies = _count(run, states, notes)
+    records = {stage: run.commits.stage(stage) for stage in WHOLE_STAGES}
+    found = {stage: measure(run.store, stage, sum(tally.seconds)) for stage, tally in tallies.items()}
+    whole = dict(zip(WHOLE_STAGES, in_parallel(lambda stage: measure(run.store, stage), WHOLE_STAGES), strict=True))
+    before = {stage.stage: stage for stage in earlier.stages} if earlier else {}
+    elapsed = time.monotonic() - earlier.taken if earlier else 0.0
+    stages = tuple(
+        _stage(run, stage, tallies[stage], found[stage], notes[stage], (before.get(stage), elapsed))
+        for stage in layout.SAMPLE_STAGES
+    )
+    measured = found | whole
+    makers = _makers(states, records)
+    labelled = sum(state.label is not None for state in states)
+    rejected = sum(state.rejected is not None for state in states)
+    aside = sum(len(tallies[stage].aside) for stage in layout.SAMPLE_STAGES if stage != "replay")
+    waits = [stage.eta_seconds for stage in stages if stage.missing]
+    return RunStatus(
+        run=run.store.uri,
+        name=run.config.name,
+        samples=len(samples),
+        labelled=labelled,
+        rejected=rejected,
+        quarantined=aside,
+        missing=len(samples) - labelled - rejected - aside,
+        whole_stages={stage: record is not None for stage, record in records.items()},
+        stages=stages,
+        quarantine_reasons=_reasons(tallies),
+        gate_reasons=dict(Counter(reason for state in states for reason in _refusals(state)).most_common()),
+        makers=makers,
+        mixed=tuple(name for name, values in makers.items() if len(values) > 1),
+        gpu_hours=sum(item.gpu_seconds / 3600 for stage, item in measured.items() if pool_of(stage) in GPU_POOLS),
+        dollars=sum(item.dollars(stage, run.config.cost) for stage, item in measured.items()),
+        eta_seconds=_latest(waits),
+    )
+
+
+def _planned(run: Run) -> list[Sample]:
+    """Samples of the plan; none before there is one."""
+    try:
+        return run.samples()
+    except InputError as error:
+        if isinstance(error.__context__, KeyMissingError):
+            return []
+        raise
+
+
+def _count(run: Run, states: Sequence[State], notes: Notes) -> dict[str, _Tally]:
+    """Walk each sample's chain. Behind a stage in which it is set aside a sample is not missing: it is not awaited."""
+    tallies = {stage: _Tally() for stage in layout.SAMPLE_STAGES}
+    for state in states:
+        aside = why_quarantined(state, notes, run.config.rounds)
+        for stage in layout.SAMPLE_STAGES:
+            record: Record | None = getattr(state, stage)
+            if record is not None:
+                tallies[stage].committed += 1
+                tallies[stage].seconds.append(float(record.facts.get("seconds", 0.0)))
+            elif state.rejected is not None and stage in AFTER_GATE:
+                break
+            elif aside is not None:
+                tallies[aside.stage].aside[state.sample.id] = aside
+                break
+            else:
+                tallies[stage].missing += 1
+    return tallies
+
+
+def _stage(
+    run: Run,
+    stage: str,
+    tally: _Tally,
+    measured: Measured,
+    notes: dict[str, list[failures.Failure]],
+    before: tuple[StageStatus | None, float],
+) -> StageStatus:
+    pace = statistics.median(tally.seconds) if tally.seconds else None
+    an_hour = measured.workers * 3600 / pace if measured.workers and pace else None
+    former, elapsed = before
+    if former is not None and elapsed > 0 and tally.committed > former.committed:
+        an_hour = (tally.committed - former.committed) * 3600 / elapsed
+    return StageStatus(
+        stage=stage,
+        committed=tally.committed,
+        missing=tally.missing,
+        quarantined=len(tally.aside),
+        failures=sum(map(len, notes.values())),
+        workers=measured.workers,
+        seconds_a_sample=pace,
+        samples_an_hour=an_hour,
+        eta_seconds=tally.missing * 3600 / an_hour if an_hour else None,
+        hours=measured.hours,
+        load_share=measured.load_share,
+        dollars=measured.dollars(stage, run.config.cost),
+    )
+
+
+def _latest(waits: Sequence[float | None]) -> float | None:
+    """Stages work side by side, so the slowest decides; unknown if any is, 0 if none is left."""
+    known = [wait for wait in waits if wait is not None]
+    return max(known, default=0.0) if len(known) == len(waits) else None
+
+
+def _refusals(state: State) -> list[str]:
+    return [] if state.gate is None else [str(reason) for reason in state.gate.facts["reasons"]]
+
+
+def _reasons(tallies: dict[str, _Tally]) -> tuple[Reason, ...]:
+    """Samples set aside, by error: the commonest first."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for tally in tallies.values():
+        for sample, failure in tally.aside.items():
+            error = (failure.error.splitlines() or [""])[0][:BRIEF]
+            grouped.setdefault((failure.stage, error), []).append(sample)
+    found = [
+        Reason(stage=stage, error=error, count=len(samples), example=min(samples))
+        for (stage, error), samples in grouped.items()
+    ]
+    return tuple(sorted(found, key=lambda reason: (-reason.count, reason.stage, reason.error)))
+
+
+def _makers(states: Sequence[State], whole: dict[str, StageRecord | None]) -> dict[str, dict[str, int]]:
+    """Who made the records that count: a run of mixed commits or images can be right, but one wants to know."""
+    counts: dict[str, Counter[str]] = {"leicos": Counter(), "git": Counter(), "image": Counter()}
+    attempts = [record.attempt for record in whole.values() if record is not None]
+    for state in states:
+        records = (getattr(state, stage) for stage in layout.SAMPLE_STAGES)
+        attempts += [record.attempt for record in records if record is not None]
+    for attempt in attempts:
+        for name, counter in counts.items():
+            if name in attempt:
+                counter[str(attempt[name])] += 1
+    return {name: dict(counter.most_common()) for name, counter in counts.items()}

@@ -1,0 +1,45 @@
+"""How a run ended, in a few lines: for the terminal, the exit handler's log and the webhook."""
+
+from __future__ import annotations
+
+import os
+
+from leicos_jobs.run import layout
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.status import RunStatus, status
+
+ARGO_URL = "LEICOS_ARGO_URL"
+
+
+def summary(run: Run, outcome: str, workflow: str | None = None, effort: str | None = None) -> str:
+    """Outcome, counts, cost and links. `effort`: what to say instead of GPU pools and dollars, where there are none."""
+    found = status(run)
+    lines = [headline(run.config.name, outcome), *counts(found, effort)]
+    if (made := run.commits.stage("assemble")) is not None:
+        lines.append(f"dataset: {run.store.uri}/{layout.SYNTHETIC} ({made.facts.get('episodes', '?')} episodes)")
+    if (told := run.commits.stage("report")) is not None:
+        if red := told.facts.get("failed_checks"):
+            lines.append(f"FAILED CHECKS: {', '.join(red)} (see the report)")
+        lines.append(f"report: {run.store.uri}/{layout.REPORT}/index.html")
+    lines.append(f"run: {run.store.uri}")
+    if argo := os.environ.get(ARGO_URL):
+        lines.append(f"workflow: {argo.rstrip('/')}/workflows" + (f"/{workflow}" if workflow else ""))
+    return "\n".join(lines)
+
+
+def headline(name: str, outcome: str) -> str:
+    """First line: what Slack shows in a notification."""
+    return f"leicos {name}: {outcome}"
+
+
+def counts(found: RunStatus, effort: str | None = None) -> list[str]:
+    """Samples and cost."""
+    if not found.samples:
+        return ["there is no plan yet"]
+    lines = [
+        f"{found.samples} samples: {found.labelled} labelled, {found.rejected} refused by the gate, "
+        f"{found.quarantined} set aside, {found.missing} missing",
+        effort or f"{found.gpu_hours:.1f} GPU-hours, {found.dollars:.2f} dollars (at least)",
+    ]
+    lines += [f"set aside in {item.stage}: {item.count} x {item.error}" for item in found.quarantine_reasons[:3]]
+    return lines

@@ -1,0 +1,46 @@
+"""fan-in: decide after the last round whether enough samples are done, and cut the replay's shards."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from leicos_jobs.core import logs
+from leicos_jobs.core.errors import DefectError
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.rounds import Account, account
+
+
+def fan_in(run: Run) -> tuple[Account, list[int]]:
+    """Decide whether enough succeeded; returns the account and the indices of the replay shards.
+
+    Raises DefectError below `rounds.min_success_ratio`, naming what is missing and why, or when nothing is labelled.
+    """
+    result = account(run)
+    logs.event(
+        "fan-in.account",
+        total=result.total,
+        labelled=result.labelled,
+        rejected=result.rejected,
+        quarantined=len(result.quarantined),
+        missing=len(result.missing),
+    )
+    needed = run.config.rounds.min_success_ratio
+    if result.ratio < needed:
+        reasons = Counter(failure.error.splitlines()[0] for failure in result.quarantined.values())
+        raise DefectError(
+            f"{result.ratio:.0%} of {result.total} samples are done, {needed:.0%} are needed "
+            f"({len(result.quarantined)} quarantined, {len(result.missing)} missing, {result.labelled} labelled)"
+            + _listed(reasons),
+            fix="see `leicos status`; then `leicos resubmit --retry-quarantined`, or lower rounds.min_success_ratio",
+        )
+    if result.labelled == 0:
+        raise DefectError(
+            f"none of {result.total} samples is labelled: the gate refused {result.rejected}"
+            + _listed(result.refusals),
+            fix=f"look at the videos in {run.store.uri}/generate; correct the generator, or the limits in `gate`",
+        )
+    return result, list(range(run.config.replay.shards_of(result.total)))
+
+
+def _listed(reasons: Counter[str]) -> str:
+    return "".join(f"\n  {count} x {reason}" for reason, count in reasons.most_common(5))

@@ -1,0 +1,1 @@
+"""The machinery under the stages: the worker and its child process, whole-stage commits, artifacts, sources."""

@@ -1,0 +1,341 @@
+"""The loop that works a list of samples through a backend and commits each as soon as it is verified.
+
+The backend runs in a child process. What goes wrong counts against the sample in hand: an exception, the child's death
+or a failed verification as a failure, a vanished worker (found by its heartbeat) as a loss. SIGTERM: the sample in hand
+gets a few seconds to finish, no new one is taken, exit 75. An empty to-do list is success.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from leicos_jobs.core import logs, signals
+from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError
+from leicos_jobs.core.validation import parsed_json
+from leicos_jobs.run import failures, layout
+from leicos_jobs.run.chain import State
+from leicos_jobs.run.commits import Record, attempt_facts
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.samples import Sample
+from leicos_jobs.store import KeyMissingError
+from leicos_jobs.work.child import BackendSpec, Child
+
+GRACE_SECONDS = 5.0
+"""How long the sample in hand may take after SIGTERM; GKE gives a spot pod 15 s in all."""
+START_TRIES = 3
+LOAD_SECONDS_MAX = 1800.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A verified result: the bytes to commit (or None) and what to say about them."""
+
+    path: Path | None
+    facts: dict[str, Any]
+    inputs: dict[str, str]
+
+
+class SampleStage(ABC):
+    """What generate, gate, label and replay differ in."""
+
+    name: ClassVar[str]
+    another_round: ClassVar[bool] = True
+    """Whether a later round takes what is left. Without one a shard has no time budget: to stop would be to lose."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    @abstractmethod
+    def states(self, samples: Sequence[Sample]) -> list[State]:
+        """States of the samples, read as far as this stage needs."""
+
+    @abstractmethod
+    def spec(self, scratch: Path) -> BackendSpec:
+        """The backend; inputs that all samples share (models) are fetched into `scratch`."""
+
+    @abstractmethod
+    def request(self, state: State, scratch: Path) -> Any:
+        """The backend's request for one sample; its inputs are fetched into `scratch`."""
+
+    @abstractmethod
+    def check(self, state: State, result: Any, scratch: Path) -> Checked:
+        """Verify a result. Raises LeicosError saying what is wrong; it then counts against the sample."""
+
+
+@dataclass
+class Summary:
+    """What a worker did."""
+
+    committed: int = 0
+    failed: int = 0
+    left: int = 0
+    load_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Worker:
+    """One pass over one shard. `worker` names the shard, the same in every attempt at it."""
+
+    stage: SampleStage
+    samples: Sequence[Sample]
+    worker: str
+    summary: Summary = field(default_factory=Summary)
+
+    def __post_init__(self) -> None:
+        self.run = self.stage.run
+        self.limits = self.run.config.rounds
+        self.attempt = uuid.uuid4().hex
+        self.open = 0
+        self.alone: set[str] = set()
+        """Samples that share no batch with others: one of them may be what kills workers or backends."""
+
+    def work(self) -> Summary:
+        """Do what is missing. Raises RetryError when stopped, DefectError when the backend cannot start."""
+        signals.install()
+        begun = time.monotonic()
+        todo = self._todo()
+        self.open = len(todo)
+        self._progress()
+        if not todo:
+            logs.event(f"{self.stage.name}.nothing_to_do", samples=len(self.samples))
+            return self.summary
+        scratch = Path(tempfile.mkdtemp(prefix="leicos-"))
+        try:
+            self._through(deque(todo), scratch, begun + self.limits.shard_seconds)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            self.summary.seconds = time.monotonic() - begun
+            self._timing()
+        return self.summary
+
+    def _todo(self) -> list[State]:
+        pending = [state for state in self.stage.states(self.samples) if state.pending(self.stage.name)]
+        self._settle_heartbeat(pending)
+        notes = failures.read_all(self.run.store, self.stage.name) if pending else {}
+        for state in pending:
+            if failures.suspected(notes.get(state.sample.id, []), state.keys[self.stage.name], self.limits):
+                self.alone.add(state.sample.id)
+        return [state for state in pending if self._quarantine(state, notes.get(state.sample.id, [])) is None]
+
+    def _quarantine(self, state: State, notes: list[failures.Failure]) -> failures.Failure | None:
+        return failures.quarantined(notes, state.keys[self.stage.name], self.limits)
+
+    def _settle_heartbeat(self, pending: list[State]) -> None:
+        """An earlier attempt whose heartbeat still names samples has vanished with them in hand."""
+        key = layout.heartbeat(self.stage.name, self.worker)
+        try:
+            beat = parsed_json(self.run.store.read(key), f"{self.run.store.uri}/{key}")
+        except KeyMissingError:
+            return
+        still = {state.sample.id: state.keys[self.stage.name] for state in pending}
+        for sample in beat["samples"]:
+            if sample in still:
+                failure = failures.Failure(
+                    stage=self.stage.name,
+                    sample=sample,
+                    key=still[sample],
+                    kind="lost",
+                    error=f"worker {beat['host']} vanished with this sample in hand",
+                )
+                failures.note(self.run.store, failure, unique=f"lost-{beat['attempt']}")
+        self._beat([])
+
+    def _beat(self, in_hand: Sequence[State]) -> None:
+        names = [state.sample.id for state in in_hand]
+        beat = {"attempt": self.attempt, "host": attempt_facts()["host"], "samples": names}
+        self.run.store.put(layout.heartbeat(self.stage.name, self.worker), json.dumps(beat).encode())
+
+    def _through(self, queue: deque[State], scratch: Path, deadline: float) -> None:
+        spec = self.stage.spec(scratch)
+        child: Child | None = None
+        batch_size = 1
+        try:
+            while queue:
+                signals.check()
+                if self.stage.another_round and time.monotonic() > deadline:
+                    self.summary.left = len(queue)
+                    logs.event(f"{self.stage.name}.time_budget_spent", left=len(queue))
+                    return
+                if child is None:
+                    child, batch_size = self._start(spec)
+                batch = [queue.popleft()]
+                while queue and len(batch) < batch_size and not ({batch[0].sample.id, queue[0].sample.id} & self.alone):
+                    batch.append(queue.popleft())
+                self._beat(batch)
+                rest, alive = self._batch(child, batch, scratch)
+                if len(batch) > 1:
+                    self.alone |= {state.sample.id for state in rest}
+                queue.extendleft(reversed(rest))
+                if not alive:
+                    child.kill()
+                    child = None
+                self._beat([])
+        except RetryError:
+            self._beat([])
+            raise
+        finally:
+            if child is not None:
+                child.kill()
+
+    def _start(self, spec: BackendSpec) -> tuple[Child, int]:
+        """Start the backend's process and wait until its model is loaded."""
+        for attempt in range(1, START_TRIES + 1):
+            child, begun = Child(spec), time.monotonic()
+            try:
+                while (message := child.receive(0.2)) is None:
+                    if signals.stopping() or time.monotonic() - begun > LOAD_SECONDS_MAX:
+                        child.kill()
+                        signals.check()
+                        raise RetryError(f"{self.stage.name}: the backend did not load in {LOAD_SECONDS_MAX:.0f} s")
+            except EOFError:
+                code = child.kill()
+                logs.event(f"{self.stage.name}.backend_died_at_start", attempt=attempt, exit_code=code)
+                continue
+            if message[0] == "ready":
+                self.summary.load_seconds += time.monotonic() - begun
+                return child, message[1]
+            child.kill()
+            if message[0] == "refused":
+                raise InputError(message[1], fix=message[2])
+            raise DefectError(f"{self.stage.name}: the backend does not start: {message[1]}\n{message[2]}")
+        raise DefectError(f"{self.stage.name}: the backend's process died {START_TRIES} times while it started")
+
+    def _batch(self, child: Child, batch: list[State], scratch: Path) -> tuple[list[State], bool]:
+        """Work one batch; returns the samples to try again and whether the child lives on."""
+        folder = scratch / uuid.uuid4().hex
+        folder.mkdir()
+        opened: dict[str, State] = {}
+        requests = []
+        for state in batch:
+            try:
+                requests.append(self.stage.request(state, folder))
+                opened[state.sample.id] = state
+            except (RetryError, InputError):
+                raise
+            except LeicosError as error:
+                self._fail(state, str(error))
+        try:
+            if requests:
+                child.connection.send(requests)
+                return self._receive(child, opened, folder)
+            return [], True
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return self._blame(opened, self.current, f"the backend's process died (exit {child.kill()})"), False
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _receive(self, child: Child, opened: dict[str, State], folder: Path) -> tuple[list[State], bool]:
+        self.current: str | None = None
+        begun = last = time.monotonic()
+        stop_at: float | None = None
+        again: list[State] = []
+        while True:
+            message = child.receive(0.2)
+            now = time.monotonic()
+            if signals.stopping():
+                stop_at = stop_at or now + GRACE_SECONDS
+                if now > stop_at or not opened:
+                    signals.check()
+            if message is None:
+                if now - last > self.limits.sample_seconds_max:
+                    text = f"no result in {self.limits.sample_seconds_max} s: taken to hang"
+                    return again + self._blame(opened, self.current, text), False
+                continue
+            if message[0] == "started":
+                self.current = message[1]
+            elif message[0] == "result":
+                state = opened.pop(message[1].sample)
+                if not self._accept(state, message[1], folder, now - last):
+                    again += self._retryable([state])
+                last, self.current = time.monotonic(), None
+                if signals.stopping():
+                    signals.check()
+            elif message[0] == "failed":
+                logs.event(f"{self.stage.name}.exception", text=message[3])
+                return again + self._blame(opened, message[1], message[2]), True
+            else:
+                missing = f"the backend ended its batch without a result ({now - begun:.0f} s)"
+                for state in opened.values():
+                    self._fail(state, missing)
+                return again + self._retryable(list(opened.values())), True
+
+    def _accept(self, state: State, result: Any, folder: Path, seconds: float) -> bool:
+        """Verify and commit one result; False if it failed verification."""
+        name = self.stage.name
+        try:
+            checked = self.stage.check(state, result, folder)
+        except LeicosError as error:
+            if isinstance(error, RetryError):
+                raise
+            self._fail(state, str(error))
+            return False
+        record = Record(
+            stage=name,
+            key=state.keys[name],
+            sample=state.sample.id,
+            inputs=checked.inputs,
+            facts=checked.facts | {"seconds": round(seconds, 3)},
+            attempt=attempt_facts(worker=self.worker, attempt=self.attempt),
+        )
+        self.run.commits.commit(record, checked.path)
+        self.summary.committed += 1
+        self._progress()
+        logs.event(f"{name}.committed", sample=state.sample.id, seconds=seconds)
+        return True
+
+    def _blame(self, opened: dict[str, State], sample: str | None, text: str) -> list[State]:
+        """Count a failure against the sample in hand; the others of the batch are tried again."""
+        states = list(opened.values())
+        if sample is None and len(states) == 1:
+            sample = states[0].sample.id
+        for state in states:
+            if state.sample.id == sample:
+                self._fail(state, text)
+        return self._retryable(states)
+
+    def _retryable(self, states: list[State]) -> list[State]:
+        notes = failures.read_all(self.run.store, self.stage.name)
+        return [state for state in states if self._quarantine(state, notes.get(state.sample.id, [])) is None]
+
+    def _fail(self, state: State, text: str) -> None:
+        self.summary.failed += 1
+        failure = failures.Failure(
+            stage=self.stage.name,
+            sample=state.sample.id,
+            key=state.keys[self.stage.name],
+            kind="failed",
+            error=text,
+        )
+        failures.note(self.run.store, failure)
+        logs.event(f"{self.stage.name}.failed", sample=state.sample.id, error=text)
+
+    def _progress(self) -> None:
+        """Argo shows `N/M` from this file beside the pod."""
+        if path := os.environ.get("ARGO_PROGRESS_FILE"):
+            total = len(self.samples)
+            Path(path).write_text(f"{total - self.open + self.summary.committed}/{total}\n")
+
+    def _timing(self) -> None:
+        facts = {
+            "stage": self.stage.name,
+            "attempt": self.attempt,
+            "ended": time.time(),
+            "seconds": self.summary.seconds,
+            "load_seconds": self.summary.load_seconds,
+            "samples": self.summary.committed,
+            "gpus": 1,  # a backend of samples works on one; more of them are more shards
+        }
+        key = layout.timing(self.stage.name, f"{self.worker.replace('/', '-')}-{self.attempt[:8]}")
+        self.run.store.put(key, json.dumps(facts).encode())
