@@ -1,4 +1,4 @@
-"""One container template for each `leicos` command that a pod runs.
+"""One container template for each stage of the table (`leicos_jobs.core.stages`).
 
 Plain containers: command ["leicos"], the arguments of the command line, and what `policies` and `pools` say. A template
 takes all it needs as inputs, not from `workflow.parameters`, so that it works from every workflow that refers to it.
@@ -8,16 +8,14 @@ templateRef.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hera.workflows import Container, Env, Parameter, Resources, models
 
 from hera_workflows import images, pools
-from hera_workflows.images import Image, Images
+from hera_workflows.images import Images
 from hera_workflows.parameters import RUN_OF_WORKFLOW
 from hera_workflows.policies import HOUR, container_security, pod_security, retry
-from hera_workflows.pools import Pool
 from hera_workflows.strict import exactly
+from leicos_jobs.core.stages import FINISH, REPORT, START, Pool, Stage
 
 OUTPUTS = "/tmp/outputs"
 CONFIG_DIRECTORY = "/etc/leicos/config"
@@ -34,58 +32,18 @@ The mount is optional, so a name that does not exist leaves an empty folder and 
 """
 
 
-@dataclass(frozen=True)
-class Command:
-    """A `leicos` command as a pod runs it.
-
-    name: the command and the template. hours: deadline of one attempt. inputs: parameters besides `run`, in the order
-    of the arguments. outputs: output parameters (files of the same name under --outputs) with the value that stands for
-    a task that was skipped. retries: more for pools that run on spot machines.
-    """
-
-    name: str
-    pool: Pool = Pool.CPU
-    image: Image = Image.JOBS
-    hours: float = 1
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[tuple[str, str], ...] = ()
-    retries: int = 3
-    extra: tuple[str, ...] = ()
-
-
-START = Command("start", inputs=("config",), outputs=(("post-train", "false"), ("train-idm", "false")))
-CONVERT = Command("convert", hours=6)
-COSMOS_DATASET = Command("cosmos-dataset", hours=6)
-PLAN = Command("plan", hours=6)
-
-POST_TRAIN = Command("post-train", Pool.TRAIN, Image.COSMOS, hours=48, retries=6)
-TRAIN_IDM = Command("train-idm", Pool.TRAIN, Image.IDM, hours=24, retries=6)
-
-IN_ROUND = ("--workflow", "{{workflow.name}}")
-PLAN_ROUND = Command("plan-round", inputs=("round",), outputs=(("shards", "[]"),), extra=IN_ROUND)
-GENERATE = Command("generate", Pool.GENERATE, Image.COSMOS, 12, ("round", "shard"), retries=6, extra=IN_ROUND)
-GATE = Command("gate", Pool.CPU, Image.JOBS, 2, ("round", "shard"), retries=6, extra=IN_ROUND)
-LABEL = Command("label", Pool.LABEL, Image.IDM, 4, ("round", "shard"), retries=6, extra=IN_ROUND)
-ACCOUNT = Command("account", inputs=("round",), outputs=(("missing", "0"),), extra=IN_ROUND)
-FAN_IN = Command("fan-in", outputs=(("replay-shards", "[]"),))
-
-REPLAY = Command("replay", Pool.REPLAY, Image.ISAAC, 12, ("shard",), retries=6)
-CONTROLS = Command("controls", Pool.REPLAY, Image.ISAAC, 12, retries=6)
-
-CURATE = Command("curate")
-ASSEMBLE = Command("assemble", hours=12)
-REPORT = Command("report", hours=2)
+IN_WORKFLOW = ("--workflow", "{{workflow.name}}")
 WORKFLOW = "{{workflow.namespace}}/{{workflow.name}}"
 OUTCOME = ("--run", RUN_OF_WORKFLOW, "--status", "{{workflow.status}}", "--workflow", WORKFLOW)
-FINISH = Command("finish", hours=0.25, extra=OUTCOME)
-"""The exit handler. It gets no arguments from anyone, so it is the one template that reads a workflow parameter."""
+"""Arguments of the exit handler. Nobody gives it any, so it is the one template that reads a workflow parameter."""
 
 
-def template(command: Command, where: Images) -> Container:
-    """The container template of a command."""
+def template(command: Stage, where: Images) -> Container:
+    """The container template of a stage's command."""
     inputs = () if command is FINISH else ("run", *command.inputs)
     given = [part for name in inputs for part in (f"--{name}", value_of(name))]
-    arguments = [command.name, *given, *command.extra]
+    extra = OUTCOME if command is FINISH else IN_WORKFLOW if command.names_workflow else ()
+    arguments = [command.name, *given, *extra]
     artifacts = [report_artifact()] if command is REPORT else []
     if command.outputs:
         arguments += ["--outputs", OUTPUTS]
@@ -136,7 +94,7 @@ def report_artifact() -> models.Artifact:
     )
 
 
-def environment(command: Command) -> list[Env]:
+def environment(command: Stage) -> list[Env]:
     """Variables of every pod. HOME must be writable, libraries keep caches there; the root file system is not."""
     variables = [Env(name="HOME", value="/tmp"), Env(name="LEICOS_ATTEMPT", value="{{retries}}")]
     if command is START:
@@ -162,7 +120,7 @@ def resources(pool: Pool) -> Resources:
     )
 
 
-def volumes(command: Command) -> list[models.Volume]:
+def volumes(command: Stage) -> list[models.Volume]:
     """Scratch space at /tmp, the only place where a pod may write; for `start` also the configuration's ConfigMap."""
     size = exactly(models.EmptyDirVolumeSource, size_limit=pools.SIZES[command.pool].scratch)
     found = [exactly(models.Volume, name="tmp", empty_dir=size)]
@@ -172,7 +130,7 @@ def volumes(command: Command) -> list[models.Volume]:
     return found
 
 
-def mounts(command: Command) -> list[models.VolumeMount]:
+def mounts(command: Stage) -> list[models.VolumeMount]:
     """Where the volumes are mounted."""
     found = [exactly(models.VolumeMount, name="tmp", mount_path="/tmp")]
     if command is START:

@@ -6,19 +6,11 @@ The chart replaces them by the label `leicos.dev/image`, so a registry or a dige
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from leicos_jobs.core.stages import Image
 
 LABEL = "leicos.dev/image"
 """Pod label that names the kind of image, the key by which the chart replaces it."""
-
-
-class Image(StrEnum):
-    """Kinds of job images, one folder each under images/."""
-
-    JOBS = "jobs"
-    COSMOS = "cosmos"
-    IDM = "idm"
-    ISAAC = "isaac"
 
 
 @dataclass(frozen=True)

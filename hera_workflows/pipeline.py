@@ -12,7 +12,9 @@ from hera_workflows import commands, parameters, rounds
 from hera_workflows.images import Images
 from hera_workflows.rounds import FINISHED
 from hera_workflows.strict import exactly
-from hera_workflows.tasks import GENERATE, HOMES, PIPELINE, PREPARE, REPLAY, REPORT, TRAIN, output_of, task
+from hera_workflows.tasks import PIPELINE, output_of, task
+from leicos_jobs.core import stages
+from leicos_jobs.core.stages import GENERATION, PREPARE, REPLAYING, REPORTING, TRAIN
 
 SERVICE_ACCOUNT = "leicos-workflow"
 MAIN = "main"
@@ -20,9 +22,9 @@ DAY = 86_400
 
 CONFIG = {"config": "{{workflow.parameters.config}}"}
 MAX_ROUNDS = "{{workflow.parameters.max-rounds}}"
-POST_TRAIN_WANTED = f"{output_of(commands.START, 'post-train')} == true"
-NO_POST_TRAIN = f"{output_of(commands.START, 'post-train')} == false"
-TRAIN_IDM_WANTED = f"{output_of(commands.START, 'train-idm')} == true"
+POST_TRAIN_WANTED = f"{output_of(stages.START, 'post-train')} == true"
+NO_POST_TRAIN = f"{output_of(stages.START, 'post-train')} == false"
+TRAIN_IDM_WANTED = f"{output_of(stages.START, 'train-idm')} == true"
 
 
 def workflow_templates(where: Images | None = None) -> list[WorkflowTemplate]:
@@ -32,9 +34,11 @@ def workflow_templates(where: Images | None = None) -> list[WorkflowTemplate]:
     return [
         workflow_template(PREPARE, "HDF5 demonstrations to a plan of samples", [run, config], prepare(), found),
         workflow_template(TRAIN, "Post-train Cosmos and train the IDM", [run, config], train(), found),
-        workflow_template(GENERATE, "Generate, gate and label a plan's samples", [run, max_rounds], generate(), found),
-        workflow_template(REPLAY, "Replay labelled samples and the controls", [run], replay(), found),
-        workflow_template(REPORT, "Curate, assemble the dataset, write the report", [run], report(), found),
+        workflow_template(
+            GENERATION, "Generate, gate and label a plan's samples", [run, max_rounds], generate(), found
+        ),
+        workflow_template(REPLAYING, "Replay labelled samples and the controls", [run], replay(), found),
+        workflow_template(REPORTING, "Curate, assemble the dataset, write the report", [run], report(), found),
         workflow_template(
             PIPELINE, "From demonstrations to a synthetic dataset", [run, config, max_rounds], pipeline(), found
         ),
@@ -45,15 +49,15 @@ def workflow_template(
     name: str, description: str, arguments: list[Parameter], tasks: list[Task], where: Images
 ) -> WorkflowTemplate:
     """One WorkflowTemplate: its main DAG, the templates that it is the home of, and its exit handler."""
-    own = [commands.template(command, where) for command in HOMES[name]]
-    loops = [rounds.round_(), rounds.shard()] if name == GENERATE else []
-    finish = commands.template(commands.FINISH, where)
+    own = [commands.template(stage, where) for stage in stages.STAGES.values() if stage.home == name]
+    loops = [rounds.round_(), rounds.shard()] if name == GENERATION else []
+    finish = commands.template(stages.FINISH, where)
     return WorkflowTemplate(
         name=name,
         labels={"app.kubernetes.io/name": "leicos", "app.kubernetes.io/component": name.removeprefix("leicos-")},
         annotations={"workflows.argoproj.io/description": description},
         entrypoint=MAIN,
-        on_exit=commands.FINISH.name,
+        on_exit=stages.FINISH.name,
         service_account_name=SERVICE_ACCOUNT,
         arguments=arguments,
         ttl_strategy=exactly(models.TTLStrategy, seconds_after_success=7 * DAY, seconds_after_failure=30 * DAY),
@@ -64,21 +68,21 @@ def workflow_template(
 def prepare() -> list[Task]:
     """HDF5 to plan. A plan names the checkpoint, so where Cosmos is to be post-trained it waits for leicos-generate."""
     return [
-        task(PREPARE, commands.START, arguments=CONFIG),
-        task(PREPARE, commands.CONVERT, depends="start"),
-        task(PREPARE, commands.COSMOS_DATASET, depends="convert"),
-        task(PREPARE, commands.PLAN, depends="cosmos-dataset", when=NO_POST_TRAIN),
+        task(PREPARE, stages.START, arguments=CONFIG),
+        task(PREPARE, stages.CONVERT, depends="start"),
+        task(PREPARE, stages.COSMOS_DATASET, depends="convert"),
+        task(PREPARE, stages.PLAN, depends="cosmos-dataset", when=NO_POST_TRAIN),
     ]
 
 
 def training(here: str) -> list[Task]:
     """From the configuration to trained models; what the configuration brings along is not trained."""
     return [
-        task(here, commands.START, arguments=CONFIG),
-        task(here, commands.CONVERT, depends="start"),
-        task(here, commands.COSMOS_DATASET, depends="convert"),
-        task(here, commands.POST_TRAIN, depends="cosmos-dataset", when=POST_TRAIN_WANTED),
-        task(here, commands.TRAIN_IDM, depends="convert", when=TRAIN_IDM_WANTED),
+        task(here, stages.START, arguments=CONFIG),
+        task(here, stages.CONVERT, depends="start"),
+        task(here, stages.COSMOS_DATASET, depends="convert"),
+        task(here, stages.POST_TRAIN, depends="cosmos-dataset", when=POST_TRAIN_WANTED),
+        task(here, stages.TRAIN_IDM, depends="convert", when=TRAIN_IDM_WANTED),
     ]
 
 
@@ -91,48 +95,48 @@ def generation(here: str) -> list[Task]:
     """The rounds and what decides after them: fan-in runs however they ended, and applies the minimum success ratio."""
     return [
         rounds.rounds(here, depends="plan", max_rounds=MAX_ROUNDS),
-        task(here, commands.FAN_IN, depends=FINISHED.format("rounds")),
+        task(here, stages.FAN_IN, depends=FINISHED.format("rounds")),
     ]
 
 
 def generate() -> list[Task]:
     """Scale generation: an existing plan (or one made now), fanned out."""
-    return [task(GENERATE, commands.PLAN), *generation(GENERATE)]
+    return [task(GENERATION, stages.PLAN), *generation(GENERATION)]
 
 
 def replaying(here: str) -> list[Task]:
     """Replay of the samples in shards, and of the controls beside it."""
-    shards = output_of(commands.FAN_IN, "replay-shards")
+    shards = output_of(stages.FAN_IN, "replay-shards")
     return [
-        task(here, commands.REPLAY, depends="fan-in", with_param=shards, arguments={"shard": "{{item}}"}),
-        task(here, commands.CONTROLS, depends="fan-in"),
+        task(here, stages.REPLAY, depends="fan-in", with_param=shards, arguments={"shard": "{{item}}"}),
+        task(here, stages.CONTROLS, depends="fan-in"),
     ]
 
 
 def replay() -> list[Task]:
     """Replay alone: fan-in says again which shards there are."""
-    return [task(REPLAY, commands.FAN_IN), *replaying(REPLAY)]
+    return [task(REPLAYING, stages.FAN_IN), *replaying(REPLAYING)]
 
 
 def reporting(here: str, depends: str | None) -> list[Task]:
     """Curate, assemble, report."""
     return [
-        task(here, commands.CURATE, depends=depends),
-        task(here, commands.ASSEMBLE, depends="curate"),
-        task(here, commands.REPORT, depends="assemble"),
+        task(here, stages.CURATE, depends=depends),
+        task(here, stages.ASSEMBLE, depends="curate"),
+        task(here, stages.REPORT, depends="assemble"),
     ]
 
 
 def report() -> list[Task]:
     """The dataset and the report from what is committed now."""
-    return reporting(REPORT, None)
+    return reporting(REPORTING, None)
 
 
 def pipeline() -> list[Task]:
     """Everything. `a && b` admits skipped tasks, so a training that is not wanted does not hold up the plan."""
     return [
         *training(PIPELINE),
-        task(PIPELINE, commands.PLAN, depends="convert && post-train && train-idm"),
+        task(PIPELINE, stages.PLAN, depends="convert && post-train && train-idm"),
         *generation(PIPELINE),
         *replaying(PIPELINE),
         *reporting(PIPELINE, "replay && controls"),

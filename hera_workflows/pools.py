@@ -6,20 +6,11 @@ The sizes here are what a first installation can start from. GPU products are ne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from leicos_jobs.core.stages import Pool
 
 LABEL = "leicos.dev/pool"
 """Pod label that names the pool; the only key by which the chart finds what to overlay."""
-
-
-class Pool(StrEnum):
-    """The five pools. `cpu` is for everything that needs no accelerator."""
-
-    GENERATE = "generate"
-    TRAIN = "train"
-    LABEL = "label"
-    REPLAY = "replay"
-    CPU = "cpu"
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from hera.workflows import DAG, Parameter, Task
 
-from hera_workflows import commands
 from hera_workflows.commands import value_of
 from hera_workflows.parameters import RUN_OF_WORKFLOW
-from hera_workflows.tasks import GENERATE, call, output_of, task
+from hera_workflows.tasks import call, output_of, task
+from leicos_jobs.core import stages
+from leicos_jobs.core.stages import GENERATION
 
 ROUND = "round"
 SHARD = "shard"
@@ -32,9 +33,9 @@ def shard() -> DAG:
         inputs=[Parameter(name=name) for name in ("run", "round", "shard")],
         fail_fast=False,
         tasks=[
-            task(GENERATE, commands.GENERATE, arguments=arguments, run=RUN),
-            task(GENERATE, commands.GATE, depends=FINISHED.format("generate"), arguments=arguments, run=RUN),
-            task(GENERATE, commands.LABEL, depends=FINISHED.format("gate"), arguments=arguments, run=RUN),
+            task(GENERATION, stages.GENERATE, arguments=arguments, run=RUN),
+            task(GENERATION, stages.GATE, depends=FINISHED.format("generate"), arguments=arguments, run=RUN),
+            task(GENERATION, stages.LABEL, depends=FINISHED.format("gate"), arguments=arguments, run=RUN),
         ],
     )
 
@@ -47,29 +48,29 @@ def round_() -> DAG:
         inputs=[Parameter(name=name) for name in ("run", "round", "max-rounds")],
         fail_fast=False,
         tasks=[
-            task(GENERATE, commands.PLAN_ROUND, arguments=this_round, run=RUN),
+            task(GENERATION, stages.PLAN_ROUND, arguments=this_round, run=RUN),
             call(
-                GENERATE,
-                GENERATE,
+                GENERATION,
+                GENERATION,
                 SHARD,
                 depends="plan-round",
-                with_param=output_of(commands.PLAN_ROUND, "shards"),
+                with_param=output_of(stages.PLAN_ROUND, "shards"),
                 arguments={"run": RUN, **this_round, "shard": "{{item}}"},
             ),
             task(
-                GENERATE,
-                commands.ACCOUNT,
+                GENERATION,
+                stages.ACCOUNT,
                 depends=f"plan-round && ({FINISHED.format(SHARD)} || shard.Skipped || shard.Omitted)",
                 arguments=this_round,
                 run=RUN,
             ),
             call(
-                GENERATE,
-                GENERATE,
+                GENERATION,
+                GENERATION,
                 ROUND,
                 name="next",
                 depends="account",
-                when=f"{output_of(commands.ACCOUNT, 'missing')} > 0 && {next_round()} < {value_of('max-rounds')}",
+                when=f"{output_of(stages.ACCOUNT, 'missing')} > 0 && {next_round()} < {value_of('max-rounds')}",
                 arguments={"run": RUN, "round": next_round(), "max-rounds": value_of("max-rounds")},
             ),
         ],
@@ -84,4 +85,4 @@ def next_round() -> str:
 def rounds(here: str, depends: str, max_rounds: str) -> Task:
     """The task that starts round 0, for a DAG of the WorkflowTemplate `here`."""
     arguments = {"run": RUN_OF_WORKFLOW, "round": "0", "max-rounds": max_rounds}
-    return call(here, GENERATE, ROUND, name="rounds", depends=depends, arguments=arguments)
+    return call(here, GENERATION, ROUND, name="rounds", depends=depends, arguments=arguments)

@@ -7,39 +7,11 @@ from __future__ import annotations
 
 from hera.workflows import Task, models
 
-from hera_workflows import commands
-from hera_workflows.commands import Command
 from hera_workflows.parameters import RUN_OF_WORKFLOW
 from hera_workflows.strict import exactly
+from leicos_jobs.core.stages import Stage
 
 PIPELINE = "leicos-pipeline"
-PREPARE = "leicos-prepare"
-TRAIN = "leicos-train"
-GENERATE = "leicos-generate"
-REPLAY = "leicos-replay"
-REPORT = "leicos-report"
-
-HOMES: dict[str, tuple[Command, ...]] = {
-    PIPELINE: (),
-    PREPARE: (commands.START, commands.CONVERT, commands.COSMOS_DATASET, commands.PLAN),
-    TRAIN: (commands.POST_TRAIN, commands.TRAIN_IDM),
-    GENERATE: (
-        commands.PLAN_ROUND,
-        commands.GENERATE,
-        commands.GATE,
-        commands.LABEL,
-        commands.ACCOUNT,
-        commands.FAN_IN,
-    ),
-    REPLAY: (commands.REPLAY, commands.CONTROLS),
-    REPORT: (commands.CURATE, commands.ASSEMBLE, commands.REPORT),
-}
-"""WorkflowTemplate -> the commands whose templates it defines. `finish` is in all: onExit cannot refer to another."""
-
-
-def home_of(template: str) -> str:
-    """The WorkflowTemplate that defines a command's template."""
-    return next(home for home, owned in HOMES.items() if template in {command.name for command in owned})
 
 
 def call(
@@ -67,7 +39,7 @@ def call(
 
 def task(
     here: str,
-    command: Command,
+    command: Stage,
     *,
     depends: str | None = None,
     when: str | None = None,
@@ -79,11 +51,10 @@ def task(
     given = {"run": run, **(arguments or {})}
     wanted = {"run", *command.inputs}
     assert set(given) == wanted, f"{command.name} wants {sorted(wanted)}, was given {sorted(given)}"
-    home = home_of(command.name)
-    return call(here, home, command.name, arguments=given, depends=depends, when=when, with_param=with_param)
+    return call(here, command.home, command.name, arguments=given, depends=depends, when=when, with_param=with_param)
 
 
-def output_of(command: Command, name: str) -> str:
+def output_of(command: Stage, name: str) -> str:
     """Reference to an output parameter of a task in the same DAG."""
     assert name in dict(command.outputs), f"{command.name} has no output {name}"
     return "{{tasks." + command.name + ".outputs.parameters." + name + "}}"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hera_workflows.lint.problems import Problem, templates
-from hera_workflows.pools import LABEL, SIZES, Pool
+from hera_workflows.pools import LABEL, SIZES
+from leicos_jobs.core.stages import Pool
 
 GPU_RESOURCES = ("nvidia.com/", "amd.com/gpu")
 OUTPUTS = "/tmp/outputs/"

@@ -13,12 +13,13 @@ import click
 
 from leicos_jobs import __version__
 from leicos_jobs.core.errors import ExitCode, LeicosError
+from leicos_jobs.core.stages import STAGES
 
 # OpenMP's threads spin while they wait for each other. Where others want the cores too, they spin their time away: a
 # training step took eight times as long beside a compiler. libgomp reads this when torch loads it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-COMMANDS = {
+_YOURS = {
     "run": ("leicos_jobs.cli.here:run", "Run the whole pipeline on this machine."),
     "init": ("leicos_jobs.cli.here:init", "Write a commented configuration for a recording."),
     "record": ("leicos_jobs.cli.here:record", "Record scripted demonstrations in the embedded simulator."),
@@ -28,24 +29,8 @@ COMMANDS = {
     "config": ("leicos_jobs.cli.look:config", "Check a configuration, or print its JSON schema."),
     "label-videos": ("leicos_jobs.cli.look:label_videos", "Label any videos with an IDM artifact."),
     "gc": ("leicos_jobs.cli.look:gc", "Remove orphaned objects of a run."),
-    "start": ("leicos_jobs.cli.pipeline:start", "First task: check the configuration, make run.json."),
-    "convert": ("leicos_jobs.cli.pipeline:convert", "LeIsaac HDF5 to LeRobot v2.1."),
-    "cosmos-dataset": ("leicos_jobs.cli.pipeline:cosmos_dataset", "The generator's post-training folder."),
-    "post-train": ("leicos_jobs.cli.pipeline:post_train", "Post-train the generator, export its checkpoint."),
-    "train-idm": ("leicos_jobs.cli.pipeline:train_idm", "Train the inverse dynamics model."),
-    "plan": ("leicos_jobs.cli.pipeline:plan", "Samples, clips and start states."),
-    "plan-round": ("leicos_jobs.cli.pipeline:plan_round", "Cut what is missing into shards."),
-    "generate": ("leicos_jobs.cli.pipeline:generate", "Generate a shard's videos."),
-    "gate": ("leicos_jobs.cli.pipeline:gate", "Check a shard's videos."),
-    "label": ("leicos_jobs.cli.pipeline:label", "Label a shard's videos with actions."),
-    "account": ("leicos_jobs.cli.pipeline:account", "Count what a round left over."),
-    "fan-in": ("leicos_jobs.cli.pipeline:fan_in", "Decide whether enough samples succeeded."),
-    "replay": ("leicos_jobs.cli.pipeline:replay", "Replay labels in the simulator."),
-    "controls": ("leicos_jobs.cli.pipeline:controls", "Replay the controls: ceilings and floors."),
-    "curate": ("leicos_jobs.cli.pipeline:curate", "Choose what enters the dataset."),
-    "assemble": ("leicos_jobs.cli.pipeline:assemble", "Write the synthetic LeRobot dataset."),
-    "report": ("leicos_jobs.cli.pipeline:report", "Write the HTML report."),
-    "finish": ("leicos_jobs.cli.pipeline:finish", "Exit handler: summary and webhook."),
+}
+_THE_CLUSTERS = {
     "submit": ("leicos_jobs.cli.clusters:submit", "Start a run on a cluster."),
     "resubmit": ("leicos_jobs.cli.clusters:resubmit", "Start a run's workflow again; only what is missing is done."),
     "render": ("leicos_jobs.cli.clusters:render", "Print the Argo manifests."),
@@ -53,6 +38,8 @@ COMMANDS = {
     "explain": ("leicos_jobs.cli.look:explain", "The tutorial's Cosmos commands, and what runs instead."),
     "verify": ("leicos_jobs.cli.look:verify", "Check a backend against its upstream, where the hardware is."),
 }
+_THE_PIPELINES = {name: ("leicos_jobs.cli.pipeline:command", stage.summary) for name, stage in STAGES.items()}
+COMMANDS = _YOURS | _THE_PIPELINES | _THE_CLUSTERS
 
 
 class LazyGroup(click.Group):
@@ -67,7 +54,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), name)
+        loaded = getattr(importlib.import_module(module), name)
+        command = loaded(cmd_name) if cmd_name in STAGES else loaded
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

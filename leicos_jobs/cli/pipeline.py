@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
+from leicos_jobs.core.stages import REPLAY, STAGES, Kind, Stage
 from leicos_jobs.run.opened import Run, open_run
+from leicos_jobs.run.samples import Sample
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,29 +61,40 @@ def start(uri: str, config: str, amend: bool, outputs: Path) -> None:
     _output(outputs, post_train=needed, train_idm="true")
 
 
-def _whole(name: str, target: str, text: str, example: str = "") -> click.Command:
-    """A command that runs one whole-stage function of `leicos_jobs.stages`."""
+def command(name: str) -> click.Command:
+    """The command of a stage. Those that need no options of their own come from the table of stages alone."""
+    stage = STAGES[name]
+    own = globals().get(stage.module)
+    if isinstance(own, click.Command):
+        return own
+    return _whole(stage) if stage.kind is Kind.WHOLE else _shard(stage)
 
+
+def _whole(stage: Stage) -> click.Command:
     def call(uri: str) -> None:
-        import importlib
+        module = importlib.import_module(f"leicos_jobs.stages.{stage.module}")
+        getattr(module, stage.module)(open_run(uri))
 
-        module, _, function = target.partition(":")
-        getattr(importlib.import_module(f"leicos_jobs.stages.{module}"), function)(open_run(uri))
-
-    epilog = example or f"Example: leicos {name} --run runs/lift"
-    return click.command(name, help=text, epilog=epilog)(run_option(call))
+    epilog = f"Example: leicos {stage.name} --run runs/lift"
+    return click.command(stage.name, help=stage.summary, epilog=epilog)(run_option(call))
 
 
-convert = _whole("convert", "convert:convert", "Convert the recordings into a LeRobot v2.1 dataset.")
-cosmos_dataset = _whole(
-    "cosmos-dataset", "cosmos_dataset:cosmos_dataset", "Write the generator's post-training folder."
-)
-post_train = _whole("post-train", "post_train:post_train", "Post-train the generator and export its checkpoint.")
-train_idm = _whole("train-idm", "train_idm:train_idm", "Train the IDM, label the held-out demos' real videos.")
-controls = _whole("controls", "controls:controls", "Replay true, foreign and shuffled actions for comparison.")
-curate = _whole("curate", "curate:curate", "Choose the samples that enter the synthetic dataset.")
-assemble = _whole("assemble", "assemble:assemble", "Write the synthetic LeRobot v2.1 dataset with provenance.")
-report = _whole("report", "report:report", "Write report/index.html and report/single.html.")
+def _shard(stage: Stage) -> click.Command:
+    def call(uri: str, workflow: str, number: int, shard: int) -> None:
+        from leicos_jobs.run import rounds
+
+        run = open_run(uri)
+        _work(stage, run, rounds.read_shard(run, workflow, number, shard), f"{workflow}-{number:02d}-{shard:05d}")
+
+    epilog = f"Example: leicos {stage.name} --run runs/lift --workflow w --round 0 --shard 0"
+    return click.command(stage.name, help=stage.summary, epilog=epilog)(_shard_options(call))
+
+
+def _work(stage: Stage, run: Run, samples: list[Sample], worker: str) -> None:
+    from leicos_jobs.work.worker import Worker
+
+    module = importlib.import_module(f"leicos_jobs.stages.{stage.module}")
+    Worker(getattr(module, f"{stage.module.title().replace('_', '')}Stage")(run), samples, worker).work()
 
 
 @click.command(epilog="Example: leicos plan --run runs/lift --dry-run")
@@ -107,38 +121,6 @@ def plan_round(uri: str, workflow: str, number: int, outputs: Path) -> None:
     from leicos_jobs.stages import plan_round as stage
 
     _output(outputs, shards=stage.plan_round(open_run(uri), workflow, number))
-
-
-def _work(stage: str, run: Run, workflow: str, number: int, shard: int) -> None:
-    import importlib
-
-    from leicos_jobs.run import rounds
-    from leicos_jobs.work.worker import Worker
-
-    module = importlib.import_module(f"leicos_jobs.stages.{stage}")
-    samples = rounds.read_shard(run, workflow, number, shard)
-    Worker(getattr(module, f"{stage.capitalize()}Stage")(run), samples, f"{workflow}-{number:02d}-{shard:05d}").work()
-
-
-@click.command(epilog="Example: leicos generate --run runs/lift --workflow w --round 0 --shard 0")
-@_shard_options
-def generate(uri: str, workflow: str, number: int, shard: int) -> None:
-    """Generate the videos of a shard; each is committed as soon as it is verified."""
-    _work("generate", open_run(uri), workflow, number, shard)
-
-
-@click.command(epilog="Example: leicos gate --run runs/lift --workflow w --round 0 --shard 0")
-@_shard_options
-def gate(uri: str, workflow: str, number: int, shard: int) -> None:
-    """Check the generated videos of a shard."""
-    _work("gate", open_run(uri), workflow, number, shard)
-
-
-@click.command(epilog="Example: leicos label --run runs/lift --workflow w --round 0 --shard 0")
-@_shard_options
-def label(uri: str, workflow: str, number: int, shard: int) -> None:
-    """Label the videos of a shard that passed the gate."""
-    _work("label", open_run(uri), workflow, number, shard)
 
 
 @click.command(epilog="Example: leicos account --run runs/lift --workflow w --round 0")
@@ -173,11 +155,9 @@ def fan_in(uri: str, outputs: Path) -> None:
 def replay(uri: str, shard: int) -> None:
     """Replay a slice of the labelled samples in the simulator."""
     from leicos_jobs.run import rounds
-    from leicos_jobs.stages.replay import ReplayStage
-    from leicos_jobs.work.worker import Worker
 
     run = open_run(uri)
-    Worker(ReplayStage(run), rounds.replay_shard(run, shard), f"replay-{shard:05d}").work()
+    _work(REPLAY, run, rounds.replay_shard(run, shard), f"replay-{shard:05d}")
 
 
 @click.command(epilog="Example: leicos finish --run runs/lift --status Succeeded")

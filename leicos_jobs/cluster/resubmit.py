@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from leicos_jobs.cluster.submit import PIPELINE, Submission, cluster_uri, create
 from leicos_jobs.cluster.workflows import Workflows
+from leicos_jobs.core import stages
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.run import failures, layout
+from leicos_jobs.run import failures
 from leicos_jobs.run.opened import open_run
 
 
@@ -29,7 +30,7 @@ def resubmit(
         raise InputError(f"WorkflowTemplate {template} has no parameter run", fix="name one of leicos' templates")
     notes = []
     if retry_quarantined:
-        counts = {stage: failures.forget(run.store, stage) for stage in layout.SAMPLE_STAGES}
+        counts = {stage: failures.forget(run.store, stage) for stage in stages.SAMPLE}
         said = ", ".join(f"{count} in {stage}" for stage, count in counts.items() if count)
         notes.append(f"failures forgotten: {said or 'there were none'}")
     return create(workflows, template, {"run": root}, notes)

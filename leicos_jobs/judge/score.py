@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leicos_jobs.core import stages
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.formats.action_tables import read_table
@@ -29,7 +30,6 @@ from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import commits, episodes, failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.failures import why_quarantined
-from leicos_jobs.run.layout import SHARD_STAGES
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.states import read_states
 from leicos_jobs.store import KeyMissingError
@@ -76,7 +76,7 @@ class Score:
 
 def collect(run: Run) -> Score:
     """Read a finished run and score it."""
-    notes = {stage: failures.read_all(run.store, stage) for stage in (*SHARD_STAGES, "replay")}
+    notes = {stage: failures.read_all(run.store, stage) for stage in stages.SAMPLE}
     samples = [
         Scored(state, why_quarantined(state, notes, run.config.rounds)) for state in read_states(run, run.samples())
     ]
@@ -95,7 +95,7 @@ def collect(run: Run) -> Score:
         "idm": _idm(run, samples, actions, real),
         "replay": replay_table(samples, controls),
         "gate": gate_table(samples),
-        "stages": times.stages(timings),
+        "stages": times.by_stage(timings),
         "wall_seconds": times.wall_seconds(timings),
     }
     verdicts = _checks(run, samples, numbers["idm"], controls, (actions, real), starts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from leicos_jobs.core import stages
 from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
@@ -12,13 +13,10 @@ from leicos_jobs.run.opened import Run
 
 Timing = dict[str, Any]
 """What a stage's process wrote under `layout.timing`."""
-ORDER = (
-    "convert", "cosmos-dataset", "post-train", "train-idm", "plan", *layout.SAMPLE_STAGES, "controls", "curate",
-    "assemble",
-)  # fmt: skip
+ORDER = stages.COMMITTING
 
 
-def stages(timings: Sequence[Timing]) -> list[dict[str, Any]]:
+def by_stage(timings: Sequence[Timing]) -> list[dict[str, Any]]:
     """Seconds a stage: sums over its processes, samples, and the seconds spent loading models."""
     totals: dict[str, dict[str, Any]] = {}
     for item in timings:
@@ -43,7 +41,7 @@ def counted(run: Run, states: Sequence[State]) -> Iterator[Timing]:
     that committed samples of which none counts any more."""
     current = {
         stage: {record.attempt.get("attempt") for state in states if (record := getattr(state, stage)) is not None}
-        for stage in layout.SAMPLE_STAGES
+        for stage in stages.SAMPLE
     }
     for key in run.store.list("timings/"):
         item = parsed_json(run.store.read(key), f"{run.store.uri}/{key}")

@@ -18,11 +18,6 @@ REPORT = "report"
 CONTROLS = "controls/controls.json"
 CURATED = "curate/curated.jsonl"
 
-SAMPLE_STAGES = ("generate", "gate", "label", "replay")
-"""Stages that commit one record a sample, in order."""
-SHARD_STAGES = SAMPLE_STAGES[:-1]
-"""Those of a round's shard."""
-
 
 def stage_record(stage: str) -> str:
     """Record of a stage that commits as a whole."""

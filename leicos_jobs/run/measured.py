@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from leicos_jobs.core.stages import STAGES
 from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import CostConfig
@@ -19,22 +20,6 @@ from leicos_jobs.store import KeyMissingError, Store
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-POOLS = {
-    "post-train": "train",
-    "train-idm": "train",
-    "generate": "generate",
-    "label": "label",
-    "replay": "replay",
-    "controls": "replay",
-}
-"""Stage -> pool of its pods; `cpu` for all others."""
-GPU_POOLS = ("generate", "train", "label", "replay")
-
-
-def pool_of(stage: str) -> str:
-    """The pool whose pods do a stage."""
-    return POOLS.get(stage, "cpu")
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,7 @@ class Measured:
 
     def dollars(self, stage: str, cost: CostConfig) -> float:
         """Money by the configuration's price table; a pool without a price costs nothing."""
-        return self.hours * cost.dollars_per_hour.get(pool_of(stage), 0.0)
+        return self.hours * cost.dollars_per_hour.get(STAGES[stage].pool, 0.0)
 
 
 def measure(store: Store, stage: str, record_seconds: float = 0.0) -> Measured:

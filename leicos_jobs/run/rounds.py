@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from leicos_jobs.core import stages
 from leicos_jobs.core.errors import RetryError
 from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import failures, layout
@@ -43,7 +44,7 @@ class Account:
 def account(run: Run) -> Account:
     """Count the plan's samples by where they stand."""
     samples = run.samples()
-    notes = {stage: failures.read_all(run.store, stage) for stage in layout.SHARD_STAGES}
+    notes = {stage: failures.read_all(run.store, stage) for stage in stages.SHARD}
     labelled = 0
     refusals: Counter[str] = Counter()
     aside: dict[str, failures.Failure] = {}

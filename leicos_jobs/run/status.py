@@ -15,22 +15,18 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from leicos_jobs.core import stages
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.run import failures, layout
+from leicos_jobs.run import failures
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.failures import why_quarantined
-from leicos_jobs.run.measured import GPU_POOLS, Measured, in_parallel, measure, pool_of
+from leicos_jobs.run.measured import Measured, in_parallel, measure
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.run.states import read_states
 from leicos_jobs.store import KeyMissingError
 
-BEFORE_SAMPLES = ("convert", "cosmos-dataset", "post-train", "train-idm", "plan")
-WHOLE_STAGES = (*BEFORE_SAMPLES, "controls", "curate", "assemble", "report")
-LAST = "report"
-AFTER_GATE = ("label", "replay")
-"""Stages that do nothing for a sample which the gate refused."""
 BRIEF = 120
 """Characters of an error that are shown."""
 
@@ -103,7 +99,11 @@ class RunStatus(_Model):
     @property
     def done(self) -> bool:
         """Nothing is missing and the report is written; samples set aside stay so until `leicos resubmit`."""
-        return self.samples > 0 and self.whole_stages[LAST] and not any(stage.missing for stage in self.stages)
+        return (
+            self.samples > 0
+            and self.whole_stages[stages.REPORT.name]
+            and not any(stage.missing for stage in self.stages)
+        )
 
     def text(self) -> str:
         """For people."""
@@ -128,24 +128,24 @@ Notes = dict[str, dict[str, list[failures.Failure]]]
 def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
     """Look at a run. `earlier`: a look at the same run, for the pace since then."""
     samples = _planned(run)
-    notes: Notes = {stage: failures.read_all(run.store, stage) for stage in layout.SAMPLE_STAGES}
+    notes: Notes = {stage: failures.read_all(run.store, stage) for stage in stages.SAMPLE}
     states = read_states(run, samples) if samples else []
     tallies = _count(run, states, notes)
-    records = {stage: run.commits.stage(stage) for stage in WHOLE_STAGES}
+    records = {stage: run.commits.stage(stage) for stage in stages.WHOLE}
     found = {stage: measure(run.store, stage, sum(tally.seconds)) for stage, tally in tallies.items()}
-    whole = dict(zip(WHOLE_STAGES, in_parallel(lambda stage: measure(run.store, stage), WHOLE_STAGES), strict=True))
+    whole = dict(zip(stages.WHOLE, in_parallel(lambda stage: measure(run.store, stage), stages.WHOLE), strict=True))
     before = {stage.stage: stage for stage in earlier.stages} if earlier else {}
     elapsed = time.monotonic() - earlier.taken if earlier else 0.0
-    stages = tuple(
+    rows = tuple(
         _stage(run, stage, tallies[stage], found[stage], notes[stage], (before.get(stage), elapsed))
-        for stage in layout.SAMPLE_STAGES
+        for stage in stages.SAMPLE
     )
     measured = found | whole
     makers = _makers(states, records)
     labelled = sum(state.label is not None for state in states)
     rejected = sum(state.rejected is not None for state in states)
-    aside = sum(len(tallies[stage].aside) for stage in layout.SAMPLE_STAGES if stage != "replay")
-    waits = [stage.eta_seconds for stage in stages if stage.missing]
+    aside = sum(len(tallies[stage].aside) for stage in stages.SAMPLE if stage != "replay")
+    waits = [stage.eta_seconds for stage in rows if stage.missing]
     return RunStatus(
         run=run.store.uri,
         name=run.config.name,
@@ -155,12 +155,16 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
         quarantined=aside,
         missing=len(samples) - labelled - rejected - aside,
         whole_stages={stage: record is not None for stage, record in records.items()},
-        stages=stages,
+        stages=rows,
         quarantine_reasons=_reasons(tallies),
         gate_reasons=dict(Counter(reason for state in states for reason in _refusals(state)).most_common()),
         makers=makers,
         mixed=tuple(name for name, values in makers.items() if len(values) > 1),
-        gpu_hours=sum(item.gpu_seconds / 3600 for stage, item in measured.items() if pool_of(stage) in GPU_POOLS),
+        gpu_hours=sum(
+            item.gpu_seconds / 3600
+            for stage, item in measured.items()
+            if stages.STAGES[stage].pool is not stages.Pool.CPU
+        ),
         dollars=sum(item.dollars(stage, run.config.cost) for stage, item in measured.items()),
         eta_seconds=_latest(waits),
     )
@@ -178,15 +182,15 @@ def _planned(run: Run) -> list[Sample]:
 
 def _count(run: Run, states: Sequence[State], notes: Notes) -> dict[str, _Tally]:
     """Walk each sample's chain. Behind a stage in which it is set aside a sample is not missing: it is not awaited."""
-    tallies = {stage: _Tally() for stage in layout.SAMPLE_STAGES}
+    tallies = {stage: _Tally() for stage in stages.SAMPLE}
     for state in states:
         aside = why_quarantined(state, notes, run.config.rounds)
-        for stage in layout.SAMPLE_STAGES:
+        for stage in stages.SAMPLE:
             record: Record | None = getattr(state, stage)
             if record is not None:
                 tallies[stage].committed += 1
                 tallies[stage].seconds.append(float(record.facts.get("seconds", 0.0)))
-            elif state.rejected is not None and stage in AFTER_GATE:
+            elif state.rejected is not None and stage in stages.AFTER_GATE:
                 break
             elif aside is not None:
                 tallies[aside.stage].aside[state.sample.id] = aside
@@ -254,7 +258,7 @@ def _makers(states: Sequence[State], whole: dict[str, StageRecord | None]) -> di
     counts: dict[str, Counter[str]] = {"leicos": Counter(), "git": Counter(), "image": Counter()}
     attempts = [record.attempt for record in whole.values() if record is not None]
     for state in states:
-        records = (getattr(state, stage) for stage in layout.SAMPLE_STAGES)
+        records = (getattr(state, stage) for stage in stages.SAMPLE)
         attempts += [record.attempt for record in records if record is not None]
     for attempt in attempts:
         for name, counter in counts.items():

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from leicos_jobs.core import stages
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import commits, failures, layout
@@ -16,7 +17,6 @@ from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import CurateConfig
 from leicos_jobs.run.failures import why_quarantined
-from leicos_jobs.run.layout import SHARD_STAGES
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.states import read_states
 from leicos_jobs.work.whole import needed, whole_stage
@@ -63,7 +63,7 @@ def curate(run: Run) -> StageRecord:
     """Run the stage. None may be left: then there is no dataset, and the report says why before it fails."""
     needed(run, "plan")
     states = read_states(run, run.samples())
-    notes = {stage: failures.read_all(run.store, stage) for stage in (*SHARD_STAGES, "replay")}
+    notes = {stage: failures.read_all(run.store, stage) for stage in stages.SAMPLE}
     decisions = []
     for state in states:
         decision = decide(state, run.config.curate)

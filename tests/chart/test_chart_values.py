@@ -12,7 +12,7 @@ import pytest
 import yaml
 from chart.rendering import CHART, helm, render, values_of
 
-from hera_workflows.pools import Pool
+from leicos_jobs.core.stages import Pool
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())

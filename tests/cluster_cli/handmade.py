@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from leicos_jobs.core import stages
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.config import RunConfig
@@ -80,7 +81,7 @@ class HandMade:
         self.run.commits.commit(record)
 
     def through(self, item: Sample, last: str) -> None:
-        for stage in layout.SAMPLE_STAGES[: layout.SAMPLE_STAGES.index(last) + 1]:
+        for stage in stages.SAMPLE[: stages.SAMPLE.index(last) + 1]:
             self.commit(stage, item)
 
     def fail(self, stage: str, item: Sample, error: str, times: int = 3) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cluster_cli.handmade import HandMade, configuration
 
 from hera_workflows import commands
-from leicos_jobs.core import workflow_size
+from leicos_jobs.core import stages, workflow_size
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.run import layout
 from leicos_jobs.run.measured import pool_of
@@ -223,7 +223,7 @@ def test_stages_belong_to_the_pools_that_their_pods_run_in() -> None:
     authored = {
         value.name: value.pool.value for value in vars(commands).values() if isinstance(value, commands.Command)
     }
-    for stage in (*layout.SAMPLE_STAGES, *WHOLE_STAGES):
+    for stage in (*stages.SAMPLE, *WHOLE_STAGES):
         assert pool_of(stage) == authored[stage]
 
 

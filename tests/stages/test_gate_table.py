@@ -9,13 +9,13 @@ import pytest
 from helpers.leisaac import DemoSpec, write_recording
 
 from leicos_jobs.backends.base import GenerateResult
+from leicos_jobs.core import stages
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.judge import score
 from leicos_jobs.run import failures
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.failures import why_quarantined
-from leicos_jobs.run.layout import SHARD_STAGES
 from leicos_jobs.run.opened import Run, create_run
 from leicos_jobs.run.states import read_states
 from leicos_jobs.stages.convert import convert as convert_run
@@ -60,7 +60,7 @@ def test_a_refused_planted_defect_is_counted(run: Run, tmp_path: Path) -> None:
     states = read_states(run, run.samples())
     refuse(run, states[0], tmp_path, "truncated")
     refuse(run, states[1], tmp_path, None)
-    notes = {stage: failures.read_all(run.store, stage) for stage in SHARD_STAGES}
+    notes = {stage: failures.read_all(run.store, stage) for stage in stages.SHARD}
     scored = [score.Scored(state, why_quarantined(state, notes, run.config.rounds)) for state in states]
     for item in scored:
         score._read(run, item, tmp_path)
