@@ -8,13 +8,11 @@ import json
 import pytest
 from cluster_cli.handmade import HandMade, configuration
 
-from hera_workflows import commands
-from leicos_jobs.core import stages, workflow_size
+from leicos_jobs.core import workflow_size
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.run import layout
-from leicos_jobs.run.measured import pool_of
 from leicos_jobs.run.rounds import account, read_shard
-from leicos_jobs.run.status import WHOLE_STAGES, RunStatus, StageStatus, status
+from leicos_jobs.run.status import RunStatus, StageStatus, status
 from leicos_jobs.run.status_text import duration
 from leicos_jobs.stages.fan_in import fan_in
 from leicos_jobs.stages.plan_round import plan_round
@@ -217,14 +215,6 @@ def test_json_holds_everything_but_this_process_clock(made: HandMade) -> None:
     found = status(made.run)
     assert RunStatus.model_validate_json(found.model_dump_json()).stages == found.stages
     assert "taken" not in found.model_dump()
-
-
-def test_stages_belong_to_the_pools_that_their_pods_run_in() -> None:
-    authored = {
-        value.name: value.pool.value for value in vars(commands).values() if isinstance(value, commands.Command)
-    }
-    for stage in (*stages.SAMPLE, *WHOLE_STAGES):
-        assert pool_of(stage) == authored[stage]
 
 
 @pytest.mark.parametrize(

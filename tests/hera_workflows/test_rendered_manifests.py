@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from hera_workflows import render, schema
-from hera_workflows.commands import GENERATE, template
+from hera_workflows.commands import template
 from hera_workflows.images import Images
 from hera_workflows.lint import check
 from hera_workflows.policies import RETRY_EXPRESSION
 from leicos_jobs.core.errors import ExitCode
+from leicos_jobs.core.stages import GENERATE
 
 MANIFESTS = render.manifests()
 
