@@ -20,9 +20,9 @@ from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.stages.start import resolve_config
+from leicos_jobs.store import S3, open_store
 
 PIPELINE = "leicos-pipeline"
-CLUSTER_URI = "s3://"
 RUN_LABEL = "leicos.dev/run"
 
 
@@ -101,12 +101,12 @@ def workflow_object(template: str, values: Mapping[str, str]) -> dict[str, objec
 
 def cluster_uri(uri: str) -> str:
     """The run's URI if pods can reach it. Raises InputError."""
-    if not uri.startswith(CLUSTER_URI):
+    if not uri.startswith(S3):
         raise InputError(
             f"run {uri}: pods cannot reach a folder of this machine",
             fix="write s3://bucket/folder/run-id, or use `leicos run` to work here",
         )
-    return uri.rstrip("/")
+    return open_store(uri).uri
 
 
 def _values(workflows: Workflows, template: str, values: dict[str, str]) -> dict[str, str]:

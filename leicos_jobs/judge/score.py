@@ -131,8 +131,7 @@ def _rates(run: Run, samples: Sequence[Scored], scratch: Path) -> dict[str, floa
         if state.generate is not None:
             video = run.commits.fetch(state.generate, scratch)
             found[state.sample.id] = float(probe(video).fps)
-            if run.store.uri.startswith("s3://"):
-                video.unlink()
+            run.store.release(video)
     return found
 
 

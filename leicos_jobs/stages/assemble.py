@@ -81,8 +81,7 @@ def _write(run: Run, folder: Path, scratch: Path) -> dict[str, Any]:
         )
         stats.add(columns)
         lines.append(json.dumps({"episode_index": number} | provenance(state) | {"generator": generator}))
-        if run.store.uri.startswith("s3://"):
-            video.unlink()
+        run.store.release(video)
     gr00t.write_meta(folder, robot, (camera,), stats)
     (folder / PROVENANCE).parent.mkdir(parents=True, exist_ok=True)
     (folder / PROVENANCE).write_text("\n".join(lines) + "\n")

@@ -10,7 +10,7 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import check_config
 from leicos_jobs.run.config import RunConfig, load_config, parse_config
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.store import KeyMissingError, open_store
+from leicos_jobs.store import S3, KeyMissingError, open_object
 
 CONFIG_DIRECTORY = "LEICOS_CONFIG_DIRECTORY"
 """Environment variable: where the workflow mounts the ConfigMap that its parameter `config` names."""
@@ -23,10 +23,10 @@ def resolve_config(text: str) -> RunConfig:
     """
     if "\n" in text or text.lstrip().startswith("{"):
         return parse_config(text, "--config")
-    if text.startswith("s3://"):
-        folder, _, name = text.rpartition("/")
+    if text.startswith(S3):
+        store, name = open_object(text)
         try:
-            return parse_config(open_store(folder).read(name), text)
+            return parse_config(store.read(name), text)
         except KeyMissingError:
             raise InputError(f"there is no configuration at {text}", fix="upload it or correct the URI") from None
     mounted = os.environ.get(CONFIG_DIRECTORY)

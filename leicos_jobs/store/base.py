@@ -1,28 +1,38 @@
 """The store contract. Commits rest on `create`; everything else is plain reading and writing of whole objects.
 
-A key is a relative path of ASCII letters, digits and `._-=` between slashes: no `..`, no leading slash, so that user
-text can never leave the root.
+A key is a relative path between slashes: no empty, `.` or `..` segment, no control character, nothing in the folder
+`.partial`; so no name can leave the root. The layout makes keys of ASCII letters, digits and `._-=`; recordings and
+checkpoints that stand in a store already may have any other name.
 """
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from leicos_jobs.core.errors import DefectError, LeicosError
 
-_KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
+PARTIAL = ".partial"
+"""The folder, in a store's root, of writes that are not finished."""
 
 
 class KeyMissingError(LeicosError):
     """No object has this key (yet)."""
 
 
+def is_key(text: str) -> bool:
+    """Whether a text can be a key."""
+    parts = text.split("/")
+    if any(part in ("", ".", "..") for part in parts) or parts[0] == PARTIAL or text != text.strip():
+        return False
+    return not any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
+
+
 def checked(key: str) -> str:
-    """Return the key if it is well-formed, else raise DefectError: keys are made by the layout, never by users."""
-    if not _KEY.fullmatch(key):
+    """Return the key if it is well-formed, else raise DefectError: what users name was checked before."""
+    if not is_key(key):
         raise DefectError(f"malformed store key {key!r}")
     return key
 
@@ -56,8 +66,20 @@ class Store(Protocol):
         """Write a file's bytes, atomically. Keys are named by content, so replacing is harmless."""
         ...
 
+    def upload_resumable(self, key: str, path: Path) -> None:
+        """The same for a large file over a slow line: going on after an interruption sends only what is missing."""
+        ...
+
     def fetch(self, key: str, scratch: Path) -> Path:
         """A local file with the object's bytes, under `scratch` or the store's own file (never write to it)."""
+        ...
+
+    def release(self, path: Path) -> None:
+        """A file that `fetch` gave is no longer needed: a copy is removed, the store's own file stays."""
+        ...
+
+    def local(self, key: str) -> Path | None:
+        """The path at which the store itself keeps an object or a folder of them; None if it is not on this machine."""
         ...
 
     def list(self, prefix: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ behind lie in `.partial/`, apart from every key.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -13,10 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from leicos_jobs.core.errors import InputError, RetryError, writing
-from leicos_jobs.store.base import KeyMissingError, checked
-
-PARTIAL = ".partial"
+from leicos_jobs.core.errors import InputError, LeicosError, RetryError, writing
+from leicos_jobs.store.base import PARTIAL, KeyMissingError, checked
 
 
 class FolderStore:
@@ -36,19 +35,18 @@ class FolderStore:
             return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise KeyMissingError(f"no object {key} in {self.uri}") from None
-        except PermissionError as error:
-            raise InputError(
-                f"cannot read {path}: {error.strerror}", fix="choose a folder that you may read"
-            ) from error
         except OSError as error:
-            raise RetryError(f"cannot read {path}: {error.strerror}", fix="check the disk and start again") from error
+            raise _unreadable(path, error) from error
 
     def size(self, key: str) -> int | None:
         """See `Store.size`."""
+        path = self._path(key)
         try:
-            return self._path(key).stat().st_size
+            return path.stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
     def create(self, key: str, data: bytes) -> bytes:
         """See `Store.create`."""
@@ -87,6 +85,17 @@ class FolderStore:
             raise KeyMissingError(f"no object {key} in {self.uri}")
         return path
 
+    def upload_resumable(self, key: str, path: Path) -> None:
+        """See `Store.upload_resumable`: a copy on one machine is begun again."""
+        self.upload(key, path)
+
+    def release(self, path: Path) -> None:
+        """See `Store.release`: what `fetch` gave is the store's own."""
+
+    def local(self, key: str) -> Path | None:
+        """See `Store.local`."""
+        return self._path(key)
+
     def list(self, prefix: str) -> Iterator[str]:
         """See `Store.list`."""
         folder = self.root / prefix.rpartition("/")[0]
@@ -102,7 +111,9 @@ class FolderStore:
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
-        self._path(key).unlink(missing_ok=True)
+        path = self._path(key)
+        with writing(path), suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
 
     @contextmanager
     def _partial(self, final: Path) -> Iterator[Path]:
@@ -116,6 +127,14 @@ class FolderStore:
         finally:
             with suppress(OSError):  # the first error is the one to report
                 partial.unlink(missing_ok=True)
+
+
+def _unreadable(path: Path, error: OSError) -> LeicosError:
+    if isinstance(error, PermissionError):
+        return InputError(f"cannot read {path}: {error.strerror}", fix="choose a folder that you may read")
+    if isinstance(error, IsADirectoryError) or error.errno == errno.ENAMETOOLONG:
+        return InputError(f"cannot read {path}: {error.strerror}", fix="check the path")
+    return RetryError(f"cannot read {path}: {error.strerror}", fix="check the disk and start again")
 
 
 def _write(path: Path, data: bytes) -> None:

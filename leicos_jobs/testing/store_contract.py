@@ -91,6 +91,33 @@ class StoreContract:
             assert store.fetch(f"u/{name}", tmp_path / "scratch").read_bytes() == data
             assert source.exists()
 
+    def test_a_resumable_upload_carries_bytes(self, store: Store, raw: Raw, tmp_path: Path) -> None:
+        """Of a file that goes in one piece and of one that goes in several."""
+        for name, size in (("small", 1), ("large", 33 << 20)):
+            source = tmp_path / name
+            source.write_bytes(b"\x00\xff" * (size // 2) + b"end")
+            store.upload_resumable(f"ur/{name}", source)
+            assert raw.read(f"ur/{name}") == source.read_bytes()
+            assert store.fetch(f"ur/{name}", tmp_path / "scratch").read_bytes() == source.read_bytes()
+
+    def test_a_fetched_file_is_released_and_the_object_stays(self, store: Store, raw: Raw, tmp_path: Path) -> None:
+        """A copy goes; what lies at the store's own path stays."""
+        raw.write("keep/1", b"x")
+        path = store.fetch("keep/1", tmp_path)
+        own = store.local("keep/1")
+        store.release(path)
+        assert path.exists() == (path == own)
+        assert raw.read("keep/1") == b"x"
+
+    def test_other_names_are_keys_too(self, store: Store, raw: Raw, tmp_path: Path) -> None:
+        """Recordings and checkpoints that stood there before leicos came."""
+        names = ["my demo#1.hdf5", "50% (a+b)?.hdf5", "\u00fcbung/\u6771.hdf5", ".gitattributes", 'it\'s`"x".bin']
+        for name in names:
+            raw.write(f"n/{name}", name.encode())
+            assert store.read(f"n/{name}") == name.encode()
+            assert store.fetch(f"n/{name}", tmp_path).read_bytes() == name.encode()
+        assert sorted(store.list("n/")) == sorted(f"n/{name}" for name in names)
+
     def test_list_gives_keys_with_the_prefix_in_order(self, store: Store) -> None:
         """A prefix is a prefix of text, not of folders."""
         for key in ("l/b/2.json", "l/a/1.json", "l/ab.json", "other/1.json"):
@@ -107,13 +134,15 @@ class StoreContract:
         assert raw.read("d/1") is None
         assert raw.read("d/12") == b"y"
 
-    @pytest.mark.parametrize("key", ["../up", "/abs", "a//b", "a/../b", "", "sp ace", "a/.hidden"])
+    @pytest.mark.parametrize("key", ["../up", "/abs", "a//b", "a/../b", "a/./b", "", "a/", " a", "a\nb", ".partial/x"])
     def test_keys_cannot_leave_the_root(self, store: Store, key: str) -> None:
         """A malformed key is a defect of the caller, whatever the call."""
         calls: list[Callable[[], object]] = [
             lambda: store.read(key),
             lambda: store.put(key, b""),
             lambda: store.create(key, b""),
+            lambda: store.delete(key),
+            lambda: store.local(key),
         ]
         for call in calls:
             with pytest.raises(DefectError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from leicos_jobs.core.digests import sha256_bytes
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run.opened import Run
-from leicos_jobs.store import KeyMissingError, open_store
+from leicos_jobs.store import S3, KeyMissingError, is_key, open_object
 
 RUN_PREFIX = "run:"
 """`run:source/demos.hdf5` is a file inside the run itself, as `leicos submit` uploads it."""
@@ -19,11 +19,10 @@ def fetch_source(name: str, run: Run, scratch: Path) -> Path:
     """A local path of a source file. Raises InputError if there is none."""
     if name.startswith(RUN_PREFIX):
         store, key = run.store, name.removeprefix(RUN_PREFIX)
-    elif name.startswith("s3://"):
-        folder, _, key = name.rpartition("/")
-        if folder.count("/") < 3:
-            raise InputError(f"{name}: a source needs a folder in its bucket", fix="write s3://bucket/folder/file.hdf5")
-        store = open_store(folder)
+        if not is_key(key):
+            raise InputError(f"source file {name} lies outside the run", fix=f"write {RUN_PREFIX}source/NAME")
+    elif name.startswith(S3):
+        store, key = open_object(name)
     else:
         path = Path(name)
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises over a name too long

@@ -96,9 +96,8 @@ def needed(run: Run, stage: str) -> StageRecord:
 
 def fetch_folder(run: Run, prefix: str, scratch: Path) -> Path:
     """A local folder with the objects under `prefix`: the store's own folder, or a download."""
-    root = getattr(run.store, "root", None)
-    if root is not None:
-        return Path(root) / prefix
+    if (own := run.store.local(prefix)) is not None:
+        return own
     target = scratch / prefix.replace("/", "-")
     for key in run.store.list(f"{prefix}/"):
         path = target / key[len(prefix) + 1 :]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from cluster_cli.handmade import HandMade
 from helpers.s3 import S3Server
 from kubernetes.client import ApiException
@@ -23,6 +24,7 @@ from leicos_jobs.core.errors import InputError, RetryError
 from leicos_jobs.run.commits import Commits
 from leicos_jobs.run.opened import Run, open_run
 from leicos_jobs.store import open_store
+from leicos_jobs.store.s3 import S3Store, parts
 from leicos_jobs.work.sources import fetch_source
 
 PARAMETERS = {"leicos-pipeline": ["run", "config", "max-rounds"], "leicos-replay": ["run"]}
@@ -222,7 +224,8 @@ PART = 5 << 20
 
 @pytest.fixture
 def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> upload.Source:
-    monkeypatch.setattr(upload, "PART_BYTES", PART)
+    monkeypatch.setattr(parts, "PART_BYTES", PART)
+    monkeypatch.setattr("leicos_jobs.store.s3.store.PART_BYTES", PART)
     path = tmp_path / "large.hdf5"
     path.write_bytes(b"".join(bytes([number]) * PART for number in range(3)) + b"end")
     return upload.Source(path, hashlib.sha256(path.read_bytes()).hexdigest(), "source/large.hdf5")
@@ -231,37 +234,37 @@ def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> upload.Source:
 def test_an_interrupted_upload_goes_on_where_it_stopped(
     uri: str, large: upload.Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, sent = open_store(uri), []
-    real = upload._PartStore._send
+    store, sent, holds = open_store(uri), [], 2
+    assert isinstance(store, S3Store)
+    real = store._client.upload_part
 
-    def send(self: Any, key: str, identity: str, number: int, piece: bytes) -> dict[str, Any]:
-        if len(sent) == 2:
-            raise RetryError("the line is cut")
-        sent.append(number)
-        return real(self, key, identity, number, piece)
+    def send(**arguments: Any) -> Any:
+        if len(sent) == holds:
+            raise EndpointConnectionError(endpoint_url="the line is cut")
+        sent.append(arguments["PartNumber"])
+        return real(**arguments)
 
-    monkeypatch.setattr(upload, "SENDERS", 1)
-    monkeypatch.setattr(upload._PartStore, "_send", send)
+    monkeypatch.setattr(parts, "SENDERS", 1)
+    monkeypatch.setattr(store._client, "upload_part", send)
     with pytest.raises(RetryError, match="cut"):
         upload.upload(store, large)
     assert store.size(large.key) is None
     assert sent == [1, 2]
-    sent.clear()
-    sent.append(0)  # so that the line holds for one part, then is cut
-    with pytest.raises(RetryError):
+    sent, holds = [], 1
+    with pytest.raises(RetryError, match="cut"):
         upload.upload(store, large)
-    monkeypatch.setattr(upload._PartStore, "_send", real)
-    again: list[int] = []
-    monkeypatch.setattr(upload._PartStore, "_send", lambda self, *rest: again.append(rest[2]) or real(self, *rest))
+    assert sent == [3]
+    sent, holds = [], 9
     assert upload.upload(store, large)
-    assert again == [4]
+    assert sent == [4]
     assert store.read(large.key) == large.path.read_bytes()
     assert not upload.upload(store, large)
 
 
-def test_parts_of_another_file_are_not_taken_over(uri: str, large: upload.Source) -> None:
+def test_parts_of_another_file_are_not_taken_over(uri: str, large: upload.Source, tmp_path: Path) -> None:
     store = open_store(uri)
-    parts = upload._PartStore(store.bucket, store.prefix)  # type: ignore[attr-defined]
-    parts._send(large.key, parts._begin(large.key), 1, b"x" * PART)
+    assert isinstance(store, S3Store)
+    other = parts.Upload(store._client, store.bucket, f"{store.prefix}/{large.key}", {})
+    store._client.upload_part(**other._where(other._begin()), PartNumber=1, Body=b"x" * PART)
     assert upload.upload(store, large)
     assert store.read(large.key) == large.path.read_bytes()
