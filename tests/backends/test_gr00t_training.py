@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -67,7 +70,7 @@ STAND_IN = {
                 for step in range(self.first + 1, state.max_steps + 1):
                     state.global_step = step
                     for one in self.trainer.callbacks: one.on_step_end(None, state, None)
-                    if step >= int(os.environ["HOLD"]): time.sleep(60)
+                    if step >= int(os.environ["HOLD"]): time.sleep(600)
                     if step % self.arguments["save_steps"] == 0:
                         folder = out / f"checkpoint-{step}"
                         for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
@@ -85,6 +88,9 @@ STAND_IN = {
         from gr00t.experiment.runner_idm import TrainRunner
         given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
         if os.environ.get("FAIL"): raise SystemExit("out of memory, say")
+        if {"RANK", "WORLD_SIZE", "MASTER_ADDR"} & set(os.environ): raise SystemExit("the real one would join a group")
+        Path(os.environ["SEEN"] + ".pid").write_text(str(os.getpid()))
+        print("words of upstream's")
         made = DATA_CONFIG_MAP[given["--data-config"]]
         assert made.modality_config()["video"][1]["delta_indices"] == [0, 16] and made.transform()[0] == "made"
         out = Path(given["--output-dir"])
@@ -132,10 +138,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, stage: Path, tmp_path: Path) ->
     monkeypatch.delenv("FAIL", raising=False)
 
 
-def train(stage: Path, tmp_path: Path, *, stop: int = 0, held: bool = False, seed: int = 0):
-    """stop: the step at which the stand-in waits until it is killed."""
+def train(stage: Path, tmp_path: Path, *, stop: int = 0, hold: int = 0, held: bool = False, seed: int = 0):
+    """hold: the step at which the stand-in waits. stop: likewise, and the trainer is told to stop there."""
     seen: list[int] = []
-    os.environ["HOLD"] = str(stop or 10**6)
+    os.environ["HOLD"] = str(stop or hold or 10**6)
 
     def report(done: int, total: int) -> None:
         assert total == STEPS
@@ -206,6 +212,52 @@ def test_upstreams_last_words_are_passed_on(stage, tmp_path, monkeypatch):
     monkeypatch.setenv("FAIL", "1")
     with pytest.raises(DefectError, match="out of memory, say"):
         train(stage, tmp_path)
+
+
+def test_an_operators_variables_do_not_reach_upstream_and_its_words_are_in_the_log(stage, tmp_path, monkeypatch, capfd):
+    for name, value in {"RANK": "3", "WORLD_SIZE": "8", "MASTER_ADDR": "x"}.items():
+        monkeypatch.setenv(name, value)
+    train(stage, tmp_path)
+    said = capfd.readouterr().err
+    assert "words of upstream's" in said
+    assert '"step"' not in said
+
+
+def test_upstream_dies_with_the_worker(stage, tmp_path):
+    """A worker killed outright leaves no process that holds the GPU."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from test_gr00t_training import train\n"
+        "train(Path(sys.argv[2]), Path(sys.argv[3]), hold=2)\n"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(stage), str(tmp_path)])
+    pid = Path(os.environ["SEEN"] + ".pid")
+    try:
+        wait_until(lambda: pid.is_file() and pid.read_text() != "", worker)
+        upstream = int(pid.read_text())
+        assert alive(upstream)
+    finally:
+        worker.kill()
+        worker.wait()
+    wait_until(lambda: not alive(upstream))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
+    """Until it is so, for as long as the process runs that is to make it so; far longer than it takes."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert process is None or process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_checkout_of_another_commit_is_refused(tmp_path, stage):

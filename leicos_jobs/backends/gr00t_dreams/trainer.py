@@ -10,12 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from leicos_jobs.backends.gr00t_dreams.dataset import TrainingView, training_vie
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.logs import event
+from leicos_jobs.core.programs import Program
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.judge import metrics
 from leicos_jobs.robots.embodiment import embodiment
@@ -56,8 +53,10 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
     if resumed < chosen.steps:  # upstream's trainer, resumed at its end, would take a step more
         path = work / "gr00t-job.json"
         path.write_text(json.dumps(job))
-        run = Run(request.report, lambda: keep(output, request.resume, chosen.keep_checkpoints))
-        run.follow(command(chosen, path), checkout)
+        follow(
+            command(chosen, path), checkout, request.report,
+            saved=lambda: keep(output, request.resume, chosen.keep_checkpoints),
+        )  # fmt: skip
     trained = output if resumed < chosen.steps else output / f"checkpoint-{resumed}"
     seconds = time.monotonic() - begun
     facts: dict[str, Any] = {
@@ -99,45 +98,23 @@ def command(chosen: settings.TrainerSettings, job: Path) -> list[str]:
     return [python, *launch, str(SCRIPT), str(job)]
 
 
-@dataclass
-class Run:
-    """Upstream's process. report: as in TrainRequest. saved: called when a checkpoint is complete."""
-
-    report: Callable[[int, int], None]
-    saved: Callable[[], None]
-
-    def follow(self, arguments: list[str], checkout: Path) -> None:
-        """Run to the end. Raises DefectError with the last lines if it fails; a stop asked for by `report` ends it."""
-        paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline",
-            "IS_TORCHRUN": "1", "TOKENIZERS_PARALLELISM": "false",
-        }  # fmt: skip
-        tail: deque[str] = deque(maxlen=20)
-        process = subprocess.Popen(
-            arguments, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", start_new_session=True,
-        )  # fmt: skip
-        try:
-            for line in process.stdout or ():
-                if line.startswith("LEICOS "):
-                    self._heard(json.loads(line.removeprefix("LEICOS ")))
-                elif line.strip():
-                    tail.append(line.rstrip())
-            code = process.wait()
-        finally:
-            if process.poll() is None:  # data loaders and ranks too
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        if code != 0:
-            raise DefectError(f"GR00T-Dreams' training ended with exit {code}:\n" + "\n".join(tail))
-
-    def _heard(self, facts: dict[str, Any]) -> None:
-        if "saved" in facts:
-            self.saved()
-            event("gr00t-dreams.checkpoint", step=facts["saved"])
-            return
-        self.report(int(facts["step"]), int(facts["steps"]))
+def follow(arguments: list[str], checkout: Path, report: Callable[[int, int], None], saved: Callable[[], None]) -> None:
+    """Run upstream's trainer to its end. report: as in TrainRequest; what it raises ends the training. saved: called
+    when a checkpoint is complete. Raises DefectError with upstream's last lines if it fails."""
+    environment = settings.environment(checkout, WANDB_MODE="offline", IS_TORCHRUN="1", TOKENIZERS_PARALLELISM="false")
+    program = Program(arguments, cwd=checkout, env=environment, marker="LEICOS ")
+    try:
+        for message in program.messages():
+            facts = json.loads(message)
+            if "saved" in facts:
+                saved()
+                event("gr00t-dreams.checkpoint", step=facts["saved"])
+            else:
+                report(int(facts["step"]), int(facts["steps"]))
+    finally:
+        code = program.kill()  # data loaders and ranks too
+    if code != 0:
+        raise DefectError(f"GR00T-Dreams' training ended with exit {code}:\n{program.tail()}")
 
 
 def losses(folder: Path) -> list[tuple[int, float]]:
