@@ -138,7 +138,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, stage: Path, tmp_path: Path) ->
     monkeypatch.delenv("FAIL", raising=False)
 
 
-def train(stage: Path, tmp_path: Path, *, stop: int = 0, hold: int = 0, held: bool = False, seed: int = 0):
+def train(stage: Path, tmp_path: Path, *, stop: int = 0, hold: int = 0, seed: int = 0):
     """hold: the step at which the stand-in waits. stop: likewise, and the trainer is told to stop there."""
     seen: list[int] = []
     os.environ["HOLD"] = str(stop or hold or 10**6)
@@ -151,7 +151,7 @@ def train(stage: Path, tmp_path: Path, *, stop: int = 0, hold: int = 0, held: bo
 
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     request = TrainRequest(
-        dataset=stage / "dataset", camera="front", train=[0, 2], held_out=[1] if held else [], seed=seed,
+        dataset=stage / "dataset", camera="front", train=[0, 2], seed=seed,
         out=tmp_path / "out", resume=tmp_path / "resume", report=report,
     )  # fmt: skip
     chosen = settings.TrainerSettings(steps=STEPS, save_steps=SAVE, keep_checkpoints=1, batch=2)
@@ -164,10 +164,9 @@ def kept(tmp_path: Path) -> list[str]:
 
 
 def test_trained_and_published(stage, tmp_path):
-    facts, seen = train(stage, tmp_path, held=True, seed=3)
+    facts, seen = train(stage, tmp_path, seed=3)
     assert seen == list(range(1, STEPS + 1))
     assert facts["losses"] == [(k, pytest.approx(1 / k)) for k in range(1, STEPS + 1)]
-    assert facts["held_out"]["rows"] == ROWS
     found = artifact.load(tmp_path / "out")
     assert found.geometry == SIZE
     assert found.fps == pytest.approx(FPS)
@@ -273,15 +272,12 @@ def test_a_checkout_of_another_commit_is_refused(tmp_path, stage):
         verify(tmp_path, stage / "weights", tmp_path / "none.mp4")
 
 
-def test_held_out_demos_are_not_trained_on(stage, tmp_path):
+def test_only_the_chosen_episodes_are_trained_on(stage, tmp_path):
     view = training_view(stage / "dataset", tmp_path / "view", [2, 0], SO101, "front")
     lines = [json.loads(line) for line in (view.root / "meta" / "episodes.jsonl").read_text().splitlines()]
     assert [line["episode_index"] for line in lines] == [0, 1]
     assert len(list(view.root.rglob("*.parquet"))) == len(list(view.root.rglob("*.mp4"))) == 2
     assert view.rows == 2 * ROWS
-    request = TrainRequest(stage / "dataset", "front", [0, 1], [1], 0, tmp_path / "o", tmp_path / "r", lambda *_: None)
-    with pytest.raises(InputError, match=r"episodes \[1\] are both"):
-        Gr00tDreamsTrainer(settings.TrainerSettings(), tmp_path).train(request)
     for episodes, camera, message in (([], "front", "no training episode"), ([0], "wrist", "no camera 'wrist'")):
         with pytest.raises(InputError, match=message):
             training_view(stage / "dataset", tmp_path / camera, episodes, SO101, camera)

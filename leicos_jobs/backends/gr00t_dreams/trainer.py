@@ -15,16 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from leicos_jobs.backends.base import LabelRequest, TrainRequest
+from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.backends.gr00t_dreams import artifact, configs, settings
 from leicos_jobs.backends.gr00t_dreams.checkpoint import is_whole, weight_files
-from leicos_jobs.backends.gr00t_dreams.dataset import TrainingView, training_view
+from leicos_jobs.backends.gr00t_dreams.dataset import training_view
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.logs import event
 from leicos_jobs.core.programs import Program
-from leicos_jobs.formats.lerobot_read import Dataset
-from leicos_jobs.judge import metrics
 from leicos_jobs.robots.embodiment import embodiment
 
 SCRIPT = Path(__file__).parent / "upstream" / "idm_train.py"
@@ -35,10 +33,7 @@ CHECKPOINT_FILES = (STATE, "optimizer.pt", "scheduler.pt")
 
 
 def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -> dict[str, Any]:
-    """Train, publish to `request.out`, judge on the held-out demos; see `TrainRequest`. Returns facts."""
-    shared = sorted(set(request.train) & set(request.held_out))
-    if shared:
-        raise InputError(f"episodes {shared} are both trained on and held out", fix="give each to one side")
+    """Train and publish to `request.out`; see `TrainRequest`. Returns facts."""
     robot = embodiment(chosen.robot)
     checkout, begun = settings.checkout(chosen.checkout), time.monotonic()
     view = training_view(request.dataset, fresh(work / "gr00t-dataset"), request.train, robot, request.camera)
@@ -66,10 +61,9 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
     described = artifact.publish(
         trained, request.out, robot, request.camera, stats=view.stats, geometry=view.geometry, fps=view.fps, facts=facts
     )
-    held_out = judge(described, request, view, work)
     shutil.rmtree(output)
     return facts | {
-        "seconds": {"train": round(seconds, 1)}, "rows": view.rows, "digest": described.digest, "held_out": held_out,
+        "seconds": {"train": round(seconds, 1)}, "rows": view.rows, "digest": described.digest,
         "samples": chosen.steps * chosen.batch * chosen.gpus, "resumed_from": resumed, "gpus": chosen.gpus,
     }  # fmt: skip
 
@@ -196,28 +190,3 @@ def link_tree(source: Path, target: Path) -> None:
         return second
 
     shutil.copytree(source, target, copy_function=link)
-
-
-def judge(
-    described: artifact.Description, request: TrainRequest, view: TrainingView, work: Path
-) -> dict[str, Any] | None:
-    """Errors on the held-out demos' real videos, see `metrics.judge`; None if nothing was held out."""
-    if not request.held_out:
-        return None
-    from leicos_jobs.backends.gr00t_dreams.labeller import Labeller
-
-    dataset = Dataset(request.dataset)
-    episodes = {str(index): dataset.episode(index) for index in request.held_out}
-    labeller = Labeller(settings.LabellerSettings(), described.folder)
-    try:
-        requests = [
-            LabelRequest(name, episode.videos[request.camera], request.seed) for name, episode in episodes.items()
-        ]
-        found = {result.sample: result.actions for result in labeller.process(requests, lambda _sample: None)}
-    finally:
-        labeller.close()
-    training = [dataset.episode(index).actions for index in request.train]
-    return metrics.judge(
-        [found[name] for name in episodes], [episode.actions for episode in episodes.values()], training,
-        described.robot.degrees_per_unit(), described.robot.motor_limits(),
-    )  # fmt: skip
