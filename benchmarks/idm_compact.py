@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.base import GenerateRequest, ReplayRequest, TrainRequest
@@ -159,7 +160,7 @@ def judge(
     artifact: Path, cases: list[Case], training: list[F32], settings: dict[str, Any], workers: int
 ) -> dict[str, Any]:
     """Errors, replay outcomes against true actions', and labelling speed."""
-    from leicos_jobs.backends.compact.infer import CompactLabeller
+    from leicos_jobs.backends.compact.backend import CompactLabeller
     from leicos_jobs.backends.compact.settings import LabellerSettings
     from leicos_jobs.judge import metrics
 
@@ -183,6 +184,11 @@ def judge(
         "frames_per_second": round(sum(map(len, labels)) / seconds, 1),
         "metrics": figures,
     }
+
+
+def settings_of(pairs: list[str]) -> dict[str, Any]:
+    """Settings from `key=value` texts; values are read as YAML."""
+    return {key: yaml.safe_load(text) for key, _, text in (pair.partition("=") for pair in pairs)}
 
 
 GROUPS = ("held_out_demos", "imagined_from_held_out", "imagined_from_training", "imagined_elsewhere")
@@ -221,22 +227,23 @@ class Bench:
 
     def run(self) -> dict[str, Any]:
         """Train, label, replay."""
-        from leicos_jobs.backends.compact import train
+        from leicos_jobs.backends.compact.backend import CompactTrainer
+        from leicos_jobs.backends.compact.settings import CompactSettings
 
         options = self.options
         groups = self.groups()
-        trainer = train.CompactTrainer(train.settings_from(options.set), options.work)
+        trainer = CompactTrainer(CompactSettings(**settings_of(options.set)), options.work)
         out = options.work / options.name
         facts = trainer.train(
             TrainRequest(
-                self.world / "dataset", "front", self.trained, self.held, options.seed, out,
+                self.world / "dataset", "front", self.trained, options.seed, out,
                 out.with_name(out.name + ".resume"),
                 lambda done, total: print(time.strftime("%H:%M:%S"), done, total, file=sys.stderr, flush=True),
             )
         )  # fmt: skip
         (options.work / f"{options.name}.facts.json").write_text(json.dumps(facts, indent=1))
         training = [demo.action for demo in demos(self.world, self.trained)]
-        settings = {key: value for key, _, value in (pair.partition("=") for pair in options.label)}
+        settings = settings_of(options.label)
         report = {
             name: judge(out, cases, training, settings, options.workers) for name, cases in groups.items() if cases
         }

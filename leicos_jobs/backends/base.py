@@ -167,13 +167,12 @@ class Replayer(Backend, Protocol):
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """dataset: LeRobot v2.1 folder. train, held_out: episode indices. out: folder for the artifact (model and
+    """dataset: LeRobot v2.1 folder. train: indices of the episodes to train on. out: folder for the artifact (model and
     `artifact.json`). resume: folder kept between attempts, for checkpoints. report: called with (done, total)."""
 
     dataset: Path
     camera: str
     train: Sequence[int]
-    held_out: Sequence[int]
     seed: int
     out: Path
     resume: Path
@@ -188,5 +187,5 @@ class Trainer(Backend, Protocol):
     def __init__(self, settings: BaseModel, work: Path) -> None: ...
 
     def train(self, request: TrainRequest) -> dict[str, Any]:
-        """Train and write the artifact; return facts for the report (losses, seconds, held-out errors)."""
+        """Train and write the artifact; return facts for the report (losses, seconds)."""
         ...

@@ -14,7 +14,7 @@ from pathlib import Path
 from leicos_jobs.local.manifest import OUTPUTS
 from leicos_jobs.local.model import Output
 from leicos_jobs.local.nodes import Node, Nodes
-from leicos_jobs.local.processes import NOT_STARTED, Keeper, Process, bind_to_parent
+from leicos_jobs.local.processes import NOT_STARTED, Keeper, Process
 from leicos_jobs.local.results import ERROR, FAILED, RUNNING, SUCCEEDED
 
 GRACE = 10.0
@@ -54,7 +54,6 @@ class Pods:
         self._count = 0
         self._progress_at = 0.0
         self._keeper = Keeper(scratch)
-        self._bind = bind_to_parent()
 
     @property
     def active(self) -> int:
@@ -125,7 +124,7 @@ class Pods:
     def _start(self, pod: Pod) -> bool:
         pod.node.log = self._log(pod.node)
         try:
-            pod.process = Process(pod.arguments, pod.environment, pod.node.log, self._keeper, self._bind)
+            pod.process = Process(pod.arguments, pod.environment, pod.node.log, self._keeper)
         except OSError as error:
             pod.node.log.write_text(f"cannot start {pod.arguments[0]}: {error}\n")
             self._end(pod, NOT_STARTED)

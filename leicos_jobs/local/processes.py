@@ -2,7 +2,7 @@
 
 A pod's command leads a process group of its own, so that a signal reaches its children and a Ctrl-C in the terminal
 does not. When the runner itself is killed, two things end its processes: the kernel kills each command
-(PR_SET_PDEATHSIG, Linux), and a keeper, a tiny process that holds the other end of a pipe, kills whole groups when the
+(`core.programs.die_with`), and a keeper, a tiny process that holds the other end of a pipe, kills whole groups when the
 pipe closes. The kernel's signal is tied to the thread that started the process: start commands from a thread that
 outlives them.
 """
@@ -10,15 +10,15 @@ outlives them.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
+from leicos_jobs.core.programs import bound_to_this_process
+
 NOT_STARTED = 64
 """What Argo's executor exits with when it cannot start the command."""
 
@@ -81,7 +81,6 @@ class Process:
         environment: Mapping[str, str],
         log: Path,
         keeper: Keeper,
-        bound: Callable[[], None],
     ) -> None:
         self._keeper = keeper
         with log.open("wb") as stream:
@@ -92,7 +91,7 @@ class Process:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=bound,
+                preexec_fn=bound_to_this_process(),
             )
         self.group = self._popen.pid
         keeper.watch(self.group)
@@ -116,18 +115,3 @@ class Process:
         """Send a signal to the command and all that it started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.group, number)
-
-
-def bind_to_parent() -> Callable[[], None]:
-    """What a new process does before its command starts: ask the kernel to be killed when this process dies."""
-    parent = os.getpid()
-    library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-    def bind() -> None:
-        if library is not None:
-            library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            # The parent died before the kernel was asked.
-            os._exit(NOT_STARTED)
-
-    return bind

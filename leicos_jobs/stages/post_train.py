@@ -71,7 +71,6 @@ def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
         dataset=fetch_folder(run, layout.COSMOS_DATASET, scratch),
         camera=run.config.source.camera,
         train=(),
-        held_out=(),
         seed=run.config.plan.first_seed,
         out=folder,
         resume=resume.folder,

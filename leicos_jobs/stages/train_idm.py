@@ -65,15 +65,13 @@ def _build(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
         check_geometry(folder, run.config.generate)
     else:
         check_dataset(dataset, run.config.source.camera, run.config.generate)
-        facts = _train(run, dataset, train, held, folder, scratch, key)
+        facts = _train(run, dataset, train, folder, scratch, key)
     digest = artifact_digest(folder)
     _label_held_out(run, dataset, held, folder, scratch)
     return facts | {"artifact": digest, "train": train, "held_out": held}
 
 
-def _train(
-    run: Run, dataset: Path, train: list[int], held: list[int], folder: Path, scratch: Path, key: str
-) -> dict[str, Any]:
+def _train(run: Run, dataset: Path, train: list[int], folder: Path, scratch: Path, key: str) -> dict[str, Any]:
     config = run.config.idm
     backend = registry.load("train", config.backend)
     trainer = backend(registry.settings("train", config.backend, config.settings), scratch)
@@ -82,7 +80,6 @@ def _train(
         dataset=dataset,
         camera=run.config.source.camera,
         train=train,
-        held_out=held,
         seed=config.seed,
         out=folder,
         resume=resume.folder,

@@ -9,12 +9,10 @@ message: by then that result is committed, so a kill costs the sample in hand an
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import multiprocessing
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -24,8 +22,8 @@ from typing import Any
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.programs import die_with
 
-_PR_SET_PDEATHSIG = 1
 GO_ON = None
 
 
@@ -42,17 +40,9 @@ class BackendSpec:
         return getattr(importlib.import_module(module), name)(**self.arguments)
 
 
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies; elsewhere the closed pipe ends it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:  # died before the call
-            os._exit(1)
-
-
-def child_main(connection: Connection, spec: BackendSpec) -> None:
-    """Serve requests until the pipe closes."""
-    die_with_parent()
+def child_main(connection: Connection, spec: BackendSpec, parent: int) -> None:
+    """Serve requests until the pipe closes. parent: the process to end with; not on Linux the closed pipe ends it."""
+    die_with(parent)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     begun = time.monotonic()
@@ -108,7 +98,7 @@ class Child:
     def __init__(self, spec: BackendSpec) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=child_main, args=(other, spec), daemon=True)
+        self.process = context.Process(target=child_main, args=(other, spec, os.getpid()), daemon=True)
         self.process.start()
         other.close()
         self._waits = False

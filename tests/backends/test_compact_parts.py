@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from leicos_jobs.backends import registry
 from leicos_jobs.backends.compact import augment, encoder_training, head, predict
 from leicos_jobs.backends.compact.model import Encoder, Keypoints
 from leicos_jobs.backends.compact.settings import CompactSettings
-from leicos_jobs.backends.compact.train import settings_from
 from leicos_jobs.core.errors import InputError
 
 
@@ -118,8 +118,9 @@ def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
 
 
 def test_settings_name_every_mistake() -> None:
-    assert settings_from(["size=full", "steps=7", "channels=[8,16]"]).recipe().channels == (8, 16)
+    chosen = {"size": "full", "steps": 7, "channels": [8, 16]}
+    assert registry.settings("train", "compact", chosen).recipe().channels == (8, 16)
     assert CompactSettings(size="full").recipe().bf16
     with pytest.raises(InputError, match="stepz") as error:
-        settings_from(["stepz=1", "batch=0"])
+        registry.settings("train", "compact", {"stepz": 1, "batch": 0})
     assert "batch" in str(error.value)

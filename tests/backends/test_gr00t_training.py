@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -67,7 +70,7 @@ STAND_IN = {
                 for step in range(self.first + 1, state.max_steps + 1):
                     state.global_step = step
                     for one in self.trainer.callbacks: one.on_step_end(None, state, None)
-                    if step >= int(os.environ["HOLD"]): time.sleep(60)
+                    if step >= int(os.environ["HOLD"]): time.sleep(600)
                     if step % self.arguments["save_steps"] == 0:
                         folder = out / f"checkpoint-{step}"
                         for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
@@ -85,6 +88,9 @@ STAND_IN = {
         from gr00t.experiment.runner_idm import TrainRunner
         given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
         if os.environ.get("FAIL"): raise SystemExit("out of memory, say")
+        if {"RANK", "WORLD_SIZE", "MASTER_ADDR"} & set(os.environ): raise SystemExit("the real one would join a group")
+        Path(os.environ["SEEN"] + ".pid").write_text(str(os.getpid()))
+        print("words of upstream's")
         made = DATA_CONFIG_MAP[given["--data-config"]]
         assert made.modality_config()["video"][1]["delta_indices"] == [0, 16] and made.transform()[0] == "made"
         out = Path(given["--output-dir"])
@@ -132,10 +138,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, stage: Path, tmp_path: Path) ->
     monkeypatch.delenv("FAIL", raising=False)
 
 
-def train(stage: Path, tmp_path: Path, *, stop: int = 0, held: bool = False, seed: int = 0):
-    """stop: the step at which the stand-in waits until it is killed."""
+def train(stage: Path, tmp_path: Path, *, stop: int = 0, hold: int = 0, seed: int = 0):
+    """hold: the step at which the stand-in waits. stop: likewise, and the trainer is told to stop there."""
     seen: list[int] = []
-    os.environ["HOLD"] = str(stop or 10**6)
+    os.environ["HOLD"] = str(stop or hold or 10**6)
 
     def report(done: int, total: int) -> None:
         assert total == STEPS
@@ -145,7 +151,7 @@ def train(stage: Path, tmp_path: Path, *, stop: int = 0, held: bool = False, see
 
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     request = TrainRequest(
-        dataset=stage / "dataset", camera="front", train=[0, 2], held_out=[1] if held else [], seed=seed,
+        dataset=stage / "dataset", camera="front", train=[0, 2], seed=seed,
         out=tmp_path / "out", resume=tmp_path / "resume", report=report,
     )  # fmt: skip
     chosen = settings.TrainerSettings(steps=STEPS, save_steps=SAVE, keep_checkpoints=1, batch=2)
@@ -158,10 +164,9 @@ def kept(tmp_path: Path) -> list[str]:
 
 
 def test_trained_and_published(stage, tmp_path):
-    facts, seen = train(stage, tmp_path, held=True, seed=3)
+    facts, seen = train(stage, tmp_path, seed=3)
     assert seen == list(range(1, STEPS + 1))
     assert facts["losses"] == [(k, pytest.approx(1 / k)) for k in range(1, STEPS + 1)]
-    assert facts["held_out"]["rows"] == ROWS
     found = artifact.load(tmp_path / "out")
     assert found.geometry == SIZE
     assert found.fps == pytest.approx(FPS)
@@ -208,6 +213,52 @@ def test_upstreams_last_words_are_passed_on(stage, tmp_path, monkeypatch):
         train(stage, tmp_path)
 
 
+def test_an_operators_variables_do_not_reach_upstream_and_its_words_are_in_the_log(stage, tmp_path, monkeypatch, capfd):
+    for name, value in {"RANK": "3", "WORLD_SIZE": "8", "MASTER_ADDR": "x"}.items():
+        monkeypatch.setenv(name, value)
+    train(stage, tmp_path)
+    said = capfd.readouterr().err
+    assert "words of upstream's" in said
+    assert '"step"' not in said
+
+
+def test_upstream_dies_with_the_worker(stage, tmp_path):
+    """A worker killed outright leaves no process that holds the GPU."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from test_gr00t_training import train\n"
+        "train(Path(sys.argv[2]), Path(sys.argv[3]), hold=2)\n"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(stage), str(tmp_path)])
+    pid = Path(os.environ["SEEN"] + ".pid")
+    try:
+        wait_until(lambda: pid.is_file() and pid.read_text() != "", worker)
+        upstream = int(pid.read_text())
+        assert alive(upstream)
+    finally:
+        worker.kill()
+        worker.wait()
+    wait_until(lambda: not alive(upstream))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
+    """Until it is so, for as long as the process runs that is to make it so; far longer than it takes."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert process is None or process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_checkout_of_another_commit_is_refused(tmp_path, stage):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "idm_training.py").touch()
@@ -221,15 +272,12 @@ def test_a_checkout_of_another_commit_is_refused(tmp_path, stage):
         verify(tmp_path, stage / "weights", tmp_path / "none.mp4")
 
 
-def test_held_out_demos_are_not_trained_on(stage, tmp_path):
+def test_only_the_chosen_episodes_are_trained_on(stage, tmp_path):
     view = training_view(stage / "dataset", tmp_path / "view", [2, 0], SO101, "front")
     lines = [json.loads(line) for line in (view.root / "meta" / "episodes.jsonl").read_text().splitlines()]
     assert [line["episode_index"] for line in lines] == [0, 1]
     assert len(list(view.root.rglob("*.parquet"))) == len(list(view.root.rglob("*.mp4"))) == 2
     assert view.rows == 2 * ROWS
-    request = TrainRequest(stage / "dataset", "front", [0, 1], [1], 0, tmp_path / "o", tmp_path / "r", lambda *_: None)
-    with pytest.raises(InputError, match=r"episodes \[1\] are both"):
-        Gr00tDreamsTrainer(settings.TrainerSettings(), tmp_path).train(request)
     for episodes, camera, message in (([], "front", "no training episode"), ([0], "wrist", "no camera 'wrist'")):
         with pytest.raises(InputError, match=message):
             training_view(stage / "dataset", tmp_path / camera, episodes, SO101, camera)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from leicos_jobs.formats.action_tables import read_table
+from leicos_jobs.run.opened import open_run
+
 pytestmark = pytest.mark.xdist_group("small-run")
 SECTIONS = (
     "Checks", "Replay", "Recorded demos", "Generated videos", "Label error", "Gate", "Reconstructed state", "Time",
@@ -65,3 +68,21 @@ def test_all_controls_are_in_the_score(undisturbed: Path) -> None:
         assert numbers["replay"]["all"][group]["count"] == count, group
     for group in ("demo", "demo_resampled", "idm_on_real"):
         assert numbers["replay"][group]["count"], group
+
+
+def test_the_report_reads_of_train_idm_what_its_record_says(undisturbed: Path) -> None:
+    record = open_run(str(undisturbed)).commits.stage("train-idm")
+    assert record is not None
+    facts = record.facts
+    numbers = json.loads((undisturbed / "report/score.json").read_text())
+    page = (undisturbed / "report/index.html").read_text()
+    assert facts["train"]
+    assert facts["held_out"]
+    labelled = {read_table(undisturbed / key)[1]["episode"] for key in record.files if "/held_out/" in key}
+    assert labelled == set(facts["held_out"])
+    assert numbers["idm"]["held_out_demos"]["episodes"] == len(facts["held_out"])
+    assert f"fitted on {len(facts['train'])} training demos" in page
+    assert f"<code>{facts['artifact'][:12]}</code>" in page
+    # what the trainer said is there too, and nothing of it was judged twice
+    assert {"losses", "samples", "frames", "window"} <= set(facts)
+    assert set(facts["seconds"]) == {"read", "encoder", "head"}

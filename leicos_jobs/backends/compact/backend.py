@@ -6,16 +6,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from leicos_jobs.backends.base import LabelRequest, LabelResult, Started, TrainRequest
-from leicos_jobs.backends.compact.settings import CompactSettings, LabellerSettings
-
-NAME = "compact"
+from leicos_jobs.backends.compact.settings import NAME, TRAINER_VERSION, CompactSettings, LabellerSettings
 
 
 class CompactLabeller:
-    """Labels videos one at a time; a video's labels depend on its bytes, the artifact and the settings alone."""
+    """Labels videos one at a time; a video's labels depend on its bytes, the artifact and the settings alone.
+
+    There is nothing random, so `LabelRequest.seed` is not used.
+    """
 
     name: ClassVar[str] = NAME
     version: ClassVar[int] = 1
@@ -24,30 +27,39 @@ class CompactLabeller:
     Settings: ClassVar[type[BaseModel]] = LabellerSettings
 
     def __init__(self, settings: BaseModel, artifact: Path, work: Path) -> None:
-        from leicos_jobs.backends.compact import infer
+        from leicos_jobs.backends.compact.artifact import Artifact
 
-        self._labeller = infer.CompactLabeller(settings, artifact, work)
+        self.settings = LabellerSettings.model_validate(settings.model_dump())
+        self._model = Artifact.load(artifact)
 
     def process(self, requests: Sequence[LabelRequest], started: Started) -> Iterator[LabelResult]:
         """Yield labels in the order of the requests."""
-        return self._labeller.process(requests, started)
+        rows = self.settings.smoothing_rows if self.settings.smoothing == "hann" else 1
+        for request in requests:
+            started(request.sample)
+            yield LabelResult(request.sample, self.label(request.video), {"smoothing_rows": rows})
+
+    def label(self, video: Path) -> NDArray[np.float32]:
+        """Actions of one video, see `infer.label`."""
+        from leicos_jobs.backends.compact import infer
+
+        return infer.label(self._model, self.settings, video)
 
 
 class CompactTrainer:
-    """Trains the encoder, then the temporal head, then judges both on the demos held out."""
+    """Trains the encoder, then the temporal head."""
 
     name: ClassVar[str] = NAME
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = TRAINER_VERSION
     upstream: ClassVar[str] = ""
     batch: int = 1
     Settings: ClassVar[type[BaseModel]] = CompactSettings
 
     def __init__(self, settings: BaseModel, work: Path) -> None:
-        self.settings = settings
-        self.work = work
+        self.settings = CompactSettings.model_validate(settings.model_dump())
 
     def train(self, request: TrainRequest) -> dict[str, Any]:
-        """Train and write the artifact; facts for the report."""
+        """Train and write the artifact; facts for the report, see `train.train`."""
         from leicos_jobs.backends.compact import train
 
-        return train.CompactTrainer(self.settings, self.work).train(request)
+        return train.train(self.settings, request)

@@ -99,10 +99,6 @@ class Training:
     bounds: NDArray[np.int64]
     spec: images.ImageSpec
 
-    def per_episode(self, rows: F32) -> list[F32]:
-        """Split an (N, ...) array by episode."""
-        return [rows[start:stop] for start, stop in self.bounds]
-
 
 def load(
     dataset: Dataset,

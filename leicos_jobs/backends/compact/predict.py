@@ -1,4 +1,4 @@
-"""Labels from frames. The same code serves training (held-out errors) and the labeller."""
+"""Labels from frames. The same code serves training and the labeller."""
 
 from __future__ import annotations
 

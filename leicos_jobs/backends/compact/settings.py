@@ -6,6 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+NAME = "compact"
+TRAINER_VERSION = 1
+"""Rises whenever the same training would end in other bytes; the labeller has a version of its own."""
+
 
 class CompactSettings(BaseModel):
     """Training settings. A field left out takes its value from `size` (see `SIZES`).

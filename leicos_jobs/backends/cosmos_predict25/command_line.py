@@ -27,7 +27,7 @@ from leicos_jobs.backends.cosmos_predict25.jobs import (
 )
 from leicos_jobs.backends.cosmos_predict25.load_log import check_load_log
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
-from leicos_jobs.core.programs import UpstreamProcess
+from leicos_jobs.core.programs import Program
 
 POLL_SECONDS = 0.2
 
@@ -40,7 +40,7 @@ class CommandLine:
     def __init__(self, checkout: Checkout, settings: CosmosSettings, weights: Weights, work: Path) -> None:
         self.batch = settings.batch or 1000
         self._checkout, self._settings, self._weights, self._work = checkout, settings, weights, work
-        self._process: UpstreamProcess | None = None
+        self._process: Program | None = None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """See `Runner`. Every run has a folder of its own: upstream overwrites its logs and what it finds."""
@@ -53,7 +53,7 @@ class CommandLine:
         batch.write_text("".join(job.line.line() for job in jobs))
         command = inference_command(self._checkout.python, self._settings, self._weights, batch, output)
         environment = self._checkout.environment(offline=self._settings.offline)
-        self._process = UpstreamProcess(command, cwd=self._checkout.root, env=environment)
+        self._process = Program(command, cwd=self._checkout.root, env=environment)
         try:
             yield from _Watch(self._process, jobs, output).events(self._check_load)
         finally:
@@ -74,7 +74,7 @@ class CommandLine:
 class _Watch:
     """Sees from the files what upstream is doing. Samples are worked in the order of the batch."""
 
-    def __init__(self, process: UpstreamProcess, jobs: Sequence[Job], output: Path) -> None:
+    def __init__(self, process: Program, jobs: Sequence[Job], output: Path) -> None:
         self._process = process
         self._jobs = jobs
         self._output = output

@@ -62,7 +62,8 @@ def main() -> int:
 
 
 def die_with_parent() -> None:
-    """End with the process that started us, on Linux."""
+    """End with the process that started us, on Linux. As `leicos_jobs.core.programs.die_with`, which upstream's Python
+    does not have."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 

@@ -26,7 +26,7 @@ from leicos_jobs.backends.cosmos_predict25.settings import JOB_NAMES, UPSTREAM, 
 from leicos_jobs.core import logs
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import DefectError, InputError, RetryError
-from leicos_jobs.core.programs import UpstreamProcess
+from leicos_jobs.core.programs import Program
 from leicos_jobs.media.errors import VideoError
 from leicos_jobs.media.probe import probe
 
@@ -103,13 +103,13 @@ class CosmosPostTrainer:
         arguments = command.train_command(self._checkout.python, train, request.dataset.absolute(), size, request.seed)
         environment = self._checkout.environment(offline=self.settings.offline, IMAGINAIRE_OUTPUT_ROOT=str(root))
         logs.event("cosmos.training", resumed_from=done, steps=train.steps, gpus=train.gpus)
-        process = UpstreamProcess(arguments, cwd=self._checkout.root, env=environment)
+        process = Program(arguments, cwd=self._checkout.root, env=environment)
         try:
             self._watch(process, request, folder, done)
         finally:
             process.kill()
 
-    def _watch(self, process: UpstreamProcess, request: TrainRequest, folder: Path, done: int) -> None:
+    def _watch(self, process: Program, request: TrainRequest, folder: Path, done: int) -> None:
         """Hand checkpoints over and report until the training ends. RetryError comes out of `report` on a stop."""
         kept, checked, step = done, False, done
         while True:
@@ -137,7 +137,7 @@ class CosmosPostTrainer:
         target = root / "export"
         target.mkdir()
         arguments = command.convert_command(self._checkout.python, checkpoint / "model", target)
-        process = UpstreamProcess(
+        process = Program(
             arguments, cwd=self._checkout.root, env=self._checkout.environment(offline=self.settings.offline)
         )
         try:

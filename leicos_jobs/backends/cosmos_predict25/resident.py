@@ -26,7 +26,7 @@ from leicos_jobs.backends.cosmos_predict25.jobs import (
 from leicos_jobs.backends.cosmos_predict25.load_log import LoadReport, check_load_log
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.core import logs
-from leicos_jobs.core.programs import UpstreamProcess
+from leicos_jobs.core.programs import Program
 
 AHEAD = 2
 """Samples that upstream knows of: the one in work and the next, so that it need not wait for our verification."""
@@ -63,7 +63,7 @@ class Resident:
             self._checkout.python, driver.__file__, "--checkout", self._checkout.root, "--setup", setup,
             "--answers", str(writing),
         ]  # fmt: skip
-        self._process = UpstreamProcess(
+        self._process = Program(
             command,
             cwd=self._checkout.root,
             env=self._checkout.environment(offline=self._settings.offline),

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.core.programs import commit_of
+from leicos_jobs.core.programs import clean_environment, commit_of
 
 UPSTREAM = "ec3881d44545016871997f8e17dd15f1d792e91d"
 """Commit of NVIDIA/GR00T-Dreams that this backend is written against."""
@@ -81,3 +81,8 @@ def require_commit(folder: Path) -> None:
 def python(given: str | None) -> str:
     """The interpreter that has GR00T-Dreams' packages: the setting, the environment, or this process's own."""
     return given or os.environ.get(PYTHON_VARIABLE) or sys.executable
+
+
+def environment(folder: Path, **extra: str) -> dict[str, str]:
+    """Environment of upstream's programs: its own sources on the path, no look at the hub for anything newer."""
+    return clean_environment({"PYTHONPATH": str(folder), "HF_HUB_OFFLINE": "1"} | extra)

@@ -10,24 +10,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leicos_jobs.backends.base import LabelRequest, TrainRequest
+from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.backends.gr00t_dreams import artifact, configs, settings
 from leicos_jobs.backends.gr00t_dreams.checkpoint import is_whole, weight_files
-from leicos_jobs.backends.gr00t_dreams.dataset import TrainingView, training_view
+from leicos_jobs.backends.gr00t_dreams.dataset import training_view
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.logs import event
-from leicos_jobs.formats.lerobot_read import Dataset
-from leicos_jobs.judge import metrics
+from leicos_jobs.core.programs import Program
 from leicos_jobs.robots.embodiment import embodiment
 
 SCRIPT = Path(__file__).parent / "upstream" / "idm_train.py"
@@ -38,10 +33,7 @@ CHECKPOINT_FILES = (STATE, "optimizer.pt", "scheduler.pt")
 
 
 def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -> dict[str, Any]:
-    """Train, publish to `request.out`, judge on the held-out demos; see `TrainRequest`. Returns facts."""
-    shared = sorted(set(request.train) & set(request.held_out))
-    if shared:
-        raise InputError(f"episodes {shared} are both trained on and held out", fix="give each to one side")
+    """Train and publish to `request.out`; see `TrainRequest`. Returns facts."""
     robot = embodiment(chosen.robot)
     checkout, begun = settings.checkout(chosen.checkout), time.monotonic()
     view = training_view(request.dataset, fresh(work / "gr00t-dataset"), request.train, robot, request.camera)
@@ -56,8 +48,10 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
     if resumed < chosen.steps:  # upstream's trainer, resumed at its end, would take a step more
         path = work / "gr00t-job.json"
         path.write_text(json.dumps(job))
-        run = Run(request.report, lambda: keep(output, request.resume, chosen.keep_checkpoints))
-        run.follow(command(chosen, path), checkout)
+        follow(
+            command(chosen, path), checkout, request.report,
+            saved=lambda: keep(output, request.resume, chosen.keep_checkpoints),
+        )  # fmt: skip
     trained = output if resumed < chosen.steps else output / f"checkpoint-{resumed}"
     seconds = time.monotonic() - begun
     facts: dict[str, Any] = {
@@ -67,10 +61,9 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
     described = artifact.publish(
         trained, request.out, robot, request.camera, stats=view.stats, geometry=view.geometry, fps=view.fps, facts=facts
     )
-    held_out = judge(described, request, view, work)
     shutil.rmtree(output)
     return facts | {
-        "seconds": {"train": round(seconds, 1)}, "rows": view.rows, "digest": described.digest, "held_out": held_out,
+        "seconds": {"train": round(seconds, 1)}, "rows": view.rows, "digest": described.digest,
         "samples": chosen.steps * chosen.batch * chosen.gpus, "resumed_from": resumed, "gpus": chosen.gpus,
     }  # fmt: skip
 
@@ -99,45 +92,23 @@ def command(chosen: settings.TrainerSettings, job: Path) -> list[str]:
     return [python, *launch, str(SCRIPT), str(job)]
 
 
-@dataclass
-class Run:
-    """Upstream's process. report: as in TrainRequest. saved: called when a checkpoint is complete."""
-
-    report: Callable[[int, int], None]
-    saved: Callable[[], None]
-
-    def follow(self, arguments: list[str], checkout: Path) -> None:
-        """Run to the end. Raises DefectError with the last lines if it fails; a stop asked for by `report` ends it."""
-        paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline",
-            "IS_TORCHRUN": "1", "TOKENIZERS_PARALLELISM": "false",
-        }  # fmt: skip
-        tail: deque[str] = deque(maxlen=20)
-        process = subprocess.Popen(
-            arguments, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", start_new_session=True,
-        )  # fmt: skip
-        try:
-            for line in process.stdout or ():
-                if line.startswith("LEICOS "):
-                    self._heard(json.loads(line.removeprefix("LEICOS ")))
-                elif line.strip():
-                    tail.append(line.rstrip())
-            code = process.wait()
-        finally:
-            if process.poll() is None:  # data loaders and ranks too
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        if code != 0:
-            raise DefectError(f"GR00T-Dreams' training ended with exit {code}:\n" + "\n".join(tail))
-
-    def _heard(self, facts: dict[str, Any]) -> None:
-        if "saved" in facts:
-            self.saved()
-            event("gr00t-dreams.checkpoint", step=facts["saved"])
-            return
-        self.report(int(facts["step"]), int(facts["steps"]))
+def follow(arguments: list[str], checkout: Path, report: Callable[[int, int], None], saved: Callable[[], None]) -> None:
+    """Run upstream's trainer to its end. report: as in TrainRequest; what it raises ends the training. saved: called
+    when a checkpoint is complete. Raises DefectError with upstream's last lines if it fails."""
+    environment = settings.environment(checkout, WANDB_MODE="offline", IS_TORCHRUN="1", TOKENIZERS_PARALLELISM="false")
+    program = Program(arguments, cwd=checkout, env=environment, marker="LEICOS ")
+    try:
+        for message in program.messages():
+            facts = json.loads(message)
+            if "saved" in facts:
+                saved()
+                event("gr00t-dreams.checkpoint", step=facts["saved"])
+            else:
+                report(int(facts["step"]), int(facts["steps"]))
+    finally:
+        code = program.kill()  # data loaders and ranks too
+    if code != 0:
+        raise DefectError(f"GR00T-Dreams' training ended with exit {code}:\n{program.tail()}")
 
 
 def losses(folder: Path) -> list[tuple[int, float]]:
@@ -219,28 +190,3 @@ def link_tree(source: Path, target: Path) -> None:
         return second
 
     shutil.copytree(source, target, copy_function=link)
-
-
-def judge(
-    described: artifact.Description, request: TrainRequest, view: TrainingView, work: Path
-) -> dict[str, Any] | None:
-    """Errors on the held-out demos' real videos, see `metrics.judge`; None if nothing was held out."""
-    if not request.held_out:
-        return None
-    from leicos_jobs.backends.gr00t_dreams.labeller import Labeller
-
-    dataset = Dataset(request.dataset)
-    episodes = {str(index): dataset.episode(index) for index in request.held_out}
-    labeller = Labeller(settings.LabellerSettings(), described.folder)
-    try:
-        requests = [
-            LabelRequest(name, episode.videos[request.camera], request.seed) for name, episode in episodes.items()
-        ]
-        found = {result.sample: result.actions for result in labeller.process(requests, lambda _sample: None)}
-    finally:
-        labeller.close()
-    training = [dataset.episode(index).actions for index in request.train]
-    return metrics.judge(
-        [found[name] for name in episodes], [episode.actions for episode in episodes.values()], training,
-        described.robot.degrees_per_unit(), described.robot.motor_limits(),
-    )  # fmt: skip

@@ -7,8 +7,6 @@ does not. Compared are what the network sees, what it predicts, and the actions 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +26,7 @@ from leicos_jobs.backends.gr00t_dreams.labeller import build, choose_device, set
 from leicos_jobs.backends.gr00t_dreams.noise import window_noise
 from leicos_jobs.backends.gr00t_dreams.pixels import to_rgb
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.programs import Program
 from leicos_jobs.media.probe import probe
 from leicos_jobs.robots.embodiment import embodiment
 
@@ -173,15 +172,14 @@ def run_upstream(checkout: Path, python: str, job: dict[str, Any], scratch: Path
     out = scratch / f"upstream-{time.monotonic_ns()}.npz"
     path = scratch / "job.json"
     path.write_text(json.dumps(job | {"out": str(out)}))
-    paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [python, str(SCRIPT), str(path)], cwd=checkout, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0 or not out.is_file():
+    program = Program([python, SCRIPT, path], cwd=checkout, env=settings.environment(checkout))
+    try:
+        code = program.wait()
+    finally:
+        program.kill()
+    if code != 0 or not out.is_file():
         raise InputError(
-            f"GR00T-Dreams in {checkout} could not compute its own answer (exit {done.returncode}):\n"
-            + "\n".join((done.stdout + done.stderr).splitlines()[-12:]),
+            f"GR00T-Dreams in {checkout} could not compute its own answer (exit {code}):\n{program.tail()}",
             fix=f"name an interpreter with its packages by {settings.PYTHON_VARIABLE}, and fill its model cache",
         )
     with np.load(out) as found:

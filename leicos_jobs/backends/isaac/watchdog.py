@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from leicos_jobs.backends.isaac import standalone
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver import files
 from leicos_jobs.core import logs
-from leicos_jobs.core.programs import UpstreamProcess, clean_environment
+from leicos_jobs.core.programs import Program, clean_environment
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
@@ -78,7 +78,7 @@ class Simulator:
         path = [str(folder) for folder in (launch.path, Path(standalone.__file__).parent) if folder]
         environment = clean_environment(launch.environment) | {"PYTHONPATH": os.pathsep.join(path)}
         command = [launch.python, "-m", "leicos_replay_driver", home, "--owner", str(os.getpid())]
-        self._process = UpstreamProcess([str(part) for part in command], cwd=home, env=environment)
+        self._process = Program([str(part) for part in command], cwd=home, env=environment)
         begun = time.monotonic()
         try:
             while not (home / files.READY).exists():

@@ -59,7 +59,7 @@ class Training:
         work = self.tmp_path / attempt
         work.mkdir()
         request = TrainRequest(
-            dataset=self.dataset, camera="front", train=(), held_out=(), seed=21, out=self.out, resume=self.resume,
+            dataset=self.dataset, camera="front", train=(), seed=21, out=self.out, resume=self.resume,
             report=self.report, size=(640, 480),
         )  # fmt: skip
         return CosmosPostTrainer(settings, work).train(request)

@@ -11,11 +11,13 @@ refuse the random generator's state).
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 import json
 import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -88,8 +90,16 @@ def prepare(job: dict[str, Any]) -> None:
     transformers.set_seed(seed)  # the script draws the network's weights before it sets its seed
 
 
+def die_with_parent() -> None:
+    """End with the process that started us, on Linux: under torchrun every rank with torchrun, which leicos kills. As
+    `leicos_jobs.core.programs.die_with`, which upstream's Python does not have."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 def main() -> None:
     """Run the job named on the command line."""
+    die_with_parent()
     job = json.loads(Path(sys.argv[1]).read_text())
     prepare(job)
     script = Path.cwd() / "scripts" / "idm_training.py"

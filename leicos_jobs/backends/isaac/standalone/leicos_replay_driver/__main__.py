@@ -34,7 +34,7 @@ def main() -> int:
     options = parser.parse_args()
     home: Path = options.home
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # as core.programs.die_with, which is not here
     heart = files.Heart(home, options.owner)
     heart.beat("starting", [])
     try:
