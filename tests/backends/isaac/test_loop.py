@@ -1,4 +1,4 @@
-"""The driver's loop by itself, and the numbers that go into it against LeIsaac's (reference/leisaac.md 2.1, 2.2)."""
+"""The driver's loop by itself, and the numbers that go into it against LeIsaac's (docs/decisions/leisaac.md 3)."""
 
 from __future__ import annotations
 
