@@ -50,9 +50,6 @@ _OFFSET = np.array([0.0157, -0.0208, -0.0325])
 _TURN = np.array([math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)])
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 
-BASE_HEIGHT = float(_OFFSET[2])
-"""z of LeIsaac's base origin in the MJCF frame (m): LiftCube's rule measures the cube above that."""
-
 
 def multiply(a: F64, b: F64) -> F64:
     """Hamilton product of quaternions wxyz, (..., 4)."""
