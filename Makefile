@@ -8,7 +8,15 @@ RUN_DIR ?= runs/lift-cube
 TORCH_INDEX ?=
 export MUJOCO_GL ?= egl
 
-.PHONY: help run test lint types test-cluster test-cluster-long test-lerobot soak fuzz render lock clean
+# Tests that need no model, no simulator, no server and no other program that takes long to start.
+FAST := tests/architecture tests/core tests/robots tests/hera_workflows tests/run/test_config.py \
+  tests/run/test_pinned_identity.py tests/store/test_stores.py::TestFolder tests/media/test_encode_repeats.py \
+  tests/formats/test_gr00t_cosmos.py tests/formats/test_leisaac.py tests/formats/test_leisaac_probe.py \
+  tests/formats/test_lerobot.py tests/formats/test_lerobot_v30_check.py tests/local/test_expressions.py \
+  tests/local/test_manifest_strictness.py tests/stages/test_plan.py tests/chart/test_jobs_image.py \
+  tests/cli/test_errors.py tests/backends/test_example_backend.py
+
+.PHONY: help run check test lint types test-cluster test-cluster-long test-lerobot soak fuzz render lock lock-check clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,10 +40,14 @@ run: $(VENV)/.done  ## record demonstrations and run the whole pipeline here, CP
 	@echo "report:  $(RUN_DIR)/report/index.html"
 	@echo "dataset: $(RUN_DIR)/synthetic"
 
-lint: $(VENV)/.done  ## ruff, layers, generated files
+check: lint types  ## lint, types and the fast tests: under a minute on two cores
+	$(BIN)/python -m pytest $(FAST) -n 2 --dist loadgroup
+
+lint: $(VENV)/.done  ## ruff, layers, what nothing uses, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 	$(BIN)/python -m hera_workflows.render --check
 	$(BIN)/python helm/generate_readme.py --check
 
@@ -71,8 +83,14 @@ fuzz: $(VENV)/.done  ## an hour of broken recordings and configurations: no trac
 render: $(VENV)/.done  ## write the Argo manifests from hera_workflows
 	$(BIN)/python -m hera_workflows.render
 
-lock:  ## requirements.lock from the current environment of $(BIN)
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^leicos' > requirements.lock
+lock:  ## requirements.lock from the current environment of $(BIN): for Linux on x86-64
+	echo "# For Linux on x86-64. Written by make lock, checked by make lock-check." > requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^leicos' >> requirements.lock
+
+lock-check: $(VENV)/.done  ## the lock is complete and within pyproject's bounds; both still resolve (needs an index)
+	$(BIN)/python -m pytest tests/architecture/test_lock.py
+	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed -e '.[dev]'
 
 clean:  ## remove the environment (runs/ stays)
 	rm -rf $(VENV)

@@ -3,7 +3,8 @@
 soft: gradients, soft texture, a moving arm and cube, light grain that defeats lzf. detail: the same scene with sharp
 edges, stripes, a checkerboard and fixed noise, no grain. Both are synthetic: rates and decibels are comparable between
 settings, not with a real camera. The amplitudes are chosen so that soft costs what the texture of that name costs in
-reference/cpu_baseline.md: about 0.90 of its size under lzf, 370 kB as PNG, 1.9 kB a row by x264 (medium, crf 30, g 2).
+docs/decisions/cpu_baseline.md 1: about 0.90 of its size under lzf, 370 kB as PNG, 1.9 kB per row by x264 (medium, crf
+30, g 2).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Errors that know whether trying again helps, and the exit codes that say so to Argo, to CI and to people.
 
 One enum feeds the command line, the workflow's retry expression and the documentation, so the three cannot drift.
-64 and 65 are left free: Argo's emissary uses them for its own failures (reference/argo.md 2.4).
+64 and 65 are left free: Argo's emissary uses them for its own failures (docs/decisions/argo.md 2.4).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Cosmos-Predict2.5's inputs: the post-training folder and the lines of the batch jsonl.
 
-The schema is upstream's `InferenceArguments` at commit 7e5ffc83 (reference/cosmos.md 1.1), with what upstream leaves
-open closed: it validates the whole batch before it loads the model and one bad line ends the pod, so a line that leaves
-here must be right.
+The schema is upstream's `InferenceArguments` at commit 7e5ffc83 (docs/decisions/cosmos.md 1.1), with what upstream
+leaves open closed: it validates the whole batch before it loads the model and one bad line ends the pod, so a line that
+leaves here must be right.
 """
 
 from __future__ import annotations

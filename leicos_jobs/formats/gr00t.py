@@ -1,8 +1,8 @@
 """What GR00T (N1.5 and GR00T-Dreams' inverse dynamics model) wants beside LeRobot v2.1: modality.json and stats.json.
 
 Targets of joints are absolute: with `absolute: false`, as the tutorial sets it, windows past an episode's end are
-padded with zeros and the model learns to jump to 0 (reference/idm.md 5). stats.json has exactly six keys a column; a
-seventh (`count`) passes upstream's validation and then crashes it.
+padded with zeros and the model learns to jump to 0 (docs/decisions/idm.md 5). stats.json has exactly six keys per
+column; a seventh (`count`) passes upstream's validation and then crashes it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """LeIsaac's HDF5 recordings, as they really are: interrupted, resumed, lzf or gzip, out of order, partly broken.
 
-Layout (LeIsaac 0.4, Isaac Lab 2.3; reference/leisaac.md 1.2): `/data/demo_<i>` with `actions` (T, 6) radians,
+Layout (LeIsaac 0.4, Isaac Lab 2.3; docs/decisions/leisaac.md 2): `/data/demo_<i>` with `actions` (T, 6) radians,
 `obs/joint_pos` (T, 6) radians, `obs/<camera>` uint8 (T, H, W, 3) RGB, `initial_state/...` (1, n) and `states/...`
 (T, n). Actions and observations are recorded before the step, states after it: `states[t]` belongs to row t+1.
 """

@@ -1,7 +1,7 @@
 """Camera images of a demo, a block of whole HDF5 chunks at a time into one reused buffer.
 
 Reading row by row decompresses a 92 MB chunk for every row and is a hundred times slower; a fresh array for every
-block spends half of the time on page faults (reference/cpu_baseline.md 3a).
+block spends half of the time on page faults (docs/decisions/cpu_baseline.md 3.1).
 """
 
 from __future__ import annotations

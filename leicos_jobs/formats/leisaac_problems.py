@@ -42,8 +42,8 @@ WIDTHS = {
     11: "LeKiwi by keyboard: a mobile base besides the arm",
     12: "two arms",
 }
-"""Widths of `actions` that LeIsaac records, with what they are (reference/leisaac.md 1.2); only 6 is joint targets of
-one SO-101."""
+"""Widths of `actions` that LeIsaac records, with what they are (docs/decisions/leisaac.md 2.3); only 6 is joint targets
+of one SO-101."""
 
 
 def wrong_width(width: int) -> Problem:

@@ -2,7 +2,7 @@
 
 LeIsaac steps at 60 Hz and renders at 30, so every image stands in two rows; which of the two comes first is found, not
 assumed, because dropping an odd number of rows from misaligned pairs would attach each image to an action of another
-image (reference/leisaac.md, trap 2; reference/design.md, Time).
+image (docs/decisions/leisaac.md 1.2; docs/architecture.md#time).
 """
 
 from __future__ import annotations

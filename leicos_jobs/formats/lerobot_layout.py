@@ -1,6 +1,6 @@
 """Names, paths and schemas that LeRobot v2.1 and v3.0 share: features, parquet columns, the `huggingface` metadata.
 
-As a run of lerobot 0.3.3 and 0.6.1 writes them (reference/leisaac.md 4).
+As a run of lerobot 0.3.3 and 0.6.1 writes them (docs/decisions/lerobot.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Statistics of an episode as lerobot 0.3 computes them: sampled, downsampled images and whole columns.
 
 A sample of about n^0.75 images, at least 100, each thinned to about 150 pixels on its longer side, in 0..1; population
-standard deviation; vectors a dimension, scalars as lists of one (reference/leisaac.md 4.1).
+standard deviation; vectors a dimension, scalars as lists of one (docs/decisions/lerobot.md 1.3).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """LeRobot v2.1, as lerobot 0.3.3 lays it out: what GR00T-Dreams, GR00T N1.5 and the tutorial read.
 
-One parquet and one mp4 a camera and episode, in chunk folders of 1000 (reference/leisaac.md 4.1). `meta/info.json` is
-written last: a folder without it is not a dataset, whatever else is in it.
+One parquet and one mp4 a camera and episode, in chunk folders of 1000 (docs/decisions/lerobot.md 1). `meta/info.json`
+is written last: a folder without it is not a dataset, whatever else is in it.
 """
 
 from __future__ import annotations

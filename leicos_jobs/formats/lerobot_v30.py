@@ -1,7 +1,7 @@
 """LeRobot v3.0, as lerobot 0.4 to 0.6 read it: an export of a v2.1 dataset.
 
-Many episodes share a parquet and an mp4; meta/episodes says where each one lies (reference/leisaac.md 4.2). Videos are
-joined, never encoded again, so every frame is that of the v2.1 dataset; statistics gain the five quantiles.
+Many episodes share a parquet and an mp4; meta/episodes says where each one lies (docs/decisions/lerobot.md 2.2). Videos
+are joined, never encoded again, so every frame is that of the v2.1 dataset; statistics gain the five quantiles.
 """
 
 from __future__ import annotations

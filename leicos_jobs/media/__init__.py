@@ -2,5 +2,5 @@
 
 Everything the product writes is H.264, yuv420p, constant rate, no B-frames, exact integer time stamps: decord (Cosmos,
 GR00T-Dreams) cannot open AV1, and what a container says about itself is never believed without looking at the stream
-(reference/leisaac.md, trap 1).
+(docs/decisions/leisaac.md 1.1).
 """

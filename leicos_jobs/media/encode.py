@@ -1,8 +1,8 @@
 """Writing H.264: one thread, no B-frames, exact time stamps, the same bytes every time.
 
 One encoder thread a process and one process a core is the fast shape for many episodes; thread count changes neither
-CPU a frame nor bytes (reference/cpu_baseline.md 3b). Converting rgb24 to yuv420p through one kept reformatter with one
-thread costs less than half of what PyAV's convenience call does (3d).
+CPU a frame nor bytes (docs/decisions/cpu_baseline.md 3.2). Converting rgb24 to yuv420p through one kept reformatter
+with one thread costs less than half of what PyAV's convenience call does (docs/decisions/cpu_baseline.md 3.4).
 """
 
 from __future__ import annotations

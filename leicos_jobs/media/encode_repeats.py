@@ -2,7 +2,7 @@
 
 LeIsaac's cameras show every image in two rows. x264 spends half of its time on finding out that the second is the
 first; here each image becomes a key frame of its own, and its repeat one constant packet of some 20 bytes, a P picture
-all of whose blocks are skipped. Decoders give the same pixels again, bit for bit (reference/cpu_baseline.md 3c).
+all of whose blocks are skipped. Decoders give the same pixels again, bit for bit (docs/decisions/cpu_baseline.md 3.3).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An embodiment: joint names in order, their two ranges, cameras, and the unit conversion that LeIsaac uses.
 
 LeIsaac stores radians in HDF5 and LeRobot motor units (-100..100, gripper 0..100) in datasets; both directions are
-one linear map a joint, never clipped (LeIsaac source/leisaac/leisaac/utils/robot_utils.py; reference/leisaac.md 2.2).
+one linear map a joint, never clipped (docs/decisions/leisaac.md 3.2).
 """
 
 from __future__ import annotations

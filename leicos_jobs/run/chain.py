@@ -52,11 +52,6 @@ class State:
             return False
         return stage in ("generate", "gate") or self.rejected is None
 
-    @property
-    def labelled_or_rejected(self) -> bool:
-        """Whether the shard's work (generate, gate, label) on the sample is over."""
-        return self.label is not None or self.rejected is not None
-
 
 def generate_key(sample: Sample) -> str:
     """Key of the generate record: the sample's id holds everything."""

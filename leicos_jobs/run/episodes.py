@@ -23,9 +23,6 @@ from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.store import KeyMissingError
 
-Side = Literal["train", "held_out"]
-"""Of the split: whether the IDM trains on a demo."""
-
 
 class Episode(BaseModel):
     """One line of dataset/meta/leicos/episodes.jsonl: where an episode of the dataset came from."""

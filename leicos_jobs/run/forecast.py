@@ -12,7 +12,7 @@ from leicos_jobs.run.plan import make_samples
 from leicos_jobs.run.rounds import cut
 
 BYTES_A_PIXEL = 0.012
-"""H.264 bytes a pixel and frame of such videos (reference/cpu_baseline.md 4: 4 KB a 640x480 frame)."""
+"""H.264 bytes a pixel and frame of such videos (docs/decisions/cpu_baseline.md 4: 4 KB a 640x480 frame)."""
 
 
 @dataclass(frozen=True)

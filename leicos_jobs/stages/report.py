@@ -1,7 +1,7 @@
 """report: static HTML without script, pictures beside it, and single.html with its pictures inside.
 
 The Argo UI shows HTML artifacts under a policy that forbids script, video and data: URIs, so index.html has its
-pictures as files; single.html is for a presigned link or a mail (reference/argo.md 2.6).
+pictures as files; single.html is for a presigned link or a mail (docs/decisions/argo.md 2.6).
 """
 
 from __future__ import annotations

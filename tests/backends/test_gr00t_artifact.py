@@ -22,7 +22,7 @@ from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.formats.gr00t import modality
 from leicos_jobs.robots.embodiment import SO101
 
-# sha256 of canonical JSON of the tutorial's own two files for SO101 (its section 3.2.1 step 1 and 3.3 step 1)
+# sha256 of canonical JSON of the tutorial's own two files for SO101 (docs/decisions/idm.md 6)
 TUTORIAL_MODALITY = "b7470e2825b43773b7a183b6e9670852036ca42a2136626126a5f82c5990c866"
 TUTORIAL_CONF = "0f4259d82e3877353f85ddfdf1fe6a0f37b54b851ffaa6e5bcef4912fd0e0ae4"
 

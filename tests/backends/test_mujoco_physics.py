@@ -10,7 +10,7 @@ from leicos_jobs.backends.mujoco.kinematics import Arm, ToolPose
 from leicos_jobs.backends.mujoco.simulation import Simulation
 
 REST = np.radians([0, -95, 85, 50, 0, -3])
-LIMITS = [(-110, 110), (-100, 100), (-100, 90), (-95, 95), (-160, 160), (-10, 100)]  # leisaac.md 2.1
+LIMITS = [(-110, 110), (-100, 100), (-100, 90), (-95, 95), (-160, 160), (-10, 100)]  # docs/decisions/leisaac.md 3.1
 
 
 def start(seed: int = 0) -> poses.State:

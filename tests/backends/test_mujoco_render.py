@@ -22,7 +22,7 @@ def red(picture: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("cube", [(0.25, -0.03, 0.0151), (0.31, 0.07, 0.0151), (0.18, -0.07, 0.12)])
 def test_the_cube_is_where_leisaacs_pinhole_camera_sees_it(cube: tuple[float, float, float]) -> None:
-    # Camera of the dossier in LeIsaac's base frame, 640x480, fx = fy = 681.8; nothing of the scene's own numbers.
+    # Camera of docs/decisions/leisaac.md 4.2 in the base frame, fx = fy = 681.8; nothing of the scene's own numbers.
     position, quaternion = np.array([-0.6, -0.75, 0.38]), np.array([0.77337, 0.55078, -0.2374, -0.20537])
     base, _ = poses.mjcf_to_base(np.array(cube))
     x, y, z = poses.rotate(poses.conjugate(quaternion), base - position)
@@ -111,7 +111,7 @@ def test_light_meshes_keep_the_outline_with_a_fraction_of_the_triangles() -> Non
     assert (outward > 0).mean() > 0.5  # triangles kept their turn
 
 
-def test_success_and_camera_facts_are_the_dossiers() -> None:
+def test_success_and_camera_facts_are_leisaacs() -> None:
     assert lift_cube.SUCCESS_HEIGHT == 0.1675
     assert lift_cube.CAMERA_FOVY == 38.78
     assert pytest.approx(0.0667, abs=1e-4) == lift_cube.GRIPPER_EFFORT

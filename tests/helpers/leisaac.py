@@ -1,4 +1,4 @@
-"""Tiny LeIsaac recordings, written from the dossier alone (reference/leisaac.md 1): nothing here imports leicos_jobs.
+"""Tiny LeIsaac recordings, written from docs/decisions/leisaac.md 2 alone: nothing here imports leicos_jobs.
 
 Every image carries its demo number and image number as a pattern of black and white cells that survives H.264, and
 every table value can be computed from demo, row and joint, so that a test can say which row a frame or number is from.
@@ -18,7 +18,7 @@ import numpy as np
 WIDTH, HEIGHT = 64, 48
 BITS = 8
 
-# LeIsaac source/leisaac/leisaac/assets/robots/lerobot.py, as the dossier's table 2.1 quotes it
+# LeIsaac source/leisaac/leisaac/assets/robots/lerobot.py, as docs/decisions/leisaac.md 3.1 quotes it
 USD_LIMITS = [(-110, 110), (-100, 100), (-100, 90), (-95, 95), (-160, 160), (-10, 100)]
 MOTOR_LIMITS = [(-100, 100)] * 5 + [(0, 100)]
 

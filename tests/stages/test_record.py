@@ -43,7 +43,7 @@ def leaves(group: Any) -> dict[str, Any]:
     return found
 
 
-def test_the_layout_is_the_dossiers(recording: Path) -> None:
+def test_the_layout_is_leisaacs(recording: Path) -> None:
     state = {
         "articulation/robot/root_pose": 7,
         "articulation/robot/root_velocity": 6,
@@ -113,7 +113,7 @@ def test_success_is_the_rule_on_the_recorded_cube(recording: Path) -> None:
             assert bool((height > 0.20).any()) == bool(demo.attrs["success"])
 
 
-def test_the_gripper_link_is_where_the_dossiers_base_frame_has_it(recording: Path) -> None:
+def test_the_gripper_link_is_where_leisaacs_base_frame_has_it(recording: Path) -> None:
     # While the cube is held, it is at the finger tips: about 0.1 m from the gripper link, in the same frame.
     with h5py.File(recording) as file:
         for demo in (item for item in file["data"].values() if item.attrs["success"]):

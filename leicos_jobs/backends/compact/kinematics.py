@@ -34,7 +34,7 @@ class Skeleton:
 
 _O: Vector = (0.0, 0.0, 0.0)
 SKELETONS = {
-    # so101_new_calib.xml (github.com/TheRobotStudio/SO-ARM100), whose angles are LeIsaac's (reference/leisaac.md 2.5).
+    # so101_new_calib.xml (github.com/TheRobotStudio/SO-ARM100); angles are LeIsaac's (docs/decisions/leisaac.md 5.1).
     "so101": Skeleton(
         links=(
             ((0.0388353, 0.0, 0.0624), (0.0, 0.0, -1.0, 0.0)),

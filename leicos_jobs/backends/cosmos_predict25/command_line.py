@@ -3,7 +3,7 @@
 It has no word for "this one is finished", and its exit code says nothing of single samples: NAME.json appears before
 the work on a sample begins, NAME.mp4 grows in place, a guardrail leaves the first without the second at exit code 0,
 and any exception ends the batch. So a video counts as finished when the next sample has begun or the process has
-ended, and only files, verified later, are believed (reference/cosmos.md 1.4, 1.5).
+ended, and only files, verified later, are believed (docs/decisions/cosmos.md 1.3, 1.4).
 """
 
 from __future__ import annotations

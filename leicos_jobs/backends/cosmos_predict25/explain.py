@@ -1,5 +1,5 @@
 """What runs of the tutorial's Cosmos part, and why it differs: each upstream command with the tutorial's own arguments
-(tutorial 2.2-2.4, upstream's docs/post-training_video2world_gr00t.md 2.1, 3.1, 3.2 and docs/inference.md), then ours.
+(tutorial 2.2-2.4, upstream's guides to GR00T post-training, 2.1, 3.1, 3.2, and to inference), then ours.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Difference:
 
 
 def intended_differences(robot: Embodiment) -> list[Difference]:
-    """All intended differences from the tutorial's files (section 3), with their reasons."""
+    """All intended differences from the tutorial's files (docs/decisions/idm.md 6), with their reasons."""
     padding = "with false, windows past an episode's end are padded with zeros and the model learns to jump to 0"
     found = [
         Difference("modality.json", f"action.{joint.name}.absolute", False, True, padding) for joint in robot.joints

@@ -1,7 +1,7 @@
 """LeIsaac's scene assets: not in its repository, fetched once into the model cache, checked by digest.
 
-Names, releases and digests from reference/leisaac.md 2.4. They are LeIsaac's and Lightwheel's, and never part of an
-image of ours.
+Names, releases and digests from docs/decisions/leisaac.md 4.3. They are LeIsaac's and Lightwheel's, and never part of
+an image of ours.
 """
 
 from __future__ import annotations

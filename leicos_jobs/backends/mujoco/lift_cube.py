@@ -1,6 +1,6 @@
 """LiftCube in numbers: what LeIsaac says, what the MJCF says, and what had to be chosen. No mujoco in here.
 
-From LeIsaac (reference/leisaac.md 2.1, 2.4, 2.5): joint limits, servo gains and effort limits, cube, success height,
+From LeIsaac (docs/decisions/leisaac.md 3.1, 4, 5.1): joint limits, servo gains and effort limits, cube, success height,
 front camera. From the MJCF so101_new_calib: kinematics (identical), masses, armature, joint friction. Where LeIsaac's
 numbers are not public they are chosen and marked so: the cube's mean place on the table, the table's size, contact
 stiffness.

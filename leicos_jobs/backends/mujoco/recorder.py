@@ -1,6 +1,6 @@
 """Demonstrations of LiftCube in the HDF5 that LeIsaac's recorder writes, without Isaac Sim.
 
-The layout is LeIsaac's to the attribute (reference/leisaac.md 1.2): one row a control step at 60 Hz; obs and actions
+The layout is LeIsaac's to the attribute (docs/decisions/leisaac.md 2): one row a control step at 60 Hz; obs and actions
 before the step, states after it, so states[t] belongs to obs/joint_pos[t+1]; the camera runs at 30 Hz, so each picture
 stands in two rows; failed attempts are in the file with success False; lzf, chunks of 100 rows, extensible.
 

@@ -56,7 +56,7 @@ def run(simulation: Simulation, targets: F32) -> Rollout:
         gripper.append(simulation.gripper_pose)
     positions, links = np.array(qpos), np.array(gripper)
     states = poses.to_leisaac(state_of(positions, np.array(qvel), simulation.root))
-    # The two models' link frames are taken as one, which forward kinematics of both supports (leisaac.md 2.5).
+    # The two models' link frames are taken as one: forward kinematics of both agree (docs/decisions/leisaac.md 5.1).
     frame = np.concatenate(poses.mjcf_to_base(links[:, :3], links[:, 3:]), axis=1)
     return Rollout(targets, positions, frame.astype(np.float32), states)
 

@@ -17,7 +17,7 @@ from leicos_jobs.backends.mujoco.engine import mujoco
 F64 = NDArray[np.float64]
 
 GRASP_DISTANCE = 0.02
-"""m from the cube's centre to the jaw frame, LeIsaac's object_grasped (leisaac.md 2.3)."""
+"""m from the cube's centre to the jaw frame, LeIsaac's object_grasped (docs/decisions/leisaac.md 4.1)."""
 
 
 CLIPPED = 1e-5

@@ -25,7 +25,7 @@ from leicos_jobs.formats.cosmos import BatchLine
 from leicos_jobs.media.encode import write_video
 
 ROOT = Path(__file__).parents[3]
-REFERENCE = ROOT.parent / "shared" / "reference"
+DECISIONS = ROOT / "docs" / "decisions"
 
 
 def test_the_tutorials_commands_are_printed_with_its_own_arguments() -> None:
@@ -106,9 +106,8 @@ def test_pins_are_the_same_everywhere() -> None:
     assert idm in (ROOT / "images" / "idm" / "Dockerfile").read_text()
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir(), reason="needs shared/reference")
-def test_pins_are_the_dossiers() -> None:
-    text = (REFERENCE / "leisaac.md").read_text() + (REFERENCE / "cosmos.md").read_text()
+def test_the_decisions_name_the_pinned_commits_and_digests() -> None:
+    text = (DECISIONS / "leisaac.md").read_text() + (DECISIONS / "cosmos.md").read_text()
     for item in [ROBOT, *SCENES.values()]:
         assert item.sha256 in text
     for pin in (UPSTREAM, LEISAAC):

@@ -1,4 +1,4 @@
-"""The driver's loop by itself, and the numbers that go into it against LeIsaac's (reference/leisaac.md 2.1, 2.2)."""
+"""The driver's loop by itself, and the numbers that go into it against LeIsaac's (docs/decisions/leisaac.md 3)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_held_is_half_a_second_or_the_end() -> None:
     assert not held([])
 
 
-def test_units_are_leisaacs_to_the_dossiers_vectors() -> None:
+def test_units_are_leisaacs_to_its_own_vectors() -> None:
     """Zero radians is pan 0, lift 0, elbow +5.263, wrist 0, roll 0, gripper 9.0909; the rest pose likewise."""
     rest = np.radians([0, -100, 90, 50, 0, -10])
     for radians, motor in (

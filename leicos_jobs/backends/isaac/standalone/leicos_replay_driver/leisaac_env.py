@@ -73,7 +73,7 @@ class LeIsaacEnv:
         self._robot = self._env.scene["robot"]
         self._object = self._env.scene.rigid_objects.get(config["lift_object"])
         self._jaw = self._env.scene.sensors.get("ee_frame")
-        # Isaac's handler of a stopped timeline can spin for ever (reference/leisaac.md 5, close() hang).
+        # Isaac's handler of a stopped timeline can spin for ever (docs/decisions/leisaac.md 6.1).
         with contextlib.suppress(AttributeError):
             self._env.sim._disable_app_control_on_stop_handle = True
 

@@ -1,1 +1,1 @@
-"""Stands in for cosmos-predict2.5 where it hurts (reference/cosmos.md 1.4, 1.5). Nothing of it is upstream's text."""
+"""Stands in for cosmos-predict2.5 where it hurts (docs/decisions/cosmos.md 1.3, 1.4). None of it is upstream's text."""
