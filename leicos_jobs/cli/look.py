@@ -52,21 +52,26 @@ def status(uri: str, watch: bool, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: leicos config lift.yaml")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("target", required=False, metavar="FILE|RUN")
 @click.option("--schema", is_flag=True, help="Print the JSON schema instead.")
-def config(path: Path | None, schema: bool) -> None:
-    """Check a configuration file and print it resolved, or print the schema of all fields."""
+def config(target: str | None, schema: bool) -> None:
+    """Check a configuration file and print it resolved, print a run's own, or print the schema of all fields."""
     from leicos_jobs.run import template
     from leicos_jobs.run.config import load_config
 
     if schema:
         click.echo(template.schema())
         return
-    if path is None:
+    if target is None:
         raise InputError("name a configuration file", fix="leicos config FILE, or leicos config --schema")
+    if target.startswith("s3://") or Path(target).is_dir():
+        from leicos_jobs.run.opened import config_of
+
+        click.echo(json.dumps(config_of(target), indent=2))
+        return
     from leicos_jobs.run.check_config import check_backends
 
-    loaded = load_config(path)
+    loaded = load_config(Path(target))
     check_backends(loaded)
     click.echo(json.dumps(loaded.model_dump(mode="json"), indent=2))
 

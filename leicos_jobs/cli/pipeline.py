@@ -54,10 +54,11 @@ def start(uri: str, config: str, amend: bool, outputs: Path) -> None:
 
     Outputs: post-train and train-idm, "true" or "false".
     """
+    from leicos_jobs.run import identity
     from leicos_jobs.stages import start as stage
 
     run = stage.start(uri, config, amend=amend)
-    needed = json.dumps(stage.needs_post_training(run.config))
+    needed = json.dumps(identity.is_trained(run.config))
     _output(outputs, post_train=needed, train_idm="true")
 
 

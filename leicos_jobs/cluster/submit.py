@@ -18,6 +18,7 @@ from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.inputs import RUN_PREFIX
 from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.stages.start import resolve_config
 from leicos_jobs.store import S3, open_store
@@ -128,7 +129,8 @@ def _bring(root: str, given: RunConfig, *, amend: bool) -> list[str]:
             raise
         notes.append(f"note: not checked here, the first pod will: {error.message}")
     config, sources = plan_sources(given)
-    run = create_run(root, config, amend=amend)
+    known = {f"{RUN_PREFIX}{source.key}": f"sha256:{source.sha256}" for source in sources}
+    run = create_run(root, config, amend=amend, known=known)
     for source in sources:
         sent = upload(run.store, source, replace=amend)
         logs.event("submit.source", key=source.key, sha256=source.sha256, sent=sent)

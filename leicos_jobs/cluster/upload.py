@@ -15,10 +15,10 @@ from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError, RetryError
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.inputs import RUN_PREFIX, upload_note
 from leicos_jobs.store import KeyMissingError, Store
-from leicos_jobs.work.sources import RUN_PREFIX
 
-FOLDER = layout.SOURCES.rpartition("/")[0]
+FOLDER = layout.SOURCES
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def plan_sources(config: RunConfig) -> tuple[RunConfig, list[Source]]:
 
 def upload(store: Store, source: Source, *, replace: bool = False) -> bool:
     """Bring a recording into the run; False if it was there. Raises InputError if another one stands in its place."""
-    note = f"{source.key}.sha256.json"
+    note = upload_note(source.key)
     size = source.path.stat().st_size
     there = _noted(store, note)
     if there == source.sha256 and store.size(source.key) == size:

@@ -1,8 +1,9 @@
 """convert: LeIsaac HDF5 files -> one LeRobot v2.1 dataset, with an explicit map back to every demo and row.
 
 Only successful, sound demos go in; every other one is left out with a reason. Besides LeRobot's own files it writes
-GR00T's modality.json and stats.json, and meta/leicos: episodes.jsonl (episode -> file, its sha256, demo, first_row,
-stride, frames, control_hz) and left_out.jsonl. The bytes depend on the input only, not on the number of workers.
+GR00T's modality.json and stats.json, and in meta/leicos: episodes.jsonl (episode -> content of its demo, first_row,
+stride, frames, control_hz), origins.jsonl (its file and demo), images.jsonl (digests of its images) and
+left_out.jsonl. The bytes depend on the input only, not on the number of workers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.convert.choose_demos import Choice, opened, same_stride, survey
 from leicos_jobs.convert.demo import DemoJob, DemoResult, convert_demo, prepare_process
-from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError, writing
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats import lerobot_layout as layout
@@ -28,10 +27,8 @@ from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_check import require
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter, EncodeSettings
 from leicos_jobs.robots.embodiment import Embodiment
+from leicos_jobs.run.layout import EPISODES, IMAGES, LEFT_OUT, ORIGINS
 from leicos_jobs.work.process_pool import Progress, spread
-
-EPISODES = Path("meta/leicos/episodes.jsonl")
-LEFT_OUT = Path("meta/leicos/left_out.jsonl")
 
 SHOWN = 10
 """Demos that an error names one by one."""
@@ -109,13 +106,10 @@ def convert(
                 choices = survey(recordings, options.cameras)
                 rate = control_rate(recordings, options.control_hz)
             _refuse_if_poor(choices, called, options.strict)
-            with ThreadPoolExecutor(1) as beside:  # hashing leaves the interpreter free; the parent has nothing to do
-                hashes = beside.submit(lambda: [sha256_file(path) for path in sources])
-                results = _convert_all(choices, sources, staging, rate, options, progress)
-                same_stride(choices)
-                _refuse_if_poor(choices, called, options.strict)
-                digests = hashes.result()
-            report = _write(choices, results, out, called, digests, rate, options)
+            results = _convert_all(choices, sources, staging, rate, options, progress)
+            same_stride(choices)
+            _refuse_if_poor(choices, called, options.strict)
+            report = _write(choices, results, out, called, rate, options)
             require(out, decode=False)
             return report
         except BaseException:
@@ -203,7 +197,6 @@ def _write(
     results: Mapping[int, DemoResult],
     out: Path,
     called: Sequence[str],
-    hashes: Sequence[str],
     rate: float,
     options: ConvertOptions,
 ) -> ConvertReport:
@@ -213,7 +206,7 @@ def _write(
     fps = timings[0].fps(rate)
     writer = DatasetWriter(out, robot, options.cameras, fps)
     stats = gr00t.StatsBuilder()
-    episodes, left_out = [], []
+    episodes, origins, images, left_out = [], [], [], []
     for place, choice in enumerate(choices):
         file = called[choice.source]
         if choice.problem:
@@ -225,11 +218,14 @@ def _write(
         first = writer.frames
         index = writer.add_episode(actions, states, options.task, result.videos, image_stats=result.image_stats)
         stats.add(layout.columns(actions, states, fps, episode_index=index, first_index=first, task_index=0))
-        origin = {"file": file, "file_sha256": hashes[choice.source], "demo": choice.name, "success": True}
-        timing = dataclasses.asdict(result.timing)
-        episodes.append({"episode_index": index, **origin, "control_hz": rate, **timing})
-    (out / EPISODES.parent).mkdir(parents=True)
+        content = {"demo_sha256": result.sha256(), "tables_sha256": result.tables_sha256}
+        episodes.append({"episode_index": index, **content, "control_hz": rate, **dataclasses.asdict(result.timing)})
+        origins.append({"episode_index": index, "file": file, "demo": choice.name})
+        images.append(" ".join(result.images[options.cameras[0]]) + "\n")
+    (out / EPISODES).parent.mkdir(parents=True)
     (out / EPISODES).write_text("".join(map(layout.json_line, episodes)), encoding="utf-8")
+    (out / ORIGINS).write_text("".join(map(layout.json_line, origins)), encoding="utf-8")
+    (out / IMAGES).write_text("".join(images), encoding="utf-8")
     (out / LEFT_OUT).write_text("".join(layout.json_line(entry.model_dump()) for entry in left_out), encoding="utf-8")
     gr00t.write_meta(out, robot, options.cameras, stats)
     writer.finish()

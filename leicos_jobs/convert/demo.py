@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.core import signals
+from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
-from leicos_jobs.formats.leisaac_images import ChangeFinder, keep_large_blocks, read_blocks
+from leicos_jobs.formats.leisaac_images import ChangeFinder, image_digest, keep_large_blocks, read_blocks
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
 from leicos_jobs.formats.lerobot_stats import ImageStats, Stats, sample_indices
@@ -28,6 +29,8 @@ from leicos_jobs.media.probe import verify
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
+_Encoded = tuple[Timing, Stats, list[str]]
+"""Timing, image statistics, and digests of the images of one camera."""
 MOSTLY_NEW = 0.75
 """Share of a demo's first rows with a new image, from which on its images are taken not to be repeated."""
 
@@ -49,13 +52,22 @@ class DemoJob:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """A converted demo: its timing, (frames, 6) radians, and a verified video with statistics for each camera."""
+    """A converted demo: its timing, (frames, 6) radians, and a verified video with statistics for each camera.
+
+    tables_sha256: digest of the demo's tables. images: camera -> digests of the images of its frames, in order.
+    """
 
     timing: Timing
     actions: F32
     states: F32
     videos: dict[str, Path]
     image_stats: dict[str, Stats]
+    tables_sha256: str
+    images: dict[str, list[str]]
+
+    def sha256(self) -> str:
+        """Digest of the demo's content: its tables, and the images that are in the dataset."""
+        return digest_of([self.tables_sha256, self.images])
 
 
 def prepare_process() -> None:
@@ -73,24 +85,23 @@ def convert_demo(job: DemoJob) -> DemoResult | Problem:
         if demo.problem:
             return demo.problem
         timing: Timing | None = None
-        videos, stats = {}, {}
+        videos, stats, images = {}, {}, {}
         for camera in job.cameras:
             path = job.out / f"{camera}.mp4"
             outcome = _encode_camera(job, demo, camera, path, timing)
             if isinstance(outcome, Problem):
                 return outcome
-            timing, stats[camera] = outcome
+            timing, stats[camera], images[camera] = outcome
             verify(path, frames=timing.frames, fps=timing.fps(job.control_hz), size=demo.camera_sizes[camera])
             videos[camera] = path
         if timing is None:
             return Problem("missing-camera", "no camera was asked for")
         rows = np.asarray(timing.rows)
-        return DemoResult(timing, demo.actions[rows], demo.joint_pos[rows], videos, stats)
+        actions, states = demo.actions[rows], demo.joint_pos[rows]
+        return DemoResult(timing, actions, states, videos, stats, demo.tables_sha256(), images)
 
 
-def _encode_camera(
-    job: DemoJob, demo: Demo, camera: str, path: Path, known: Timing | None
-) -> tuple[Timing, Stats] | Problem:
+def _encode_camera(job: DemoJob, demo: Demo, camera: str, path: Path, known: Timing | None) -> _Encoded | Problem:
     """Encode one camera. known: the timing that an earlier camera of the demo gave."""
     try:
         found = _pass(job, demo, camera, path, known)
@@ -103,9 +114,7 @@ def _encode_camera(
     return found
 
 
-def _pass(
-    job: DemoJob, demo: Demo, camera: str, path: Path, expected: Timing | None
-) -> tuple[Timing, Stats] | Timing | Problem:
+def _pass(job: DemoJob, demo: Demo, camera: str, path: Path, expected: Timing | None) -> _Encoded | Timing | Problem:
     """Read all images once. Returns the timing alone if the frames that were encoded by guess are not its frames."""
     finder = ChangeFinder()
     guess = expected
@@ -122,7 +131,7 @@ def _pass(
                 writer.take(start, block, finder.changes)
         found = agreed(expected, find_timing(finder.changes, demo.rows, job.base), (job.cameras[0], camera))
         if writer and found == guess:
-            return writer.timing, writer.finish()
+            return writer.timing, writer.finish(), writer.digests
     except BaseException:
         if writer:
             writer.encoder.abort()
@@ -152,6 +161,7 @@ class _FrameWriter:
         self._stats = ImageStats()
         self._sampled = set(sample_indices(timing.frames))
         self._next = 0
+        self.digests: list[str] = []
 
     def take(self, start: int, block: U8, changes: list[int]) -> None:
         """Encode the wanted rows among start, start+1, ...; changes: all image changes up to the block's end."""
@@ -159,8 +169,10 @@ class _FrameWriter:
             image = block[row - start]
             if self._next and not _changed(changes, self.timing.row(self._next - 1), row):
                 self.encoder.repeat()
+                self.digests.append(self.digests[-1])
             else:
                 self.encoder.add(image)
+                self.digests.append(image_digest(image))
             if self._next in self._sampled:
                 self._stats.add(image)
             self._next += 1

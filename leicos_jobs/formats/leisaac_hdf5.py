@@ -8,6 +8,7 @@ Layout (LeIsaac 0.4, Isaac Lab 2.3; docs/decisions/leisaac.md 2): `/data/demo_<i
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import re
@@ -91,6 +92,16 @@ class Demo:
     def joint_pos(self) -> F32:
         """(T, 6) joint positions in radians, before the row's action acts."""
         return np.asarray(self._group[checks.JOINTS][: self.rows], dtype=np.float32)
+
+    def tables_sha256(self) -> str:
+        """Digest of all its tables, with their names, types and shapes; of everything but the images."""
+        images = {f"obs/{camera}" for camera in checks.cameras(self._group)}
+        digest = hashlib.sha256()
+        for path, table in sorted(checks.leaves(self._group).items()):
+            if path not in images:
+                digest.update(f"{path} {table.dtype.str} {table.shape}\n".encode())
+                digest.update(np.ascontiguousarray(table[()]).tobytes())
+        return digest.hexdigest()
 
     @property
     def has_states(self) -> bool:

@@ -7,6 +7,7 @@ block spends half of the time on page faults (docs/decisions/cpu_baseline.md 3.1
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -153,3 +154,8 @@ def find_changes(dataset: h5py.Dataset, rows: int) -> list[int]:
     for start, block in read_blocks(dataset, rows):
         finder.feed(start, block)
     return finder.changes
+
+
+def image_digest(image: U8) -> str:
+    """Digest of one image, (H, W, 3) uint8: 64 bits tell a demo's images from another's."""
+    return hashlib.sha256(image.tobytes()).hexdigest()[:16]

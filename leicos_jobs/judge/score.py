@@ -5,6 +5,7 @@ Replay is judged over all labelled samples, before curation, none filtered by it
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections import Counter, defaultdict
@@ -17,9 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.core import stages
-from leicos_jobs.core.errors import LeicosError
-from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.judge import checks, metrics, times
@@ -27,13 +25,10 @@ from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
 from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.media.probe import probe
 from leicos_jobs.robots.embodiment import embodiment
-from leicos_jobs.run import commits, episodes, failures, layout
+from leicos_jobs.run import episodes, failures, layout, starts
 from leicos_jobs.run.chain import State
-from leicos_jobs.run.failures import why_quarantined
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.states import read_states
-from leicos_jobs.store import KeyMissingError
-from leicos_jobs.work.whole import fetch_folder
+from leicos_jobs.run.results import Results, fetch_folder
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -74,23 +69,21 @@ class Score:
     numbers: dict[str, Any]
 
 
-def collect(run: Run) -> Score:
+def collect(results: Results) -> Score:
     """Read a finished run and score it."""
-    notes = {stage: failures.read_all(run.store, stage) for stage in stages.SAMPLE}
-    samples = [
-        Scored(state, why_quarantined(state, notes, run.config.rounds)) for state in read_states(run, run.samples())
-    ]
+    run, standing = results.run, results.samples_standing
+    samples = [Scored(state, standing.quarantined.get(state.sample.id)) for state in standing.states]
     with tempfile.TemporaryDirectory(prefix="leicos-") as name:
         scratch = Path(name)
         for item in samples:
             _read(run, item, scratch)
-        dataset = Dataset(fetch_folder(run, layout.DATASET, scratch))
+        dataset = Dataset(fetch_folder(run, results.needed("convert"), scratch))
         actions = {episode.index: episode.actions for episode in dataset.episodes()}
-        real = held_out_labels(run, scratch)
+        real = held_out_labels(results, scratch)
         starts = _starts(run, samples, dataset, scratch)
         rates = _rates(run, samples, scratch)
-    controls = read_controls(run)
-    timings = list(times.counted(run, [item.state for item in samples]))
+    controls = read_controls(results)
+    timings = list(times.counted(results, standing.states))
     numbers: dict[str, Any] = {
         "idm": _idm(run, samples, actions, real),
         "replay": replay_table(samples, controls),
@@ -110,15 +103,16 @@ def _starts(
     """What `checks.conditioning` compares, for up to CLIPS_CHECKED different starts."""
     items = {item.episode_index: item for item in episodes.read(run)}
     robot, camera = embodiment(run.config.source.robot), run.config.source.camera
-    chosen = list({item.state.sample.clip: item.state.sample for item in samples}.values())[:CLIPS_CHECKED]
+    chosen = list({item.state.sample.start: item.state.sample for item in samples}.values())[:CLIPS_CHECKED]
     pairs, joints = [], []
     for sample in chosen:
-        first = (sample.row0 - items[sample.episode].first_row) // items[sample.episode].stride
-        clip = read_all(run.store.fetch(sample.clip, scratch))
+        first = items[sample.episode].frame(sample.row0)
+        start = starts.read(run, sample.start)
+        clip = read_all(starts.fetch_clip(run, start, scratch))
         shown = islice(read_frames(dataset.video_path(sample.episode, camera)), first, first + len(clip))
         pairs.append((clip, np.stack(list(shown))))
         seen = robot.to_radians(dataset.episode(sample.episode).states[first])
-        joints.append((np.asarray(episodes.start_joints(run, sample), dtype=np.float32), seen))
+        joints.append((np.asarray(starts.joints(start), dtype=np.float32), seen))
     return pairs, joints
 
 
@@ -192,14 +186,10 @@ def _read(run: Run, item: Scored, scratch: Path) -> None:
             item.facts = read_table(run.store.fetch(key, scratch))[1]["facts"]
 
 
-def read_controls(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
+def read_controls(results: Results) -> dict[str, dict[str, dict[str, Any]]]:
     """controls.json as group -> name -> metrics; empty groups before the stage has run."""
-    try:
-        data = parsed_json(
-            run.store.read(layout.CONTROLS), f"{run.store.uri}/{layout.CONTROLS}", commits.made_again("controls")
-        )
-    except KeyMissingError:
-        data = {}
+    record = results.current("controls")
+    data = json.loads(results.run.commits.read_file(record, layout.CONTROLS)) if record else {}
     return {group: {item["name"]: item["metrics"] for item in data.get(group, [])} for group in GROUPS}
 
 
@@ -217,11 +207,7 @@ def _idm(run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dic
     for name, wanted in (("generated", ("train", "held_out")), ("generated_held_out", ("held_out",))):
         chosen = [item for item in known if item.state.sample.split in wanted]
         if chosen:
-            first = [
-                (item.state.sample.row0 - items[item.state.sample.episode].first_row)
-                // items[item.state.sample.episode].stride
-                for item in chosen
-            ]
+            first = [items[item.state.sample.episode].frame(item.state.sample.row0) for item in chosen]
             labels = [item.labels for item in chosen if item.labels is not None]
             truths = [item.truth for item in chosen if item.truth is not None]
             found[name] = metrics.judge(labels, truths, *common, first_rows=first)
@@ -311,10 +297,7 @@ def gate_table(samples: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
-def optional(run: Run, stage: str) -> dict[str, Any]:
+def optional(results: Results, stage: str) -> dict[str, Any]:
     """Facts of a stage that may not have run."""
-    try:
-        record = run.commits.stage(stage)
-    except LeicosError:
-        return {}
+    record = results.current(stage)
     return dict(record.facts) if record else {}

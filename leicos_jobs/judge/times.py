@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from leicos_jobs.core import stages
+from leicos_jobs.core import logs, stages
+from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
-from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results
 
 Timing = dict[str, Any]
 """What a stage's process wrote under `layout.timing`."""
@@ -36,18 +37,23 @@ def wall_seconds(timings: Sequence[Timing]) -> float:
     return max(end for _, end in spans) - min(begin for begin, _ in spans) if spans else 0.0
 
 
-def counted(run: Run, states: Sequence[State]) -> Iterator[Timing]:
+def counted(results: Results, states: Sequence[State]) -> Iterator[Timing]:
     """Timings that belong to the result: of whole stages the current record's, of the others all but those of processes
     that committed samples of which none counts any more."""
+    store = results.run.store
     current = {
-        stage: {record.attempt.get("attempt") for state in states if (record := getattr(state, stage)) is not None}
+        stage: {record.attempt.get("attempt") for state in states if (record := state.records.get(stage)) is not None}
         for stage in stages.SAMPLE
     }
-    for key in run.store.list("timings/"):
-        item = parsed_json(run.store.read(key), f"{run.store.uri}/{key}")
-        stage = item["stage"]
+    for key in store.list("timings/"):
+        try:
+            item = parsed_json(store.read(key), f"{store.uri}/{key}")
+            stage = item["stage"]
+        except (InputError, TypeError, KeyError):  # a cache: the table lacks a line
+            logs.event("report.unreadable", key=key)
+            continue
         if stage in current:
             if not item["samples"] or item.get("attempt") in current[stage]:
                 yield item
-        elif (record := run.commits.stage(stage)) is not None and key == layout.timing(stage, record.key):
+        elif (whole := results.current(stage)) is not None and key == layout.timing(stage, whole.key):
             yield item

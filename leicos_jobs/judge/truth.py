@@ -13,33 +13,32 @@ from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
-from leicos_jobs.store import KeyMissingError
+from leicos_jobs.run.results import Results, chosen
 from leicos_jobs.work.artifacts import HELD_OUT
-from leicos_jobs.work.whole import needed
+
+F32 = NDArray[np.float32]
 
 GROUPS = ("truth", "truth_resampled", "demo", "demo_resampled", "idm_on_real", "other_demo", "shuffled")
 """Of controls: ceilings, floors, and labels without generation."""
 
 
-def read_truth(run: Run, state: State, scratch: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def read_truth(run: Run, state: State, scratch: Path) -> tuple[dict[str, F32], dict[str, Any]] | None:
     """Columns and facts that the generator knew of the very video that counts; None if it knew none."""
-    if state.generate is None:
+    video = state.generate
+    if video is None or "truth" not in video.facts:
         return None
-    try:
-        path = run.store.fetch(layout.truth(state.sample.id, str(state.generate.sha256)), scratch)
-    except KeyMissingError:
-        return None
-    columns, meta = read_table(path)
-    if meta["video"] != state.generate.sha256:
+    digest = str(video.facts["truth"])
+    key = layout.truth(state.sample.id, str(video.sha256), digest)
+    columns, meta = read_table(run.commits.fetch_object(key, digest, scratch))
+    if meta["video"] != video.sha256:
         raise DefectError(f"truth of {state.sample.id} belongs to another video")
     return columns, meta["facts"]
 
 
-def held_out_labels(run: Run, scratch: Path) -> dict[int, NDArray[np.float32]]:
+def held_out_labels(results: Results, scratch: Path) -> dict[int, F32]:
     """(rows, width) float32 labels of the held-out demos' real videos, by episode index."""
-    found = {}
-    for key in needed(run, "train-idm").files:
-        if key.startswith(f"{layout.IDM}/{HELD_OUT}/"):
-            columns, meta = read_table(run.store.fetch(key, scratch))
-            found[int(meta["episode"])] = columns["action"]
-    return found
+    record, labels = results.needed("train-idm"), {}
+    for name in chosen(record, f"{HELD_OUT}/"):
+        columns, meta = read_table(results.run.commits.fetch_file(record, name, scratch))
+        labels[int(meta["episode"])] = columns["action"]
+    return labels

@@ -13,7 +13,7 @@ def check_backends(config: RunConfig) -> None:
 
     Raises InputError.
     """
-    identity.chain_settings(config, None)
+    identity.sample_rules(config, None)
     backend = registry.load("generate", config.generate.backend)
     settings = registry.settings("generate", config.generate.backend, config.generate.settings)
     if hasattr(backend, "check_run"):

@@ -6,7 +6,6 @@ Dataset row k of an episode is row `first_row + k * stride` of its recording.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,29 +13,49 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.core.errors import InputError
-from leicos_jobs.core.validation import parsed, parsed_json
+from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import layout
-from leicos_jobs.run.commits import made_again
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.samples import Sample
-from leicos_jobs.store import KeyMissingError
+from leicos_jobs.run.results import Results
+
+Side = Literal["train", "held_out"]
+"""Of the split: whether the IDM trains on a demo."""
 
 
-class Episode(BaseModel):
-    """One line of dataset/meta/leicos/episodes.jsonl: where an episode of the dataset came from."""
+class Content(BaseModel):
+    """One line of the dataset's episodes.jsonl: what an episode's demo is, whatever it was called."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    episode_index: int
+    demo_sha256: str
+    """Digest of the demo's tables and of its images that are in the dataset."""
+    tables_sha256: str
+    """Of its tables alone."""
+    first_row: int
+    stride: int
+    frames: int
+    control_hz: float
+
+
+class Origin(BaseModel):
+    """One line of origins.jsonl: where an episode's demo was found. No part of any identity."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     episode_index: int
     file: str
-    file_sha256: str
     demo: str
-    first_row: int
-    stride: int
-    frames: int
-    control_hz: float
+
+
+class Episode(Content):
+    """An episode with its origin."""
+
+    file: str
+    """As the configuration names it."""
+    demo: str
+    """Name in the recording, e.g. demo_3."""
 
     @property
     def fps(self) -> float:
@@ -59,36 +78,44 @@ class Episode(BaseModel):
         return self.first_row + self.stride * np.arange(self.frames, dtype=np.int64)
 
 
-def read(run: Run) -> list[Episode]:
-    """Episodes of the real dataset. Raises InputError before convert."""
-    try:
-        data = run.store.read(layout.EPISODES)
-    except KeyMissingError:
-        raise InputError(f"{run.store.uri} has no dataset yet", fix="run `leicos convert` first") from None
-    where, fix = f"{run.store.uri}/{layout.EPISODES}", made_again("convert")
-    return [parsed(Episode, line, where, fix) for line in data.splitlines() if line.strip()]
+def read(run: Run, results: Results | None = None) -> list[Episode]:
+    """Episodes of the real dataset. Raises InputError before convert, DamageError."""
+    record = (results or Results(run)).needed("convert")
+
+    def lines(name: str) -> list[bytes]:
+        return list(run.commits.read_lines(record, name))
+
+    content = [parsed(Content, line, record.path(layout.EPISODES)) for line in lines(layout.EPISODES)]
+    origins = [parsed(Origin, line, record.path(layout.ORIGINS)) for line in lines(layout.ORIGINS)]
+    return [
+        Episode(**one.model_dump(), file=other.file, demo=other.demo)
+        for one, other in zip(content, origins, strict=True)
+    ]
 
 
-def start_state(run: Run, sample: Sample) -> dict[str, list[float]]:
-    """The simulator's state at a sample's row0, name -> numbers, as LeIsaac's files name it."""
-    found: dict[str, list[float]] = parsed_json(
-        run.store.read(sample.start), f"{run.store.uri}/{sample.start}", made_again("plan")
-    )
-    return found
+def image_digests(run: Run) -> list[list[str]]:
+    """For each episode, digests of the images of its frames as the recording has them."""
+    record = Results(run).needed("convert")
+    return [line.decode().split() for line in run.commits.read_lines(record, layout.IMAGES)]
 
 
-def start_joints(run: Run, sample: Sample) -> list[float]:
-    """Joint positions in radians at a sample's row0."""
-    return start_state(run, sample)["articulation/robot/joint_position"]
+def split(items: Sequence[Episode], config: RunConfig) -> dict[int, Side]:
+    """Which episodes the IDM may train on. A demo's side depends on (seed, its content) only, whatever the others.
 
+    But for the first two: where both would fall on one side, one of them changes it, so that neither side is empty.
+    Demos that are appended to a recording change nothing.
+    """
+    share = config.split.held_out_share
 
-def split(items: Sequence[Episode], config: RunConfig) -> dict[int, Literal["train", "held_out"]]:
-    """Which episodes the IDM may train on. A demo's side depends on (seed, file, demo) only, whatever the others."""
+    def rank(demo: str) -> float:
+        digest = hashlib.sha256(f"{config.split.seed}/{demo}".encode()).digest()
+        return int.from_bytes(digest[:8]) / 2**64
 
-    def rank(item: Episode) -> str:
-        return hashlib.sha256(f"{config.split.seed}/{item.file_sha256}/{item.demo}".encode()).hexdigest()
-
-    count = math.ceil(config.split.held_out_share * len(items))
-    count = min(count, len(items) - 1)
-    held = {item.episode_index for item in sorted(items, key=rank)[:count]}
-    return {item.episode_index: "held_out" if item.episode_index in held else "train" for item in items}
+    demos = list(dict.fromkeys(item.demo_sha256 for item in sorted(items, key=lambda item: item.episode_index)))
+    sides: dict[str, Side] = {demo: "held_out" if rank(demo) < share else "train" for demo in demos}
+    if len(demos) >= 2 and share > 0 and sides[demos[0]] == sides[demos[1]]:
+        lower, higher = sorted(demos[:2], key=rank)
+        sides[lower], sides[higher] = "held_out", "train"
+    elif len(demos) < 2:
+        sides = dict.fromkeys(demos, "train")
+    return {item.episode_index: sides[item.demo_sha256] for item in items}

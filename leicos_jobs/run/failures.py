@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
+from collections.abc import Container
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.core.validation import parsed
-from leicos_jobs.run import layout
+from leicos_jobs.run import layout, sealed
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import RoundsConfig
+from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.store import KeyMissingError, Store
 
 Kind = Literal["failed", "lost"]
@@ -37,19 +38,25 @@ class Failure(BaseModel):
 def note(store: Store, failure: Failure, unique: str | None = None) -> None:
     """Write a failure down. `unique` names the event, so that two who saw the same one count it once."""
     name = f"{layout.failures(failure.stage, failure.sample)}{unique or uuid.uuid4().hex}.json"
-    store.create(name, failure.model_dump_json().encode())
+    store.create(name, sealed.dump(failure))
 
 
-def read_all(store: Store, stage: str) -> dict[str, list[Failure]]:
-    """All failures of a stage by sample. Failures are few: one listing, one read each."""
-    found: dict[str, list[Failure]] = defaultdict(list)
+def read_all(store: Store, stage: str, samples: Container[str] | None = None) -> dict[str, list[Failure]]:
+    """All failures of a stage by sample, or those of `samples`. Raises DamageError."""
+    notes: dict[str, list[Failure]] = defaultdict(list)
     for key in store.list(layout.failures(stage)):
+        sample = key.split("/")[2]
+        if samples is not None and sample not in samples:
+            continue
         try:
-            failure = parsed(Failure, store.read(key), f"{store.uri}/{key}")
+            failure = sealed.load(Failure, store.read(key), key, store.uri)
         except KeyMissingError:
             continue
-        found[failure.sample].append(failure)
-    return dict(found)
+        if (failure.stage, failure.sample) != (stage, sample):
+            what = f"it is a failure of sample {failure.sample} in {failure.stage}"
+            raise DamageError(key, store.uri, what)
+        notes[sample].append(failure)
+    return dict(notes)
 
 
 def quarantined(failures: list[Failure], key: str, limits: RoundsConfig) -> Failure | None:

@@ -1,13 +1,25 @@
-"""All that enters ids and keys: what determines a sample, and what determines the result of a stage."""
+"""All that enters ids and keys: what determines a sample, and what determines the result of a stage.
+
+A name is never an input: a recording, a checkpoint and an imported video enter by what they hold. What changes anything
+here changes the user's ids and keys, is pinned in tests/run/test_pinned_identity.py and stands in CHANGELOG.md.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from leicos_jobs.backends import registry
-from leicos_jobs.run.chain import ChainSettings
+from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.stages import STAGES
+from leicos_jobs.formats.cosmos import prompt_for
+from leicos_jobs.run.commits import Record, make_key
 from leicos_jobs.run.config import RunConfig
-from leicos_jobs.run.opened import Run
+from leicos_jobs.run.samples import Sample
+
+Inputs = dict[str, str]
+"""Digest of everything that goes into a result, by name."""
 
 
 def backend_identity(stage: str, name: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -35,15 +47,49 @@ def generator_identity(config: RunConfig) -> dict[str, Any]:
     return identity
 
 
-def chain_settings(config: RunConfig, idm_digest: str | None) -> ChainSettings:
-    """What enters the keys of the per-sample stages."""
+def generate_identity(config: RunConfig, checkpoint: str | None) -> dict[str, Any]:
+    """All generation settings that determine a video. checkpoint: digest of the trained generator."""
+    geometry = {"width": config.generate.width, "height": config.generate.height}
+    return generator_identity(config) | geometry | {"checkpoint": checkpoint}
+
+
+def is_trained(config: RunConfig) -> bool:
+    """Whether the generator must be trained or its checkpoint fetched."""
+    return bool(getattr(registry.load("generate", config.generate.backend), "trained", False))
+
+
+# --- samples ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SampleRules:
+    """Keys of the per-sample stages. settings: of each stage, as far as they determine its result. idm: digest of the
+    IDM's artifact; None while there is none, and then nothing is labelled."""
+
+    settings: Mapping[str, Any]
+    idm: str | None
+
+    def key(self, stage: str, sample: Sample, records: Mapping[str, Record]) -> str | None:
+        """Key under which a stage's work on a sample counts now; None while its inputs are not there, or where the gate
+        refused the video. records: of the stages before."""
+        gate = records.get("gate")
+        if STAGES[stage].after_gate and (gate is None or not gate.facts["passed"]):
+            return None
+        rule = _SAMPLE_INPUTS.get(stage, _records_needed(stage))
+        inputs = rule(self, sample, records)
+        return None if inputs is None else make_key(stage, STAGES[stage].version, self.settings[stage], inputs)
+
+
+def sample_rules(config: RunConfig, idm: str | None) -> SampleRules:
+    """The rules of a configuration."""
     replay = backend_identity("replay", config.replay.backend, config.replay.settings)
-    return ChainSettings(
-        gate=_gate_identity(config),
-        label=backend_identity("label", config.idm.backend, config.label.settings),
-        replay=replay | {"hold": config.replay.hold, "repeats": config.replay.repeats},
-        idm_digest=idm_digest,
-    )
+    own = {
+        "generate": {},
+        "gate": _gate_identity(config),
+        "label": backend_identity("label", config.idm.backend, config.label.settings),
+        "replay": replay | {"hold": config.replay.hold, "repeats": config.replay.repeats},
+    }
+    return SampleRules({name: own.get(name, _settings_named(config, name)) for name in STAGES}, idm)
 
 
 def _gate_identity(config: RunConfig) -> dict[str, Any]:
@@ -54,20 +100,179 @@ def _gate_identity(config: RunConfig) -> dict[str, Any]:
     return gate | {"critic": judged_by}
 
 
-def idm_digest(run: Run) -> str | None:
-    """Digest of the run's IDM artifact, None before train-idm."""
-    record = run.commits.stage("train-idm")
-    return str(record.facts["artifact"]) if record else None
+SampleRule = Callable[[SampleRules, Sample, Mapping[str, Record]], Inputs | None]
 
 
-def checkpoint_digest(run: Run) -> str | None:
-    """Digest of the generator's checkpoint, None before post-train and for a generator without one."""
-    record = run.commits.stage("post-train")
-    return str(record.facts["artifact"]) if record else None
+def _of_generate(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
+    return {"sample": sample.id}
 
 
-def generate_identity(config: RunConfig, checkpoint: str | None) -> dict[str, Any]:
-    """All generation settings that determine a video."""
-    backend = generator_identity(config)
-    geometry = {"width": config.generate.width, "height": config.generate.height}
-    return backend | geometry | {"checkpoint": checkpoint}
+def _of_gate(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
+    return {"video": str(records["generate"].sha256), "start": sample.start} if "generate" in records else None
+
+
+def _of_label(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
+    if rules.idm is None or "generate" not in records:
+        return None
+    return {"video": str(records["generate"].sha256), "idm": rules.idm}
+
+
+def _of_replay(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
+    return {"labels": str(records["label"].sha256), "start": sample.start} if "label" in records else None
+
+
+_SAMPLE_INPUTS: dict[str, SampleRule] = {
+    "generate": _of_generate, "gate": _of_gate, "label": _of_label, "replay": _of_replay,
+}  # fmt: skip
+
+
+def _records_needed(stage: str) -> SampleRule:
+    """The rule of a stage that has none of its own: the records that its entry in the table needs."""
+
+    def rule(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
+        needs = STAGES[stage].needs
+        return {name: records[name].digest() for name in needs} if all(name in records for name in needs) else None
+
+    return rule
+
+
+# --- whole stages ----------------------------------------------------------------------------------------------------
+
+
+class Upstream(Protocol):
+    """What the keys of whole stages are made from. Each method gives None for what is not there (yet)."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's configuration."""
+        ...
+
+    def outside(self, name: str) -> str:
+        """Fingerprint of a file or folder that the configuration names."""
+        ...
+
+    def result(self, stage: str) -> str | None:
+        """Digest of the current result of a whole stage."""
+        ...
+
+    def artifact(self, stage: str) -> str | None:
+        """Digest of the model that a training stage made."""
+        ...
+
+    def standing(self) -> str:
+        """Digest of all records of the plan's samples, and of what is quarantined."""
+        ...
+
+
+def whole_key(upstream: Upstream, stage: str) -> str | None:
+    """Key under which a whole stage's result counts now; None while its inputs are not there."""
+    rule = _WHOLE.get(stage)
+    settings = rule(upstream) if rule else _settings_named(upstream.config, stage)
+    inputs = {name: upstream.result(name) for name in STAGES[stage].needs}
+    if settings is None or None in inputs.values():
+        return None
+    known = {name: digest for name, digest in inputs.items() if digest is not None}
+    return make_key(stage, STAGES[stage].version, settings, known)
+
+
+def _settings_named(config: RunConfig, stage: str) -> dict[str, Any]:
+    """The parts of the configuration that the table of stages names."""
+    values: dict[str, Any] = {}
+    for path in STAGES[stage].settings:
+        value: Any = config.model_dump(mode="json")
+        for part in path.split("."):
+            value = value[part]
+        values[path] = value
+    return values
+
+
+WholeRule = Callable[[Upstream], dict[str, Any] | None]
+"""What determines a stage's result besides the results of the stages that it needs; None while that is not known."""
+
+
+def _convert(up: Upstream) -> dict[str, Any]:
+    source = up.config.source
+    return {
+        "sources": [up.outside(name) for name in source.files],
+        "source": source.model_dump(mode="json", exclude={"files", "strict"}, exclude_defaults=True),
+        "time": up.config.time.model_dump(mode="json"),
+        "video": up.config.video.model_dump(mode="json"),
+    }
+
+
+def prompt_of(config: RunConfig) -> str:
+    """The prompt of a configuration's task."""
+    return prompt_for(config.source.task, use_prompt=config.prompt.use_prompt, form=config.prompt.form)
+
+
+def _cosmos_dataset(up: Upstream) -> dict[str, Any]:
+    return {"prompt": prompt_of(up.config)}
+
+
+def _post_train(up: Upstream) -> dict[str, Any] | None:
+    """What determines the checkpoint; generation settings such as guidance do not."""
+    config = up.config.generate
+    if not is_trained(up.config):
+        return None
+    trainer = registry.load("post_train", config.backend)
+    return {
+        "backend": trainer.identity(registry.settings("generate", config.backend, config.settings)),
+        "checkpoint": up.outside(config.checkpoint) if config.checkpoint else None,
+        "geometry": [config.width, config.height],
+    }
+
+
+def _train_idm(up: Upstream) -> dict[str, Any]:
+    config = up.config.idm
+    return {
+        "backend": backend_identity("train", config.backend, config.settings),
+        "label": backend_identity("label", config.backend, up.config.label.settings),
+        "seed": config.seed,
+        "split": up.config.split.model_dump(mode="json"),
+        "checkpoint": up.outside(config.checkpoint) if config.checkpoint else None,
+        "geometry": [up.config.generate.width, up.config.generate.height],
+    }
+
+
+def _plan(up: Upstream) -> dict[str, Any] | None:
+    config, checkpoint = up.config, up.artifact("post-train")
+    if is_trained(config) and checkpoint is None:
+        return None
+    return {
+        "plan": config.plan.model_dump(mode="json", exclude={"samples_per_shard", "min_shards", "max_shards"}),
+        "split": config.split.model_dump(mode="json"),
+        "prompt": config.prompt.model_dump(mode="json"),
+        "task": config.source.task,
+        "generate": generate_identity(config, checkpoint),
+    }
+
+
+def _controls(up: Upstream) -> dict[str, Any]:
+    return {"replay": sample_rules(up.config, None).settings["replay"], "samples": up.standing()}
+
+
+def _curate(up: Upstream) -> dict[str, Any]:
+    return {"curate": up.config.curate.model_dump(mode="json"), "samples": up.standing()}
+
+
+def _assemble(up: Upstream) -> dict[str, Any]:
+    return {"task": up.config.source.task, "samples": up.standing()}
+
+
+def _report(up: Upstream) -> dict[str, Any]:
+    return {"name": up.config.name, "samples": up.standing(), "controls": up.result("controls")}
+
+
+_WHOLE: dict[str, WholeRule] = {
+    "convert": _convert, "cosmos-dataset": _cosmos_dataset, "post-train": _post_train, "train-idm": _train_idm,
+    "plan": _plan, "controls": _controls, "curate": _curate, "assemble": _assemble, "report": _report,
+}  # fmt: skip
+
+
+# --- starts ----------------------------------------------------------------------------------------------------------
+
+
+def start_identity(demo: str, row0: int, control_hz: float, stride: int, camera: str, clip: Mapping[str, int]) -> str:
+    """Identity of a start: the demo's content, where in it, and how its clip is made (`clip`: frames, quality)."""
+    origin = {"demo": demo, "row0": row0, "control_hz": control_hz, "stride": stride, "camera": camera}
+    return digest_of(origin | dict(clip), 80)

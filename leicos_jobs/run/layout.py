@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
+from leicos_jobs.core.stages import STAGES
+
 RUN = "run.json"
-SOURCES = "source/sources.json"
-DATASET = "dataset"
-EPISODES = "dataset/meta/leicos/episodes.jsonl"
-LEFT_OUT = "dataset/meta/leicos/left_out.jsonl"
-COSMOS_DATASET = "cosmos/dataset"
-COSMOS_CHECKPOINT = "cosmos/checkpoint"
-IDM = "idm"
-SAMPLES = "plan/samples.jsonl"
-CLIPS = "plan/clips"
-BATCH = "plan/batch.jsonl"
-SYNTHETIC = "synthetic"
-REPORT = "report"
-CONTROLS = "controls/controls.json"
-CURATED = "curate/curated.jsonl"
+SOURCES = "source"
+"""Folder of recordings that `leicos submit` uploaded."""
+EPISODES = "meta/leicos/episodes.jsonl"
+"""In the dataset: the rows and content of each episode's demo."""
+ORIGINS = "meta/leicos/origins.jsonl"
+"""In the dataset: the file and demo that each episode came from."""
+IMAGES = "meta/leicos/images.jsonl"
+"""In the dataset: digests of each episode's images."""
+LEFT_OUT = "meta/leicos/left_out.jsonl"
+SAMPLES = "samples.jsonl"
+BATCH = "batch.jsonl"
+CONTROLS = "controls.json"
+CURATED = "curated.jsonl"
 
 
-def stage_record(stage: str) -> str:
+def stage_record(stage: str, key: str) -> str:
     """Record of a stage that commits as a whole."""
-    return f"records/{stage}.json"
+    return f"records/{stage}/{key}.json"
+
+
+def stage_folder(stage: str, content: str) -> str:
+    """Files of a stage that commits as a whole, by the digest of them all."""
+    return f"{STAGES[stage].prefix}/{content[:16]}"
 
 
 def sample_record(stage: str, sample: str, key: str) -> str:
     """Commit record of one sample in one stage under one key."""
-    return f"{stage}/{sample}/{key}.json"
+    return f"{STAGES[stage].prefix}/{sample}/{key}.json"
 
 
 def sample_object(stage: str, sample: str, sha256: str, suffix: str) -> str:
     """Immutable bytes of one sample, named by content."""
-    return f"{stage}/{sample}/{sha256[:16]}{suffix}"
+    return f"{STAGES[stage].prefix}/{sample}/{sha256[:16]}{suffix}"
 
 
-def clip(demo: str, row0: int, digest: str) -> str:
-    """Conditioning clip of a (demo, row0); `digest` (of file and settings) keeps two files' demos apart."""
-    return f"{CLIPS}/{demo}-{row0}-{digest}.mp4"
+def start(identity: str) -> str:
+    """Record of a start: simulator state and conditioning clip at a row of a demo."""
+    return f"starts/{identity}.json"
 
 
-def start(demo: str, row0: int, digest: str) -> str:
-    """Simulator state at row0."""
-    return f"{CLIPS}/{demo}-{row0}-{digest}.json"
+def clip(identity: str, sha256: str) -> str:
+    """Conditioning clip of a start, named by content."""
+    return f"starts/{identity}/{sha256[:16]}.mp4"
 
 
-def truth(sample: str, video_sha256: str) -> str:
-    """What a generator that knows the truth wrote beside a video; only scoring reads it. Named by the video's digest,
+def truth(sample: str, video_sha256: str, sha256: str) -> str:
+    """What a generator that knows the truth wrote beside a video; only scoring reads it. Named by the digests of both,
     so that truth and video can never be mixed up when two workers race."""
-    return f"{truths(sample)}{video_sha256[:16]}.parquet"
+    return f"{truths(sample)}{video_sha256[:16]}-{sha256[:16]}.parquet"
 
 
 def truths(sample: str) -> str:
@@ -62,16 +68,21 @@ def resume(stage: str, key: str) -> str:
 
 def round_folder(workflow: str, number: int) -> str:
     """Shards of one round of one workflow."""
-    return f"plan/rounds/{workflow}/{number:02d}"
+    return f"rounds/{workflow}/{number:02d}"
+
+
+def round_file(workflow: str, number: int) -> str:
+    """The list of a round's shards."""
+    return f"{round_folder(workflow, number)}/round.json"
 
 
 def shard(workflow: str, number: int, index: int) -> str:
     """One shard's list of samples."""
-    return f"{round_folder(workflow, number)}/{index:05d}.jsonl"
+    return f"{round_folder(workflow, number)}/{index:05d}.json"
 
 
 def heartbeat(stage: str, worker: str) -> str:
-    """The object in which a worker names the samples in hand."""
+    """The object in which a worker names the samples that it works on."""
     return f"workers/{stage}/{worker}.json"
 
 
@@ -83,3 +94,8 @@ def failures(stage: str, sample: str = "") -> str:
 def timing(stage: str, name: str) -> str:
     """How long a stage's process took: a cache for the report's table, never an input."""
     return f"timings/{stage}/{name}.json"
+
+
+def former(digest: str) -> str:
+    """A configuration that was amended."""
+    return f"run-{digest[:16]}.json"

@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from leicos_jobs.core import logs
+from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import STAGES
 from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import CostConfig
-from leicos_jobs.run.states import READERS
+from leicos_jobs.run.results import READERS
 from leicos_jobs.store import KeyMissingError, Store
 
 T = TypeVar("T")
@@ -73,6 +75,9 @@ def _read(store: Store, key: str) -> dict[str, Any] | None:
     try:
         found = parsed_json(store.read(key), f"{store.uri}/{key}")
     except KeyMissingError:
+        return None
+    except InputError as error:  # a cache: without it the stage took a little less, as far as is known
+        logs.event("status.unreadable", error=error.message)
         return None
     return found if isinstance(found, dict) else None
 

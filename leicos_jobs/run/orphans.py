@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leicos_jobs.core import stages
-from leicos_jobs.run import layout
+from leicos_jobs.run import layout, starts
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.states import read_states
+from leicos_jobs.run.results import Results
 
 
 def orphans(run: Run) -> Iterator[str]:
-    """Keys under the per-sample stages and truth/ that the plan's current records do not name."""
-    wanted: set[str] = set()
-    for state in read_states(run, run.samples()):
-        for stage in stages.SAMPLE:
-            record = getattr(state, stage)
-            if record is not None:
-                wanted.add(layout.sample_record(stage, state.sample.id, record.key))
-                wanted |= {record.object} if record.object else set()
-        if state.generate is not None:
-            wanted.add(layout.truth(state.sample.id, str(state.generate.sha256)))
-    for prefix in (*stages.SAMPLE, "truth"):
-        for key in run.store.list(f"{prefix}/"):
-            if key not in wanted:
-                yield key
+    """Keys of results that the present configuration does not demand: of whole stages, samples, starts and truths."""
+    results = Results(run)
+    counted: set[str] = set()
+    for stage in stages.WHOLE:
+        if (whole := results.current(stage)) is not None:
+            counted.add(layout.stage_record(stage, whole.key))
+            counted |= {whole.path(name) for name in whole.files}
+    for state in results.samples_standing.states:
+        for stage, record in state.records.items():
+            counted.add(layout.sample_record(stage, state.sample.id, record.key))
+            counted |= {record.object} if record.object else set()
+        if state.generate is not None and "truth" in state.generate.facts:
+            digest = str(state.generate.facts["truth"])
+            counted.add(layout.truth(state.sample.id, str(state.generate.sha256), digest))
+        if (start := starts.find(run, state.sample.start)) is not None:
+            counted |= {layout.start(start.identity), layout.clip(start.identity, start.clip_sha256)}
+    for prefix in ("records", "starts", "truth", *(stages.STAGES[name].prefix for name in stages.COMMITTING)):
+        yield from (key for key in run.store.list(f"{prefix}/") if key not in counted)

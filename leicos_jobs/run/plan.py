@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from leicos_jobs.backends import registry
-from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.formats.cosmos import CONDITIONING_FRAMES, prompt_for, spaced_seed
-from leicos_jobs.run import identity, layout
+from leicos_jobs.formats.cosmos import CONDITIONING_FRAMES, spaced_seed
+from leicos_jobs.run import identity
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.episodes import Episode, split
 from leicos_jobs.run.samples import Sample, sample_id
@@ -25,9 +23,10 @@ CLIP_CRF = 8
 def make_samples(items: Sequence[Episode], config: RunConfig, checkpoint: str | None) -> list[Sample]:
     """Choose the samples: evenly over the demos of each side of the split, held-out ones at least their share."""
     sides = split(items, config)
-    groups: dict[str, list[Episode]] = defaultdict(list)
-    for item in items:
+    groups: dict[str, list[Episode]] = {"train": [], "held_out": []}
+    for item in {item.demo_sha256: item for item in reversed(items)}.values():  # a demo that is there twice counts once
         groups[sides[item.episode_index]].append(item)
+    groups = {side: sorted(group, key=lambda item: item.episode_index) for side, group in groups.items()}
     held = math.ceil(config.plan.samples * config.plan.held_out_share) if groups["held_out"] else 0
     if not groups["train"]:
         held = config.plan.samples
@@ -53,34 +52,31 @@ def _sample(
     choices = config.plan.row0
     row0 = choices[variant % len(choices)]
     row0 = item.first_row if row0 < 0 else row0
-    last = item.first_row + (item.frames - 1) * item.stride
-    if not item.first_row <= row0 <= last - (CONDITIONING - 1) * item.stride or (row0 - item.first_row) % item.stride:
+    if row0 not in item.rows()[: item.frames - CONDITIONING + 1]:
         raise InputError(
             f"plan.row0: row {row0} of {item.demo} cannot start a video",
-            fix=f"use rows {item.first_row}, {item.first_row + item.stride}, ... of the demo, or -1 for the first",
+            fix=f"use rows {item.row(0)}, {item.row(1)}, ... of the demo, or -1 for the first",
         )
     seed = spaced_seed(config.plan.first_seed, variant // len(choices), spacing)
-    prompt = prompt_for(config.source.task, use_prompt=config.prompt.use_prompt, form=config.prompt.form)
-    origin = {
-        "source": item.file_sha256,
-        "demo": item.demo,
-        "row0": row0,
-        "control_hz": item.control_hz,
-        "stride": item.stride,
-        "camera": config.source.camera,
+    clip = {"conditioning": CONDITIONING, "crf": CLIP_CRF}
+    start = identity.start_identity(item.demo_sha256, row0, item.control_hz, item.stride, config.source.camera, clip)
+    prompt = identity.prompt_of(config)
+    determinants = {
+        "start": start,
+        "prompt": prompt,
+        "seed": seed,
+        "frames": config.generate.frames,
+        "generate": generator,
     }
-    facts = origin | {"prompt": prompt, "seed": seed, "frames": config.generate.frames, "generate": generator}
-    short = digest_of(origin | {"conditioning": CONDITIONING, "crf": CLIP_CRF}, 48)
     return Sample(
-        id=sample_id(facts),
+        id=sample_id(determinants),
         demo=item.demo,
-        file_sha256=item.file_sha256,
+        demo_sha256=item.demo_sha256,
         episode=item.episode_index,
         split="held_out" if side == "held_out" else "train",
         row0=row0,
         frames=config.generate.frames,
         prompt=prompt,
         seed=seed,
-        clip=layout.clip(item.demo, row0, short),
-        start=layout.start(item.demo, row0, short),
+        start=start,
     )

@@ -16,16 +16,12 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict, Field
 
 from leicos_jobs.core import stages
-from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import failures
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record, StageRecord
-from leicos_jobs.run.failures import why_quarantined
 from leicos_jobs.run.measured import Measured, in_parallel, measure
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.samples import Sample
-from leicos_jobs.run.states import read_states
-from leicos_jobs.store import KeyMissingError
+from leicos_jobs.run.results import Results, Standing
 
 BRIEF = 120
 """Characters of an error that are shown."""
@@ -76,7 +72,7 @@ class RunStatus(_Model):
     samples: int
     """In the plan; 0 before there is one."""
     labelled: int
-    rejected: int
+    refused: int
     """Refused by the gate: done, but not labelled."""
     quarantined: int
     missing: int
@@ -107,6 +103,7 @@ class RunStatus(_Model):
 
     def text(self) -> str:
         """For people."""
+
         from leicos_jobs.run.status_text import text
 
         return text(self)
@@ -122,38 +119,40 @@ class _Tally:
     seconds: list[float] = field(default_factory=list)
 
 
-Notes = dict[str, dict[str, list[failures.Failure]]]
+BEFORE_SAMPLES = stages.WHOLE[: stages.WHOLE.index("plan") + 1]
+"""Whole stages whose keys do not depend on samples."""
 
 
 def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
     """Look at a run. `earlier`: a look at the same run, for the pace since then."""
-    samples = _planned(run)
-    notes: Notes = {stage: failures.read_all(run.store, stage) for stage in stages.SAMPLE}
-    states = read_states(run, samples) if samples else []
-    tallies = _count(run, states, notes)
-    records = {stage: run.commits.stage(stage) for stage in stages.WHOLE}
+    results = Results(run)
+    planned = results.current("plan") is not None
+    standing = results.samples_standing if planned else Standing([], {}, {})
+    states, notes = standing.states, standing.notes
+    tallies = _count(standing)
+    records = {stage: results.current(stage) if planned or stage in BEFORE_SAMPLES else None for stage in stages.WHOLE}
     found = {stage: measure(run.store, stage, sum(tally.seconds)) for stage, tally in tallies.items()}
     whole = dict(zip(stages.WHOLE, in_parallel(lambda stage: measure(run.store, stage), stages.WHOLE), strict=True))
     before = {stage.stage: stage for stage in earlier.stages} if earlier else {}
     elapsed = time.monotonic() - earlier.taken if earlier else 0.0
     rows = tuple(
-        _stage(run, stage, tallies[stage], found[stage], notes[stage], (before.get(stage), elapsed))
+        _stage(run, stage, tallies[stage], found[stage], notes.get(stage, {}), (before.get(stage), elapsed))
         for stage in stages.SAMPLE
     )
     measured = found | whole
     makers = _makers(states, records)
     labelled = sum(state.label is not None for state in states)
-    rejected = sum(state.rejected is not None for state in states)
+    refused = sum(state.refused is not None for state in states)
     aside = sum(len(tallies[stage].aside) for stage in stages.SAMPLE if stage != "replay")
     waits = [stage.eta_seconds for stage in rows if stage.missing]
     return RunStatus(
         run=run.store.uri,
         name=run.config.name,
-        samples=len(samples),
+        samples=len(states),
         labelled=labelled,
-        rejected=rejected,
+        refused=refused,
         quarantined=aside,
-        missing=len(samples) - labelled - rejected - aside,
+        missing=len(states) - labelled - refused - aside,
         whole_stages={stage: record is not None for stage, record in records.items()},
         stages=rows,
         quarantine_reasons=_reasons(tallies),
@@ -170,27 +169,17 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
     )
 
 
-def _planned(run: Run) -> list[Sample]:
-    """Samples of the plan; none before there is one."""
-    try:
-        return run.samples()
-    except InputError as error:
-        if isinstance(error.__context__, KeyMissingError):
-            return []
-        raise
-
-
-def _count(run: Run, states: Sequence[State], notes: Notes) -> dict[str, _Tally]:
+def _count(standing: Standing) -> dict[str, _Tally]:
     """Walk each sample's chain. Behind a stage in which it is set aside a sample is not missing: it is not awaited."""
     tallies = {stage: _Tally() for stage in stages.SAMPLE}
-    for state in states:
-        aside = why_quarantined(state, notes, run.config.rounds)
+    for state in standing.states:
+        aside = standing.quarantined.get(state.sample.id)
         for stage in stages.SAMPLE:
-            record: Record | None = getattr(state, stage)
+            record: Record | None = state.records.get(stage)
             if record is not None:
                 tallies[stage].committed += 1
                 tallies[stage].seconds.append(float(record.facts.get("seconds", 0.0)))
-            elif state.rejected is not None and stage in stages.AFTER_GATE:
+            elif state.refused is not None and stage in stages.AFTER_GATE:
                 break
             elif aside is not None:
                 tallies[aside.stage].aside[state.sample.id] = aside
@@ -258,7 +247,7 @@ def _makers(states: Sequence[State], whole: dict[str, StageRecord | None]) -> di
     counts: dict[str, Counter[str]] = {"leicos": Counter(), "git": Counter(), "image": Counter()}
     attempts = [record.attempt for record in whole.values() if record is not None]
     for state in states:
-        records = (getattr(state, stage) for stage in stages.SAMPLE)
+        records = (state.records.get(stage) for stage in stages.SAMPLE)
         attempts += [record.attempt for record in records if record is not None]
     for attempt in attempts:
         for name, counter in counts.items():

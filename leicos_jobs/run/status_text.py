@@ -28,7 +28,7 @@ def text(found: RunStatus) -> str:
     if not found.samples:
         return "\n".join([*lines, "there is no plan yet"])
     lines += [
-        f"{found.samples} samples: {found.labelled} labelled, {found.rejected} refused by the gate, "
+        f"{found.samples} samples: {found.labelled} labelled, {found.refused} refused by the gate, "
         f"{found.quarantined} set aside, {found.missing} missing",
         "",
         " ".join(name.rjust(width) if index else name.ljust(width) for index, (name, width) in enumerate(COLUMNS)),

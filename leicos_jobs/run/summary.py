@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from leicos_jobs.run import layout
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results
 from leicos_jobs.run.status import RunStatus, status
 
 ARGO_URL = "LEICOS_ARGO_URL"
@@ -15,12 +15,13 @@ def summary(run: Run, outcome: str, workflow: str | None = None, effort: str | N
     """Outcome, counts, cost and links. `effort`: what to say instead of GPU pools and dollars, where there are none."""
     found = status(run)
     lines = [headline(run.config.name, outcome), *counts(found, effort)]
-    if (made := run.commits.stage("assemble")) is not None:
-        lines.append(f"dataset: {run.store.uri}/{layout.SYNTHETIC} ({made.facts.get('episodes', '?')} episodes)")
-    if (told := run.commits.stage("report")) is not None:
+    results = Results(run)
+    if (made := results.current("assemble")) is not None and made.files:
+        lines.append(f"dataset: {run.store.uri}/{made.folder} ({made.facts.get('episodes', '?')} episodes)")
+    if (told := results.current("report")) is not None:
         if red := told.facts.get("failed_checks"):
             lines.append(f"FAILED CHECKS: {', '.join(red)} (see the report)")
-        lines.append(f"report: {run.store.uri}/{layout.REPORT}/index.html")
+        lines.append(f"report: {run.store.uri}/{told.path('index.html')}")
     lines.append(f"run: {run.store.uri}")
     if argo := os.environ.get(ARGO_URL):
         lines.append(f"workflow: {argo.rstrip('/')}/workflows" + (f"/{workflow}" if workflow else ""))
@@ -37,7 +38,7 @@ def counts(found: RunStatus, effort: str | None = None) -> list[str]:
     if not found.samples:
         return ["there is no plan yet"]
     lines = [
-        f"{found.samples} samples: {found.labelled} labelled, {found.rejected} refused by the gate, "
+        f"{found.samples} samples: {found.labelled} labelled, {found.refused} refused by the gate, "
         f"{found.quarantined} set aside, {found.missing} missing",
         effort or f"{found.gpu_hours:.1f} GPU-hours, {found.dollars:.2f} dollars (at least)",
     ]

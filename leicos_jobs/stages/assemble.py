@@ -18,62 +18,53 @@ from numpy.typing import NDArray
 
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.core.stages import ASSEMBLE
 from leicos_jobs.formats import gr00t, lerobot_layout
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.robots.response import Response, fit_response, free_running_error, previous_action_error
-from leicos_jobs.run import episodes, identity, layout
+from leicos_jobs.run import episodes, identity, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
-from leicos_jobs.run.identity import generate_identity
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.states import read_states
+from leicos_jobs.run.results import Results, fetch_folder
 from leicos_jobs.stages.curate import read_decisions
-from leicos_jobs.work.whole import fetch_folder, needed, whole_stage
+from leicos_jobs.work.whole import whole_stage
 
-VERSION = 1
 PROVENANCE = "meta/leicos/provenance.jsonl"
 
 
 def assemble(run: Run) -> StageRecord:
     """Run the stage. Without an accepted sample the record says 0 episodes, and no dataset is left in its place."""
-    curated, dataset = needed(run, "curate"), needed(run, "convert")
+    results = Results(run)
 
     def build(folder: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
-            return _write(run, folder, Path(name))
+            return _write(results, folder, Path(name))
 
-    return whole_stage(
-        run,
-        "assemble",
-        version=VERSION,
-        settings={"task": run.config.source.task},
-        inputs={"curated": curated.digest(), "dataset": dataset.digest()},
-        prefix=layout.SYNTHETIC,
-        build=build,
-        last=str(lerobot_layout.INFO),
-    )
+    return whole_stage(results, ASSEMBLE, build)
 
 
-def _write(run: Run, folder: Path, scratch: Path) -> dict[str, Any]:
-    response, errors = fit_states(run, scratch)
+def _write(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
+    run = results.run
+    response, errors = fit_states(results, scratch)
     robot, camera = embodiment(run.config.source.robot), run.config.source.camera
-    accepted = {item.sample for item in read_decisions(run) if item.accepted}
+    accepted = {item.sample for item in read_decisions(results) if item.accepted}
     if not accepted:
         return {"episodes": 0, "frames": 0, "response": response.to_json(), "state_error": errors}
-    states = [state for state in read_states(run, run.samples()) if state.sample.id in accepted]
+    states = [state for state in results.samples_standing.states if state.sample.id in accepted]
     if len(states) != len(accepted):
         raise DefectError("the plan lacks samples that were curated; was it amended? run `leicos curate` again")
-    fps = episodes.read(run)[0].fps
-    generator = generate_identity(run.config, identity.checkpoint_digest(run))
+    fps = episodes.read(run, results)[0].fps
+    generator = identity.generate_identity(run.config, results.artifact("post-train"))
     writer = DatasetWriter(folder, robot, (camera,), fps)
     stats, lines = gr00t.StatsBuilder(), []
     for number, state in enumerate(states):
         signals.check()
         actions, video = _sample(run, state, scratch)
-        first = robot.to_motor(np.asarray(episodes.start_joints(run, state.sample), dtype=np.float32))
+        first = robot.to_motor(np.asarray(starts.joints(starts.read(run, state.sample.start)), dtype=np.float32))
         made = response.states(first, actions)
         index = writer.add_episode(actions, made, run.config.source.task, {camera: video})
         columns = lerobot_layout.columns(
@@ -107,11 +98,10 @@ def _sample(run: Run, state: State, scratch: Path) -> tuple[NDArray[np.float32],
 def provenance(state: State) -> dict[str, Any]:
     """Where an episode came from: demo, seed, models and scores, by digest."""
     sample = state.sample
-    records = {"generate": state.generate, "gate": state.gate, "label": state.label, "replay": state.replay}
     return {
         "sample": sample.id,
         "demo": sample.demo,
-        "file_sha256": sample.file_sha256,
+        "demo_sha256": sample.demo_sha256,
         "row0": sample.row0,
         "split": sample.split,
         "prompt": sample.prompt,
@@ -121,14 +111,15 @@ def provenance(state: State) -> dict[str, Any]:
         "idm": state.label.inputs.get("idm") if state.label else None,
         "gate": state.gate.facts["scores"] if state.gate else None,
         "replay": state.replay.facts["metrics"] if state.replay else None,
-        "keys": {name: record.key for name, record in records.items() if record},
+        "keys": {name: record.key for name, record in state.records.items()},
     }
 
 
-def fit_states(run: Run, scratch: Path) -> tuple[Response, dict[str, list[float]]]:
+def fit_states(results: Results, scratch: Path) -> tuple[Response, dict[str, list[float]]]:
     """Fit the joints' response on the IDM's training demos; errors in degrees a joint on the held-out ones."""
-    folder = fetch_folder(run, layout.DATASET, scratch)
-    sides = episodes.split(episodes.read(run), run.config)
+    run = results.run
+    folder = fetch_folder(run, results.needed("convert"), scratch)
+    sides = episodes.split(episodes.read(run, results), run.config)
     pairs: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {"train": [], "held_out": []}
     for episode in Dataset(folder).episodes():
         pairs[sides[episode.index]].append((episode.actions, episode.states))

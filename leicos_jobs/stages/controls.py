@@ -19,48 +19,37 @@ import numpy as np
 
 from leicos_jobs.backends.base import ReplayRequest, ReplayResult
 from leicos_jobs.core import logs, signals
-from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.stages import CONTROLS
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
 from leicos_jobs.robots.resample import to_control_rate
-from leicos_jobs.run import identity
+from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.states import read_states
+from leicos_jobs.run.results import Results
 from leicos_jobs.stages.replay import ReplayStage, check_metrics, replay_spec
 from leicos_jobs.work.child import Child
-from leicos_jobs.work.sources import fetch_source
-from leicos_jobs.work.whole import needed, whole_stage
+from leicos_jobs.work.sources import fetch_source, require_demo
+from leicos_jobs.work.whole import whole_stage
 
-VERSION = 1
 BATCH = 16
 
 
 def controls(run: Run) -> StageRecord:
     """Run the stage: controls/controls.json, group -> list of {sample, metrics}."""
-    plan, idm = needed(run, "plan"), needed(run, "train-idm")
-    labelled = [state for state in read_states(run, run.samples(), "label") if state.label is not None]
-    labels = digest_of([[state.sample.id, state.label.sha256] for state in labelled if state.label])
-    settings = identity.chain_settings(run.config, None).replay
+    results = Results(run)
 
     def build(folder: Path) -> dict[str, Any]:
+        labelled = [state for state in results.samples_standing.states if state.label is not None]
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
-            results = _replay_all(run, labelled, Path(name))
-        (folder / "controls.json").write_text(json.dumps(results, indent=1))
-        return {group: len(items) for group, items in results.items()}
+            replayed = _replay_all(run, labelled, Path(name))
+        (folder / layout.CONTROLS).write_text(json.dumps(replayed, indent=1))
+        return {group: len(items) for group, items in replayed.items()}
 
-    return whole_stage(
-        run,
-        "controls",
-        version=VERSION,
-        settings=settings,
-        inputs={"plan": plan.digest(), "idm": idm.digest(), "labels": labels},
-        prefix="controls",
-        build=build,
-    )
+    return whole_stage(results, CONTROLS, build)
 
 
 def _replay_all(run: Run, labelled: Sequence[State], scratch: Path) -> dict[str, list[dict[str, Any]]]:
@@ -156,15 +145,15 @@ def _other(labelled: Sequence[State], number: int) -> State | None:
 def _demo_requests(run: Run, scratch: Path) -> Iterator[ReplayRequest]:
     """The demos' own actions at full rate and resampled, and the IDM's labels on held-out demos."""
     stage = ReplayStage(run)
-    real = held_out_labels(run, scratch)
+    real = held_out_labels(Results(run), scratch)
     for name in sorted({item.file for item in stage.episodes.values()}):
         with Recording(fetch_source(name, run, scratch)) as recording:
             for item in (item for item in stage.episodes.values() if item.file == name):
                 demo = recording.demo(item.demo, (run.config.source.camera,))
+                require_demo(demo, item)
                 start = demo.state_at(item.first_row)
-                rows = item.first_row + item.stride * np.arange(item.frames)
                 motor = stage.robot.to_motor(demo.actions)
-                resampled = to_control_rate(motor[rows], item.stride, stage.robot)
+                resampled = to_control_rate(motor[item.rows()], item.stride, stage.robot)
                 base = ReplayRequest(
                     sample=f"demo/{item.episode_index}",
                     start=start,

@@ -8,21 +8,20 @@ from typing import Any
 
 from leicos_jobs.convert.dataset import ConvertOptions
 from leicos_jobs.convert.dataset import convert as write_dataset
-from leicos_jobs.formats import lerobot_layout
+from leicos_jobs.core.stages import CONVERT
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_v21 import EncodeSettings
 from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results
 from leicos_jobs.work.sources import fetch_source
 from leicos_jobs.work.whole import whole_stage
 
-VERSION = 1
-
 
 def convert(run: Run) -> StageRecord:
-    """Run the convert stage. Raises InputError if no demo is left."""
+    """Run the convert stage. Raises InputError if no demo is left, or a recording is not the one the run began with."""
     source, time, video = run.config.source, run.config.time, run.config.video
 
     def build(folder: Path) -> dict[str, Any]:
@@ -38,21 +37,9 @@ def convert(run: Run) -> StageRecord:
                 strict=source.strict,
             )
             report = write_dataset(files, folder, options, names=source.files)
+            for item in source.files:  # afterwards: what was read is then known to be what the run began with
+                fetch_source(item, run, Path(name), whole=True)
         facts: dict[str, Any] = report.model_dump(mode="json")
         return facts
 
-    settings = {
-        "source": source.model_dump(mode="json", exclude={"strict"}),
-        "time": time.model_dump(mode="json"),
-        "video": video.model_dump(mode="json"),
-    }
-    return whole_stage(
-        run,
-        "convert",
-        version=VERSION,
-        settings=settings,
-        inputs={},
-        prefix=layout.DATASET,
-        build=build,
-        last=str(lerobot_layout.INFO),
-    )
+    return whole_stage(Results(run), CONVERT, build, provenance=(layout.ORIGINS, layout.LEFT_OUT))

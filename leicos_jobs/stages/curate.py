@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.core import stages
-from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.stages import CURATE
 from leicos_jobs.core.validation import parsed
-from leicos_jobs.run import commits, failures, layout
+from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import CurateConfig
-from leicos_jobs.run.failures import why_quarantined
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.states import read_states
-from leicos_jobs.work.whole import needed, whole_stage
-
-VERSION = 1
+from leicos_jobs.run.results import Results
+from leicos_jobs.run.samples import dump_lines
+from leicos_jobs.work.whole import whole_stage
 
 
 class Decision(BaseModel):
@@ -43,8 +39,8 @@ def decide(state: State, limits: CurateConfig) -> Decision:
 def _reason(state: State, limits: CurateConfig) -> str:
     if state.generate is None:
         return "generate: missing"
-    if state.rejected is not None:
-        return f"gate: {state.rejected}"
+    if state.refused is not None:
+        return f"gate: {state.refused}"
     if state.label is None:
         return "label: missing"
     if state.replay is None:
@@ -61,36 +57,28 @@ def _reason(state: State, limits: CurateConfig) -> str:
 
 def curate(run: Run) -> StageRecord:
     """Run the stage. None may be left: then there is no dataset, and the report says why before it fails."""
-    needed(run, "plan")
-    states = read_states(run, run.samples())
-    notes = {stage: failures.read_all(run.store, stage) for stage in stages.SAMPLE}
-    decisions = []
-    for state in states:
-        decision = decide(state, run.config.curate)
-        if not decision.accepted and (failure := why_quarantined(state, notes, run.config.rounds)) is not None:
-            decision = decision.model_copy(update={"reason": f"{failure.stage}: quarantined: {failure.error}"})
-        decisions.append(decision)
-    records = digest_of([record.digest() for state in states for record in (state.label, state.replay) if record])
+    results = Results(run)
+    results.needed("plan")
+    standing, limits = results.samples_standing, run.config.curate
+
+    def judged(state: State) -> Decision:
+        decision = decide(state, limits)
+        failure = standing.quarantined.get(state.sample.id)
+        if decision.accepted or failure is None:
+            return decision
+        return decision.model_copy(update={"reason": f"{failure.stage}: quarantined: {failure.error}"})
 
     def build(folder: Path) -> dict[str, Any]:
-        lines = "".join(json.dumps(item.model_dump()) + "\n" for item in decisions)
-        (folder / Path(layout.CURATED).name).write_text(lines)
+        decisions = [judged(state) for state in standing.states]
+        (folder / layout.CURATED).write_bytes(dump_lines(decisions))
         reasons = Counter(item.reason.split(":")[0] for item in decisions if not item.accepted)
         return {"accepted": sum(item.accepted for item in decisions), "left_out": dict(reasons)}
 
-    return whole_stage(
-        run,
-        "curate",
-        version=VERSION,
-        settings=run.config.curate.model_dump(mode="json"),
-        inputs={"records": records, "decisions": digest_of([item.model_dump() for item in decisions])},
-        prefix=str(Path(layout.CURATED).parent),
-        build=build,
-    )
+    return whole_stage(results, CURATE, build)
 
 
-def read_decisions(run: Run) -> list[Decision]:
+def read_decisions(results: Results) -> list[Decision]:
     """What curate decided, in plan order."""
-    needed(run, "curate")
-    where, fix = f"{run.store.uri}/{layout.CURATED}", commits.made_again("curate")
-    return [parsed(Decision, line, where, fix) for line in run.store.read(layout.CURATED).splitlines()]
+    record = results.needed("curate")
+    lines = results.run.commits.read_lines(record, layout.CURATED)
+    return [parsed(Decision, line, record.path(layout.CURATED)) for line in lines]

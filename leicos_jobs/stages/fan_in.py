@@ -20,7 +20,7 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
         "fan-in.account",
         total=result.total,
         labelled=result.labelled,
-        rejected=result.rejected,
+        refused=result.refused,
         quarantined=len(result.quarantined),
         missing=len(result.missing),
     )
@@ -35,8 +35,7 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
         )
     if result.labelled == 0:
         raise DefectError(
-            f"none of {result.total} samples is labelled: the gate refused {result.rejected}"
-            + _listed(result.refusals),
+            f"none of {result.total} samples is labelled: the gate refused {result.refused}" + _listed(result.refusals),
             fix=f"look at the videos in {run.store.uri}/generate; correct the generator, or the limits in `gate`",
         )
     return result, list(range(run.config.replay.shards_of(result.total)))

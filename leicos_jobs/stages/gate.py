@@ -16,9 +16,10 @@ from leicos_jobs.backends.critic import Critic, CriticRequest, CriticResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.judge.gate_checks import Verdict, inspect_video
+from leicos_jobs.run import starts
 from leicos_jobs.run.chain import State
+from leicos_jobs.run.results import read_states
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.run.states import read_states
 from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Checked, SampleStage
 
@@ -115,7 +116,7 @@ class GateStage(SampleStage):
         if state.generate is None:
             raise DefectError(f"sample {state.sample.id}: gate before generate")
         video = self.run.commits.fetch(state.generate, scratch)
-        clip = self.run.store.fetch(state.sample.clip, scratch)
+        clip = starts.fetch_clip(self.run, starts.read(self.run, state.sample.start), scratch)
         fps, task = float(state.generate.facts["fps"]), self.run.config.source.task
         seed = int(digest_of({"critic": str(state.generate.sha256)}, 64), 16) >> 1
         return GateRequest(state.sample.id, video, clip, fps, task, seed)

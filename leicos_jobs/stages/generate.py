@@ -12,11 +12,11 @@ from leicos_jobs.backends.base import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.robots.embodiment import embodiment
-from leicos_jobs.run import episodes, layout
+from leicos_jobs.run import episodes, layout, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.run.states import read_states
 from leicos_jobs.work.artifacts import fetch_artifact
 from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Checked, SampleStage
@@ -29,7 +29,8 @@ class GenerateStage(SampleStage):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.episodes = {item.episode_index: item for item in episodes.read(run)}
+        self.results = Results(run)
+        self.episodes = {item.episode_index: item for item in episodes.read(run, self.results)}
         self.backend = registry.load("generate", run.config.generate.backend)
         self.needs_demo = bool(getattr(self.backend, "needs_demo", False))
         self.robot = embodiment(run.config.source.robot)
@@ -43,7 +44,7 @@ class GenerateStage(SampleStage):
         config = self.run.config.generate
         work = scratch / "generator"
         work.mkdir()
-        checkpoint = fetch_artifact(self.run, "post-train", layout.COSMOS_CHECKPOINT, scratch)
+        checkpoint = fetch_artifact(self.results, "post-train", scratch)
         settings = registry.settings("generate", config.backend, config.settings)
         target = f"{self.backend.__module__}:{self.backend.__qualname__}"
         return BackendSpec(target, {"settings": settings, "checkpoint": checkpoint, "work": work})
@@ -54,12 +55,13 @@ class GenerateStage(SampleStage):
         episode = self.episodes[sample.episode]
         out = scratch / sample.id
         out.mkdir()
+        start = starts.read(self.run, sample.start)
         request = GenerateRequest(
             sample=sample.id,
             prompt=sample.prompt,
             seed=sample.seed,
-            clip=self.run.store.fetch(sample.clip, scratch),
-            start=episodes.start_state(self.run, sample),
+            clip=starts.fetch_clip(self.run, start, scratch),
+            start=start.state,
             fps=episode.fps,
             frames=sample.frames,
             width=config.width,
@@ -79,12 +81,13 @@ class GenerateStage(SampleStage):
         from leicos_jobs.formats.lerobot_v21 import data_file, video_file
 
         camera = self.run.config.source.camera
-        video = self.run.store.fetch(f"{layout.DATASET}/{video_file(sample.episode, camera)}", scratch)
-        table = pq.read_table(self.run.store.fetch(f"{layout.DATASET}/{data_file(sample.episode)}", scratch))
+        dataset, commits = self.results.needed("convert"), self.run.commits
+        video = commits.fetch_file(dataset, video_file(sample.episode, camera), scratch)
+        table = pq.read_table(commits.fetch_file(dataset, data_file(sample.episode), scratch))
         actions = lerobot_layout.vectors(
             table.column(lerobot_layout.ACTION), self.robot.width, data_file(sample.episode)
         )
-        first = (sample.row0 - episode.first_row) // episode.stride
+        first = episode.frame(sample.row0)
         return dataclasses.replace(request, demo=video, demo_actions=actions, demo_first=first)
 
     def check(self, state: State, result: GenerateResult, scratch: Path) -> Checked:
@@ -92,14 +95,17 @@ class GenerateStage(SampleStage):
         then refused: the report tells which planted defects were."""
         from leicos_jobs.media.probe import verify  # brings PyAV, which a shard with nothing to do can spare
 
-        sample, config = state.sample, self.run.config.generate
+        sample, config, truth = state.sample, self.run.config.generate, None
         fps = self.episodes[sample.episode].fps
         if result.truth is not None and result.video.is_file():
             sha256 = sha256_file(result.video)
             path = scratch / f"{sample.id}-truth.parquet"
             write_table(path, result.truth, {"sample": sample.id, "video": sha256, "facts": result.truth_facts})
-            self.run.store.upload(layout.truth(sample.id, sha256), path)
+            truth = sha256_file(path)
+            self.run.store.upload(layout.truth(sample.id, sha256, truth), path)
         info = verify(result.video, frames=sample.frames, fps=fps, size=(config.width, config.height))
         facts: dict[str, Any] = {"frames": info.frames, "fps": fps, "codec": info.codec}
-        inputs = {"clip": sample.clip, "start": sample.start}
+        if truth is not None:
+            facts["truth"] = truth
+        inputs = {"start": sample.start}
         return Checked(result.video, facts | {"notes": result.notes}, inputs)

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from leicos_jobs.backends import registry
 from leicos_jobs.backends.base import LabelRequest, LabelResult
 from leicos_jobs.core.digests import digest_of
-from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.robots.embodiment import Embodiment, embodiment
-from leicos_jobs.run import identity, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.run.states import read_states
 from leicos_jobs.work.artifacts import fetch_artifact
 from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Checked, SampleStage
@@ -71,9 +70,9 @@ class LabelStage(SampleStage):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.robot = embodiment(run.config.source.robot)
-        self.idm = identity.idm_digest(run)
-        if self.idm is None:
-            raise InputError(f"{run.store.uri}: there is no IDM yet", fix="run `leicos train-idm` first")
+        self.results = Results(run)
+        self.results.needed("train-idm")
+        self.idm = self.results.artifact("train-idm")
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         """See `SampleStage.states`."""
@@ -81,7 +80,7 @@ class LabelStage(SampleStage):
 
     def spec(self, scratch: Path) -> BackendSpec:
         """See `SampleStage.spec`."""
-        return label_spec(self.run, scratch)
+        return label_spec(self.results, scratch)
 
     def request(self, state: State, scratch: Path) -> LabelRequest:
         """See `SampleStage.request`."""
@@ -103,11 +102,10 @@ class LabelStage(SampleStage):
         return Checked(path, facts | {"notes": result.notes}, inputs)
 
 
-def label_spec(run: Run, scratch: Path) -> BackendSpec:
+def label_spec(results: Results, scratch: Path) -> BackendSpec:
     """The labeller of a run's IDM backend, with its artifact."""
-    artifact = fetch_artifact(run, "train-idm", layout.IDM, scratch)
-    if artifact is None:
-        raise InputError(f"{run.store.uri}: there is no IDM yet", fix="run `leicos train-idm` first")
+    run = results.run
+    artifact = fetch_artifact(results, "train-idm", scratch)
     work = scratch / "labeller"
     work.mkdir(exist_ok=True)
     settings = registry.settings("label", run.config.idm.backend, run.config.label.settings)

@@ -1,13 +1,12 @@
 """plan: demos x row0 x seeds -> samples, each with its conditioning clip, start state and identity.
 
 The clip shows rows row0 ... row0 + 4 * stride: video2world conditions on the LAST five frames of what it is given and
-its output begins with them, so output frame 0 is row0 (docs/decisions/cosmos.md 2). Giving it the whole demo, as the
+its output begins with them, so output frame 0 is row0 (docs/decisions/cosmos.md 1.7). Giving it the whole demo, as the
 tutorial's helper does, would continue from the demo's end.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,60 +16,44 @@ from typing import Any
 import numpy as np
 
 from leicos_jobs.core import signals
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.stages import PLAN
 from leicos_jobs.formats.cosmos import BatchLine
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
+from leicos_jobs.formats.leisaac_images import image_digest
 from leicos_jobs.media.encode import write_video
-from leicos_jobs.run import episodes, identity
+from leicos_jobs.run import episodes, layout, starts
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.episodes import Episode
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.plan import CLIP_CRF, CONDITIONING, make_samples
+from leicos_jobs.run.results import Results
 from leicos_jobs.run.samples import Sample, dump_lines
-from leicos_jobs.work.sources import fetch_source
-from leicos_jobs.work.whole import needed, whole_stage
-
-VERSION = 1
+from leicos_jobs.work.sources import fetch_source, require_demo
+from leicos_jobs.work.whole import whole_stage
 
 
 def plan(run: Run) -> StageRecord:
     """Run the stage."""
-    dataset = needed(run, "convert")
-    inputs = {"dataset": dataset.digest()}
-    checkpoint = identity.checkpoint_digest(run)
-    config = run.config
-    settings = {
-        "plan": config.plan.model_dump(mode="json", exclude={"samples_per_shard", "min_shards", "max_shards"}),
-        "split": config.split.model_dump(mode="json"),
-        "prompt": config.prompt.model_dump(mode="json"),
-        "task": config.source.task,
-        "generate": identity.generate_identity(config, checkpoint),
-    }
+    results = Results(run)
 
     def build(folder: Path) -> dict[str, Any]:
-        samples = make_samples(episodes.read(run), config, checkpoint)
-        write_starts(run, samples, folder)
-        (folder / "batch.jsonl").write_text("".join(batch_line(sample, config).line() for sample in samples))
-        (folder / "samples.jsonl").write_bytes(dump_lines(samples))
+        items = episodes.read(run, results)
+        samples = make_samples(items, run.config, results.artifact("post-train"))
+        clips = write_starts(run, samples, items)
+        lines = (batch_line(sample, run.config, clips[sample.start]).line() for sample in samples)
+        (folder / layout.BATCH).write_text("".join(lines))
+        (folder / layout.SAMPLES).write_bytes(dump_lines(samples))
         held = sum(sample.split == "held_out" for sample in samples)
         return {"samples": len(samples), "held_out": held, "demos": len({sample.episode for sample in samples})}
 
-    return whole_stage(
-        run,
-        "plan",
-        version=VERSION,
-        settings=settings,
-        inputs=inputs,
-        prefix="plan",
-        build=build,
-        last="samples.jsonl",
-        keep=("plan/rounds/",),
-    )
+    return whole_stage(results, PLAN, build)
 
 
-def batch_line(sample: Sample, config: RunConfig) -> BatchLine:
+def batch_line(sample: Sample, config: RunConfig, clip: str) -> BatchLine:
     """The sample as Cosmos-Predict2.5's batch inference wants it; paths are relative to the file, as upstream reads
-    them. The tutorial's values unless the configuration says otherwise."""
+    them. The tutorial's values unless the configuration says otherwise. clip: key in the run."""
     chosen = {name: value for name, value in config.generate.settings.items() if name in BatchLine.model_fields}
     return BatchLine.model_validate(
         {
@@ -79,34 +62,50 @@ def batch_line(sample: Sample, config: RunConfig) -> BatchLine:
             "seed": sample.seed,
             "resolution": f"{config.generate.height},{config.generate.width}",
             "num_output_frames": sample.frames,
-            "input_path": Path(sample.clip).relative_to("plan").as_posix(),
+            "input_path": f"../../{clip}",
         }
         | chosen
     )
 
 
-def write_starts(run: Run, samples: Sequence[Sample], folder: Path) -> None:
-    """Write the clip and the start state of every (demo, row0) once, demo by demo."""
-    items = {item.episode_index: item for item in episodes.read(run)}
-    wanted = {sample.clip: sample for sample in samples}
+def write_starts(run: Run, samples: Sequence[Sample], items: Sequence[Episode]) -> dict[str, str]:
+    """Commit the start of every (demo, row0) that has none yet, demo by demo; returns the clip's key by start."""
+    by_index = {item.episode_index: item for item in items}
+    clips: dict[str, str] = {}
     by_file: dict[str, list[Sample]] = defaultdict(list)
-    for sample in wanted.values():
-        by_file[items[sample.episode].file].append(sample)
-    (folder / "clips").mkdir(parents=True)
-    camera = run.config.source.camera
+    for sample in {sample.start: sample for sample in samples}.values():
+        if (start := starts.find(run, sample.start)) is not None:
+            clips[sample.start] = layout.clip(sample.start, start.clip_sha256)
+        else:
+            by_file[by_index[sample.episode].file].append(sample)
+    camera, images = run.config.source.camera, episodes.image_digests(run)
     with tempfile.TemporaryDirectory(prefix="leicos-") as scratch:
         for name, group in by_file.items():
             with Recording(fetch_source(name, run, Path(scratch))) as recording:
                 for sample in group:
                     signals.check()
-                    _write_start(recording.demo(sample.demo, (camera,)), sample, items[sample.episode], camera, folder)
+                    item = by_index[sample.episode]
+                    demo = recording.demo(sample.demo, (camera,))
+                    require_demo(demo, item)
+                    start = _write_start(run, demo, sample, item, images[sample.episode], Path(scratch))
+                    clips[sample.start] = layout.clip(sample.start, start.clip_sha256)
+    return clips
 
 
-def _write_start(demo: Demo, sample: Sample, item: Episode, camera: str, folder: Path) -> None:
-    rows = [sample.row0 + index * item.stride for index in range(CONDITIONING)]
-    clip = folder / Path(sample.clip).relative_to("plan")
-    write_video(clip, demo.frames(camera, rows), item.fps, crf=CLIP_CRF, gop=1)
-    start = demo.state_at(sample.row0)
+def _write_start(run: Run, demo: Demo, sample: Sample, item: Episode, images: list[str], scratch: Path) -> starts.Start:
+    first = item.frame(sample.row0)
+    rows = [item.row(first + index) for index in range(CONDITIONING)]
+    frames = list(demo.frames(run.config.source.camera, rows))
+    if [image_digest(frame) for frame in frames] != images[first : first + CONDITIONING]:
+        raise InputError(
+            f"{demo.file}: the images of {demo.name} are not those that were converted",
+            fix="start the run again with --amend: the recording is then converted again",
+        )
+    clip = scratch / f"{sample.start}.mp4"
+    write_video(clip, frames, item.fps, crf=CLIP_CRF, gop=1)
+    state = demo.state_at(sample.row0)
     driven = demo.actions[sample.row0 : rows[-1]]
-    start["conditioning/actions"] = [float(value) for value in np.ravel(driven)]
-    (folder / Path(sample.start).relative_to("plan")).write_text(json.dumps(start))
+    state["conditioning/actions"] = [float(value) for value in np.ravel(driven)]
+    start = starts.commit(run, sample.start, clip, state)
+    clip.unlink()
+    return start

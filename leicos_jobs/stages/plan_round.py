@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
-
 from leicos_jobs.core import logs
 from leicos_jobs.core.workflow_size import most_shards_in_all
-from leicos_jobs.run import layout
+from leicos_jobs.run import layout, sealed
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.rounds import account, cut, read_round, round_file
-from leicos_jobs.run.samples import dump_lines
+from leicos_jobs.run.rounds import Round, Shard, account, cut, read_round, write_shard
 
 
 def plan_round(run: Run, workflow: str, number: int) -> list[int]:
     """Write the shards of one round and return their indices. A retried pod finds and keeps what was written."""
     if (written := read_round(run, workflow, number)) is not None:
-        return written
+        return list(written.shards)
     # no more than still fit into the Workflow object, whatever max-rounds was given
-    earlier = sum(len(read_round(run, workflow, each) or ()) for each in range(number))
+    rounds = (read_round(run, workflow, each) for each in range(number))
+    earlier = sum(len(each.shards) for each in rounds if each is not None)
     left = most_shards_in_all(number + 1, run.config.replay_shards) - earlier
     shards = cut(account(run).missing, run.config.plan, left)
     for index, shard in enumerate(shards):
-        run.store.put(layout.shard(workflow, number, index), dump_lines(shard))
-    indices = list(range(len(shards)))
-    run.store.put(round_file(workflow, number), json.dumps(indices).encode())
+        samples = tuple(sample.id for sample in shard)
+        write_shard(run, Shard(workflow=workflow, round=number, index=index, samples=samples))
+    planned = Round(shards=tuple(range(len(shards))))
+    run.store.put(layout.round_file(workflow, number), sealed.dump(planned))
     logs.event("plan-round.done", round=number, shards=len(shards), samples=sum(map(len, shards)))
-    return indices
+    return list(planned.shards)

@@ -9,66 +9,44 @@ from typing import Any
 from leicos_jobs.backends import registry
 from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.core import logs
-from leicos_jobs.run import layout
-from leicos_jobs.run.commits import StageRecord, make_key
+from leicos_jobs.core.stages import POST_TRAIN
+from leicos_jobs.run import identity, layout
+from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results, fetch_folder
 from leicos_jobs.work.artifacts import artifact_digest, import_artifact
 from leicos_jobs.work.resume import ResumeFolder, forget, reporter
-from leicos_jobs.work.whole import fetch_folder, needed, whole_stage
-
-VERSION = 1
+from leicos_jobs.work.whole import resume_key, whole_stage
 
 
 def post_train(run: Run) -> StageRecord | None:
     """Run the stage; nothing to do for a generator that is not trained."""
-    config = run.config.generate
-    if not getattr(registry.load("generate", config.backend), "trained", False):
+    results, config = Results(run), run.config.generate
+    if not identity.is_trained(run.config):
         logs.event("post-train.not_needed", backend=config.backend)
         return None
-    dataset = needed(run, "cosmos-dataset")
-    settings = {
-        "backend": _identity(run),
-        "checkpoint": config.checkpoint,
-        "geometry": [config.width, config.height],
-    }
-    inputs = {"dataset": dataset.digest()}
-    key = make_key("post-train", VERSION, settings, inputs)
+    results.needed("cosmos-dataset")
 
     def build(folder: Path) -> dict[str, Any]:
         if config.checkpoint:
-            import_artifact(config.checkpoint, folder)
+            import_artifact(run, config.checkpoint, folder)
             return {"imported": config.checkpoint, "artifact": artifact_digest(folder)}
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
-            facts = _train(run, folder, Path(name), key)
+            facts = _train(results, folder, Path(name))
         return facts | {"artifact": artifact_digest(folder)}
 
-    record = whole_stage(
-        run,
-        "post-train",
-        version=VERSION,
-        settings=settings,
-        inputs=inputs,
-        prefix=layout.COSMOS_CHECKPOINT,
-        build=build,
-    )
-    forget(run, "post-train", key)
+    record = whole_stage(results, POST_TRAIN, build)
+    forget(run, "post-train", record.key)
     return record
 
 
-def _identity(run: Run) -> Any:
-    """What determines the checkpoint; generation settings such as guidance do not."""
-    config = run.config.generate
-    trainer = registry.load("post_train", config.backend)
-    return trainer.identity(registry.settings("generate", config.backend, config.settings))
-
-
-def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
-    config = run.config.generate
-    resume = ResumeFolder(run, layout.resume("post-train", key), scratch / "resume")
+def _train(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
+    run, config = results.run, results.run.config.generate
+    resume = ResumeFolder(run, layout.resume("post-train", resume_key(results, "post-train")), scratch / "resume")
     settings = registry.settings("generate", config.backend, config.settings)
     trainer = registry.load("post_train", config.backend)(settings, scratch)
     request = TrainRequest(
-        dataset=fetch_folder(run, layout.COSMOS_DATASET, scratch),
+        dataset=fetch_folder(run, results.needed("cosmos-dataset"), scratch),
         camera=run.config.source.camera,
         train=(),
         seed=run.config.plan.first_seed,

@@ -15,11 +15,11 @@ from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.robots.resample import to_control_rate
-from leicos_jobs.run import episodes
+from leicos_jobs.run import episodes, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import read_states
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.run.states import read_states
 from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Checked, SampleStage
 
@@ -59,7 +59,7 @@ class ReplayStage(SampleStage):
         episode = self.episodes[sample.episode]
         return ReplayRequest(
             sample=sample.id,
-            start=episodes.start_state(self.run, sample),
+            start=starts.read(self.run, sample.start).state,
             actions=to_control_rate(actions, episode.stride, self.robot),
             control_hz=episode.control_hz,
             hold=self.run.config.replay.hold,

@@ -17,18 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.stages import REPORT
 from leicos_jobs.formats.lerobot_v21 import video_file
 from leicos_jobs.judge.score import Score, Scored, collect, optional
 from leicos_jobs.robots.embodiment import embodiment
-from leicos_jobs.run import episodes, identity, layout
+from leicos_jobs.run import episodes, identity
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results
 from leicos_jobs.stages.curate import read_decisions
-from leicos_jobs.work.whole import needed, whole_stage
+from leicos_jobs.work.whole import whole_stage
 
-VERSION = 1
 REPORT_DIRECTORY = "LEICOS_REPORT_DIRECTORY"
 """Environment variable: the output artifact's folder in the pod."""
 SHOWN = 12
@@ -38,38 +38,27 @@ TRAJECTORIES = 3
 
 def report(run: Run) -> StageRecord:
     """Run the stage. Raises InputError, after the report is written, if no sample passed curation."""
-    inputs = {stage: needed(run, stage).digest() for stage in ("convert", "plan", "curate", "assemble")}
-    controls = run.commits.stage("controls")
-    inputs["controls"] = controls.digest() if controls else ""
+    results = Results(run)
 
     def build(folder: Path) -> dict[str, Any]:
-        score = collect(run)
+        score = collect(results)
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
-            pictures = draw(run, score, folder, Path(name))
-        page = render(run, score, pictures)
+            pictures = draw(results, score, folder, Path(name))
+        page = render(results, score, pictures)
         (folder / "index.html").write_text(page)
         (folder / "single.html").write_text(embed(page, folder))
         (folder / "score.json").write_text(json.dumps(score.numbers, indent=1))
         red = [item["name"] for item in score.numbers["checks"] if not item["passed"]]
         return {"pictures": len(pictures), "failed_checks": red}
 
-    record = whole_stage(
-        run,
-        "report",
-        version=VERSION,
-        settings={"name": run.config.name},
-        inputs={name: digest_of(value) for name, value in inputs.items()},
-        prefix=layout.REPORT,
-        build=build,
-        last="index.html",
-    )
+    record = whole_stage(results, REPORT, build)
     export(run, record)
-    decisions = read_decisions(run)
+    decisions = read_decisions(results)
     if not any(item.accepted for item in decisions):
         common = Counter(item.reason for item in decisions).most_common(3)
         raise InputError(
             "no sample passed curation: " + "; ".join(f"{count} x {reason}" for reason, count in common),
-            fix=f"look at {run.store.uri}/{layout.REPORT}/index.html; loosen `curate`, or improve what comes before it",
+            fix=f"look at {run.store.uri}/{record.path('index.html')}; loosen `curate`, or improve the stages before",
         )
     return record
 
@@ -82,24 +71,24 @@ def export(run: Run, record: StageRecord) -> None:
         return
     target = Path(directory)
     target.mkdir(parents=True, exist_ok=True)
-    for key in record.files:
-        (target / Path(key).name).write_bytes(run.store.read(key))
+    for name in record.files:
+        (target / name).write_bytes(run.commits.read_file(record, name))
 
 
-def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
+def draw(results: Results, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
     """Make all pictures in `folder`; returns name -> file name."""
     try:
         from leicos_jobs.judge import plots
         from leicos_jobs.judge.sheets import contact_sheet
     except ImportError as error:
         raise InputError(f"the report needs {error.name}", fix="pip install 'leicos[report]'") from None
-    pictures: dict[str, str] = {}
+    run, pictures = results.run, dict[str, str]()
 
     def picture(name: str) -> Path:
         pictures[name] = f"{name}.png"
         return folder / pictures[name]
 
-    contact_sheet(demo_strips(run, scratch), picture("demos"))
+    contact_sheet(demo_strips(results, scratch), picture("demos"))
     strips = sample_strips(run, score.samples, scratch)
     if strips:
         contact_sheet(strips, picture("generated"))
@@ -111,7 +100,7 @@ def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
             plots.joint_errors(idm[name], joints, picture(f"errors_{name}"), title)
     if any(isinstance(item, dict) and item.get("count") for item in score.numbers["replay"]["all"].values()):
         plots.success_bars(score.numbers["replay"], picture("success"))
-    fps = episodes.read(run)[0].fps
+    fps = episodes.read(run, results)[0].fps
     for number, item in enumerate(best_and_worst(score.samples)):
         if item.labels is not None and item.truth is not None:
             title = f"sample {item.state.sample.id[:8]} from {item.state.sample.demo} ({item.state.sample.split})"
@@ -119,17 +108,18 @@ def draw(run: Run, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
     return pictures
 
 
-def demo_strips(run: Run, scratch: Path) -> list[Any]:
+def demo_strips(results: Results, scratch: Path) -> list[Any]:
     """The first demos, with their side of the split."""
     from leicos_jobs.judge.sheets import Strip
 
-    items = episodes.read(run)
+    run, dataset = results.run, results.needed("convert")
+    items = episodes.read(run, results)
     sides = episodes.split(items, run.config)
     strips = []
     for item in items[: SHOWN // 2]:
-        key = f"{layout.DATASET}/{video_file(item.episode_index, run.config.source.camera)}"
+        video = run.commits.fetch_file(dataset, video_file(item.episode_index, run.config.source.camera), scratch)
         side = sides[item.episode_index].replace("_", " ")
-        strips.append(Strip(run.store.fetch(key, scratch), f"{item.demo}  {item.frames} frames  {side}"))
+        strips.append(Strip(video, f"{item.demo}  {item.frames} frames  {side}"))
     return strips
 
 
@@ -138,7 +128,7 @@ def sample_strips(run: Run, samples: Sequence[Scored], scratch: Path) -> list[An
     from leicos_jobs.judge.sheets import Strip
 
     made = [item for item in samples if item.state.generate is not None]
-    refused = [item for item in made if item.state.rejected is not None][:2]
+    refused = [item for item in made if item.state.refused is not None][:2]
     rest = [item for item in made if item not in refused]
     step = max(1, len(rest) // (SHOWN - len(refused)))
     strips = []
@@ -155,8 +145,8 @@ def outcome(item: Scored) -> str:
         return f"quarantined in {item.quarantined.stage}"
     if item.state.generate is None:
         return "not generated"
-    if item.state.rejected is not None:
-        return f"refused: {item.state.rejected}"
+    if item.state.refused is not None:
+        return f"refused: {item.state.refused}"
     if item.success is None:
         if item.state.replay is not None:
             return "replayed, not judged"
@@ -167,7 +157,7 @@ def outcome(item: Scored) -> str:
 def tone(item: Scored) -> str:
     """Colour of a sample's caption."""
     if item.success is None:
-        return "bad" if item.state.rejected is not None else "plain"
+        return "bad" if item.state.refused is not None else "plain"
     return "good" if item.success else "bad"
 
 
@@ -180,27 +170,28 @@ def best_and_worst(samples: Sequence[Scored]) -> list[Scored]:
     return [known[round(share * (len(known) - 1))] for share in (0.1, 0.5, 0.9)]
 
 
-def render(run: Run, score: Score, pictures: dict[str, str]) -> str:
+def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
     """index.html."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from leicos_jobs.judge.plots import NAMES
 
     environment = Environment(loader=PackageLoader("leicos_jobs.judge", ""), autoescape=True, undefined=StrictUndefined)
+    run = results.run
     environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
     environment.filters["degrees"] = lambda value: "-" if value is None else f"{value:.2f}"
-    decisions = {item.sample: item for item in read_decisions(run)}
+    decisions = {item.sample: item for item in read_decisions(results)}
     return environment.get_template("report.html.j2").render(
         config=run.config,
         uri=run.store.uri,
         numbers=score.numbers,
         pictures=pictures,
         rows=[sample_row(item, decisions) for item in score.samples],
-        convert=optional(run, "convert"),
-        assembled=optional(run, "assemble"),
+        convert=optional(results, "convert"),
+        assembled=optional(results, "assemble"),
         generator=identity.generator_identity(run.config),
-        checkpoint=identity.checkpoint_digest(run),
-        idm_facts=optional(run, "train-idm"),
+        checkpoint=results.artifact("post-train"),
+        idm_facts=optional(results, "train-idm"),
         joints=[joint.name for joint in embodiment(run.config.source.robot).joints],
         control_names={name: text.replace("\n", " ") for name, text in NAMES.items()},
         machine=f"{platform.machine()}, Python {platform.python_version()}",
@@ -215,10 +206,10 @@ def sample_row(item: Scored, decisions: dict[str, Any]) -> dict[str, Any]:
         "id": sample.id,
         "demo": sample.demo,
         "row0": sample.row0,
-        "file_sha": sample.file_sha256[:12],
+        "demo_sha": sample.demo_sha256[:12],
         "seed": sample.seed,
         "split": sample.split.replace("_", " "),
-        "video": f"../{generate.object}" if generate else "",
+        "video": f"../../{generate.object}" if generate else "",
         "video_sha": (generate.sha256 or "")[:12] if generate else "",
         "label_sha": (label.sha256 or "")[:12] if label else "",
         "tracking": replay.facts["metrics"]["tracking_error_deg"] if replay else None,
@@ -234,4 +225,4 @@ def embed(page: str, folder: Path) -> str:
     for path in sorted(folder.glob("*.png")):
         data = base64.b64encode(path.read_bytes()).decode()
         page = page.replace(f'src="{path.name}"', f'src="data:image/png;base64,{data}"')
-    return re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", page)
+    return re.sub(r'<a href="(?:\.\./)+[^"]*">(.*?)</a>', r"\1", page)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from leicos_jobs.backends import registry
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import check_config
 from leicos_jobs.run.config import RunConfig, load_config, parse_config
-from leicos_jobs.run.opened import Run, create_run, open_run
+from leicos_jobs.run.opened import Run, create_run, open_run, require_same_inputs
 from leicos_jobs.store import S3, KeyMissingError, open_object
 
 CONFIG_DIRECTORY = "LEICOS_CONFIG_DIRECTORY"
@@ -46,13 +45,10 @@ def start(uri: str, config: str, *, amend: bool = False) -> Run:
     if not config.strip():
         run = open_run(uri)
         check_config.check_backends(run.config)
-        return run
+        if not amend:
+            require_same_inputs(run)
+            return run
+        return create_run(uri, run.config, amend=True)
     resolved = resolve_config(config)
     check_config.check_backends(resolved)
     return create_run(uri, resolved, amend=amend)
-
-
-def needs_post_training(config: RunConfig) -> bool:
-    """Whether the generator must be trained or its checkpoint fetched."""
-    backend = registry.load("generate", config.generate.backend)
-    return bool(getattr(backend, "trained", False))

@@ -15,67 +15,56 @@ from leicos_jobs.backends.base import LabelRequest, TrainRequest
 from leicos_jobs.core import signals
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.stages import TRAIN_IDM
 from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.formats.lerobot_v21 import video_file
-from leicos_jobs.run import episodes, identity, layout
-from leicos_jobs.run.commits import StageRecord, make_key
+from leicos_jobs.run import episodes, layout
+from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results, fetch_folder
 from leicos_jobs.stages.label import label_seed
 from leicos_jobs.work.artifacts import HELD_OUT, artifact_digest, check_dataset, check_geometry, import_artifact
 from leicos_jobs.work.resume import ResumeFolder, forget, reporter
-from leicos_jobs.work.whole import fetch_folder, needed, whole_stage
-
-VERSION = 1
+from leicos_jobs.work.whole import resume_key, whole_stage
 
 
 def train_idm(run: Run) -> StageRecord:
     """Run the stage."""
-    config = run.config.idm
-    dataset = needed(run, "convert")
-    settings = {
-        "backend": identity.backend_identity("train", config.backend, config.settings),
-        "label": identity.backend_identity("label", config.backend, run.config.label.settings),
-        "seed": config.seed,
-        "split": run.config.split.model_dump(mode="json"),
-        "checkpoint": config.checkpoint,
-        "geometry": [run.config.generate.width, run.config.generate.height],
-    }
-    inputs = {"dataset": dataset.digest()}
-    key = make_key("train-idm", VERSION, settings, inputs)
+    results = Results(run)
+    results.needed("convert")
 
     def build(folder: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
-            return _build(run, folder, Path(name), key)
+            return _build(results, folder, Path(name))
 
-    record = whole_stage(
-        run, "train-idm", version=VERSION, settings=settings, inputs=inputs, prefix=layout.IDM, build=build
-    )
-    forget(run, "train-idm", key)
+    record = whole_stage(results, TRAIN_IDM, build)
+    forget(run, "train-idm", record.key)
     return record
 
 
-def _build(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
-    dataset = fetch_folder(run, layout.DATASET, scratch)
-    sides = episodes.split(episodes.read(run), run.config)
+def _build(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
+    run = results.run
+    dataset = fetch_folder(run, results.needed("convert"), scratch)
+    sides = episodes.split(episodes.read(run, results), run.config)
     held = sorted(index for index, side in sides.items() if side == "held_out")
     train = sorted(index for index, side in sides.items() if side == "train")
     if run.config.idm.checkpoint:
-        import_artifact(run.config.idm.checkpoint, folder)
+        import_artifact(run, run.config.idm.checkpoint, folder)
         facts: dict[str, Any] = {"imported": run.config.idm.checkpoint}
         check_geometry(folder, run.config.generate)
     else:
         check_dataset(dataset, run.config.source.camera, run.config.generate)
-        facts = _train(run, dataset, train, folder, scratch, key)
+        facts = _train(results, dataset, train, folder, scratch)
     digest = artifact_digest(folder)
     _label_held_out(run, dataset, held, folder, scratch)
     return facts | {"artifact": digest, "train": train, "held_out": held}
 
 
-def _train(run: Run, dataset: Path, train: list[int], folder: Path, scratch: Path, key: str) -> dict[str, Any]:
-    config = run.config.idm
+def _train(results: Results, dataset: Path, train: list[int], folder: Path, scratch: Path) -> dict[str, Any]:
+    run, config = results.run, results.run.config.idm
     backend = registry.load("train", config.backend)
     trainer = backend(registry.settings("train", config.backend, config.settings), scratch)
-    resume = ResumeFolder(run, layout.resume("train-idm", key), scratch / "resume")
+    resume = ResumeFolder(run, layout.resume("train-idm", resume_key(results, "train-idm")), scratch / "resume")
     request = TrainRequest(
         dataset=dataset,
         camera=run.config.source.camera,

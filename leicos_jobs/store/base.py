@@ -50,6 +50,14 @@ class Store(Protocol):
         """Size in bytes, None if there is no such object."""
         ...
 
+    def fingerprint(self, key: str) -> str | None:
+        """What tells an object's content from another's, as cheaply as the store can: None if there is none."""
+        ...
+
+    def link_latest(self, folder: str) -> None:
+        """Where the store can have links: name this folder `latest` beside it, for people. Nothing reads it."""
+        ...
+
     def create(self, key: str, data: bytes) -> bytes:
         """Write unless the key exists, atomically; return the bytes that stand there afterwards.
 

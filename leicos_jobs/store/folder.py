@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError, LeicosError, RetryError, writing
 from leicos_jobs.store.base import PARTIAL, KeyMissingError, checked
+
+LATEST = "latest"
 
 
 class FolderStore:
@@ -47,6 +50,23 @@ class FolderStore:
             return None
         except OSError as error:
             raise _unreadable(path, error) from error
+
+    def fingerprint(self, key: str) -> str | None:
+        """See `Store.fingerprint`: the digest of the bytes."""
+        path = self._path(key)
+        try:
+            return f"sha256:{sha256_file(path)}"
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+    def link_latest(self, folder: str) -> None:
+        """See `Store.link_latest`."""
+        target = self._path(folder)
+        with self._partial(target.with_name(LATEST)) as partial:
+            partial.symlink_to(target.name, target_is_directory=True)
+            partial.replace(target.with_name(LATEST))
 
     def create(self, key: str, data: bytes) -> bytes:
         """See `Store.create`."""

@@ -10,24 +10,28 @@ from pathlib import Path
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.run import inputs
 from leicos_jobs.run.config import GenerateConfig
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results, fetch_folder
 from leicos_jobs.store import open_store
-from leicos_jobs.work.whole import fetch_folder
 
 HELD_OUT = "held_out"
 """Labels of the real held-out demos lie beside an artifact's files but are no part of it."""
 
 
-def fetch_artifact(run: Run, stage: str, prefix: str, scratch: Path) -> Path | None:
-    """The artifact folder that a training stage published, as a local folder; None if that stage made none."""
-    if run.commits.stage(stage) is None:
-        return None
-    return fetch_folder(run, prefix, scratch)
+def fetch_artifact(results: Results, stage: str, scratch: Path) -> Path | None:
+    """The artifact that a training stage published, as a local folder; None if that stage made none.
+
+    Raises DamageError.
+    """
+    record = results.current(stage)
+    return fetch_folder(results.run, record, scratch) if record else None
 
 
-def import_artifact(uri: str, folder: Path) -> None:
-    """Copy an existing artifact (a folder or s3:// prefix) into `folder`. Raises InputError if there is none."""
+def import_artifact(run: Run, uri: str, folder: Path) -> None:
+    """Copy an existing artifact (a folder or s3:// prefix) into `folder`. Raises InputError if there is none, or if it
+    is another one than the run began with."""
     store = open_store(uri)
     keys = [key for key in store.list("") if not key.startswith(f"{HELD_OUT}/")]
     if not keys:
@@ -37,6 +41,7 @@ def import_artifact(uri: str, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(store.fetch(key, folder / ".download"), target)
     shutil.rmtree(folder / ".download", ignore_errors=True)
+    inputs.require_same(uri, inputs.of_folder(uri), run.inputs[uri])
 
 
 def check_geometry(folder: Path, config: GenerateConfig) -> None:

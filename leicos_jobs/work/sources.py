@@ -2,44 +2,52 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
-from leicos_jobs.core.digests import sha256_bytes
+from leicos_jobs.core.digests import sha256_bytes, sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.leisaac_hdf5 import Demo
+from leicos_jobs.run import inputs
+from leicos_jobs.run.episodes import Episode
 from leicos_jobs.run.opened import Run
-from leicos_jobs.store import S3, KeyMissingError, is_key, open_object
-
-RUN_PREFIX = "run:"
-"""`run:source/demos.hdf5` is a file inside the run itself, as `leicos submit` uploads it."""
+from leicos_jobs.store import KeyMissingError
 
 
-def fetch_source(name: str, run: Run, scratch: Path) -> Path:
-    """A local path of a source file. Raises InputError if there is none."""
-    if name.startswith(RUN_PREFIX):
-        store, key = run.store, name.removeprefix(RUN_PREFIX)
-        if not is_key(key):
-            raise InputError(f"source file {name} lies outside the run", fix=f"write {RUN_PREFIX}source/NAME")
-    elif name.startswith(S3):
-        store, key = open_object(name)
+def fetch_source(name: str, run: Run, scratch: Path, *, whole: bool = False) -> Path:
+    """A local path of a source file. whole: compare all of its bytes with what the run began with; otherwise the
+    reader compares what it takes. Raises InputError if there is none, or if it is another one by now."""
+    place = inputs.locate(name, run.store)
+    if isinstance(place, Path):
+        path = place
     else:
-        path = Path(name)
-        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises over a name too long
-            raise InputError(f"source file {name} does not exist", fix="correct source.files in the configuration")
-        return path
-    # a folder of its own: two sources may have the same file name
-    place = scratch / sha256_bytes(name.encode())[:16]
-    target = place / Path(key).name
-    if target.exists():
-        return target
-    scratch.mkdir(parents=True, exist_ok=True)
-    _require_room(name, store.size(key) or 0, scratch)
-    try:
-        fetched = store.fetch(key, place)
-    except KeyMissingError:
-        raise InputError(f"source file {name} does not exist", fix="upload it or correct source.files") from None
-    return fetched.replace(target) if fetched.parent == place else fetched
+        store, key = place
+        # a folder of its own: two sources may have the same file name
+        folder = scratch / sha256_bytes(name.encode())[:16]
+        path = folder / Path(key).name
+        if path.exists():
+            return path
+        scratch.mkdir(parents=True, exist_ok=True)
+        _require_room(name, store.size(key) or 0, scratch)
+        try:
+            fetched = store.fetch(key, folder)
+        except KeyMissingError:
+            raise InputError(f"source file {name} does not exist", fix="upload it or correct source.files") from None
+        path = fetched.replace(path) if fetched.parent == folder else fetched
+        if not run.inputs[name].startswith("sha256:"):
+            inputs.require_same(name, inputs.of_file(name, run.store), run.inputs[name])
+    if whole and run.inputs[name].startswith("sha256:"):
+        inputs.require_same(name, f"sha256:{sha256_file(path)}", run.inputs[name])
+    return path
+
+
+def require_demo(demo: Demo, episode: Episode) -> None:
+    """Raise InputError if a demo's tables are not those that were converted."""
+    if demo.problem is not None or demo.tables_sha256() != episode.tables_sha256:
+        raise InputError(
+            f"{demo.file}: {demo.name} is not the demo that was converted",
+            fix="start the run again with --amend: the recording is then converted again",
+        )
 
 
 def _require_room(name: str, size: int, scratch: Path) -> None:

@@ -1,4 +1,8 @@
-"""Stages that commit as a whole: build a folder, upload it, write one record under the current key."""
+"""Stages that commit as a whole: build a folder, upload it under the name of its content, write one record.
+
+The record stands under the key that the configuration demanded when the stage began. So a worker of an older
+configuration, or another workflow on the same run, adds its own result beside and replaces nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,97 +14,85 @@ from pathlib import Path
 from typing import Any
 
 from leicos_jobs.core import logs, signals
-from leicos_jobs.core.digests import sha256_file
-from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.digests import digest_of, sha256_file
+from leicos_jobs.core.errors import DefectError
+from leicos_jobs.core.stages import Stage
 from leicos_jobs.run import layout
-from leicos_jobs.run.commits import StageRecord, attempt_facts, make_key
+from leicos_jobs.run.commits import StageRecord, attempt_facts
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results
 
 Build = Callable[[Path], dict[str, Any]]
 """Fills an empty folder with the stage's files and returns facts for the record."""
 
 
-def whole_stage(
-    run: Run,
-    stage: str,
-    *,
-    version: int,
-    settings: Any,
-    inputs: dict[str, str],
-    prefix: str,
-    build: Build,
-    last: str | None = None,
-    keep: tuple[str, ...] = (),
-) -> StageRecord:
+def whole_stage(results: Results, stage: Stage, build: Build, *, provenance: tuple[str, ...] = ()) -> StageRecord:
     """Do a stage unless its record stands under the current key.
 
-    prefix: where the built files go in the run. last: file (relative) to upload after all others, so that readers
-    that know nothing of records do not take a half-uploaded folder for a finished one. keep: prefixes under `prefix`
-    that are not the stage's to replace.
+    provenance: names of files that only tell where something came from, and are no part of the result. Raises
+    InputError that names the stage to do first.
     """
-    key = make_key(stage, version, settings, inputs)
-    if (done := run.commits.stage(stage, key)) is not None:
-        logs.event(f"{stage}.already_done", key=key)
+    run = results.run
+    if (done := results.current(stage.name)) is not None:
+        logs.event(f"{stage.name}.already_done", key=done.key)
         return done
+    key = results.key(stage.name)
+    if key is None:
+        for earlier in stage.needs:
+            results.needed(earlier)
+        raise DefectError(f"{stage.name}: its key is not known, though all that it needs is done")
     signals.install()
     begun = time.monotonic()
-    run.commits.begin_stage(stage)
     with tempfile.TemporaryDirectory(prefix="leicos-") as name:
         folder = Path(name) / "out"
         folder.mkdir()
         facts = build(folder)
         signals.check()
-        files = publish(run, folder, prefix, last, keep)
+        files, place = publish(run, stage.name, folder)
     seconds = time.monotonic() - begun
-    record = StageRecord(stage=stage, key=key, files=files, facts=facts, attempt=attempt_facts(seconds=seconds))
-    run.commits.commit_stage(record)
-    gpus = int(facts.get("gpus", 1))  # of the one pod: a trainer on several says so
+    record = StageRecord(
+        stage=stage.name,
+        key=key,
+        folder=place,
+        files=files,
+        provenance=tuple(name for name in provenance if name in files),
+        facts=facts,
+        attempt=attempt_facts(seconds=seconds),
+    )
+    record = run.commits.commit_whole(record)
+    if record.files:
+        run.store.link_latest(record.folder)
+    _note_time(run, record, seconds)
+    logs.event(f"{stage.name}.done", files=len(files), seconds=seconds)
+    return record
+
+
+def publish(run: Run, stage: str, folder: Path) -> tuple[dict[str, str], str]:
+    """Upload a folder's files under the digest of them all; returns name -> sha256, and the place in the run."""
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {name: sha256_file(path) for name, path in paths.items()}
+    place = layout.stage_folder(stage, digest_of(files))
+    for name, path in paths.items():
+        run.store.upload(f"{place}/{name}", path)
+        signals.check()
+    return files, place
+
+
+def _note_time(run: Run, record: StageRecord, seconds: float) -> None:
     timing = {
-        "stage": stage,
+        "stage": record.stage,
         "ended": time.time(),
         "seconds": seconds,
         "load_seconds": 0.0,
         "samples": None,
-        "gpus": gpus,
+        "gpus": int(record.facts.get("gpus", 1)),  # of the one pod: a trainer on several says so
     }
-    run.store.put(layout.timing(stage, key), json.dumps(timing).encode())
-    logs.event(f"{stage}.done", files=len(files), seconds=seconds)
-    return record
+    run.store.put(layout.timing(record.stage, record.key), json.dumps(timing).encode())
 
 
-def publish(run: Run, folder: Path, prefix: str, last: str | None, keep: tuple[str, ...] = ()) -> dict[str, str]:
-    """Upload a folder's files under `prefix`, replacing what stood there before; returns key -> sha256."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    if last is not None:
-        paths.sort(key=lambda path: path.relative_to(folder).as_posix() == last)
-        run.store.delete(f"{prefix}/{last}")
-    files = {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in paths}
-    for old in list(run.store.list(f"{prefix}/")):
-        if old not in files and not old.startswith(keep):
-            run.store.delete(old)
-    digests = {}
-    for key, path in files.items():
-        digests[key] = sha256_file(path)
-        run.store.upload(key, path)
-        signals.check()
-    return digests
-
-
-def needed(run: Run, stage: str) -> StageRecord:
-    """The record of an earlier stage. Raises InputError that names the command to run first."""
-    record = run.commits.stage(stage)
-    if record is None:
-        raise InputError(f"{run.store.uri}: {stage} is not done", fix=f"run `leicos {stage} --run {run.store.uri}`")
-    return record
-
-
-def fetch_folder(run: Run, prefix: str, scratch: Path) -> Path:
-    """A local folder with the objects under `prefix`: the store's own folder, or a download."""
-    if (own := run.store.local(prefix)) is not None:
-        return own
-    target = scratch / prefix.replace("/", "-")
-    for key in run.store.list(f"{prefix}/"):
-        path = target / key[len(prefix) + 1 :]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        run.store.fetch(key, path.parent).replace(path)
-    return target
+def resume_key(results: Results, stage: str) -> str:
+    """The key under which a training keeps its checkpoints: that of the record that it will have."""
+    key = results.key(stage)
+    if key is None:
+        raise DefectError(f"{stage} has no key yet")
+    return key

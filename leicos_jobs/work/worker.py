@@ -20,14 +20,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import BaseModel, ConfigDict
+
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError
-from leicos_jobs.core.validation import parsed_json
-from leicos_jobs.run import failures, layout
+from leicos_jobs.run import failures, layout, sealed
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record, attempt_facts
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
+from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.store import KeyMissingError
 from leicos_jobs.work.child import BackendSpec, Child
 
@@ -35,6 +37,16 @@ GRACE_SECONDS = 5.0
 """How long the sample in hand may take after SIGTERM; GKE gives a spot pod 15 s in all."""
 START_TRIES = 3
 LOAD_SECONDS_MAX = 1800.0
+
+
+class Heartbeat(BaseModel):
+    """What a worker says of itself: its attempt and host, and the samples that it works on now."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attempt: str
+    host: str
+    samples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ class Worker:
         self.limits = self.run.config.rounds
         self.attempt = uuid.uuid4().hex
         self.open = 0
+        self.damaged: list[str] = []
         self.alone: set[str] = set()
         """Samples that share no batch with others: one of them may be what kills workers or backends."""
 
@@ -118,12 +131,16 @@ class Worker:
             shutil.rmtree(scratch, ignore_errors=True)
             self.summary.seconds = time.monotonic() - begun
             self._timing()
+        if self.damaged:
+            uri = self.run.store.uri
+            fix = f"run `leicos check {uri} --repair`, then start the run again"
+            raise InputError("\n".join(self.damaged), fix=fix)
         return self.summary
 
     def _todo(self) -> list[State]:
         pending = [state for state in self.stage.states(self.samples) if state.pending(self.stage.name)]
         self._settle_heartbeat(pending)
-        notes = failures.read_all(self.run.store, self.stage.name) if pending else {}
+        notes = failures.read_all(self.run.store, self.stage.name, {state.sample.id for state in pending})
         for state in pending:
             if failures.suspected(notes.get(state.sample.id, []), state.keys[self.stage.name], self.limits):
                 self.alone.add(state.sample.id)
@@ -136,26 +153,29 @@ class Worker:
         """An earlier attempt whose heartbeat still names samples has vanished with them in hand."""
         key = layout.heartbeat(self.stage.name, self.worker)
         try:
-            beat = parsed_json(self.run.store.read(key), f"{self.run.store.uri}/{key}")
+            beat = sealed.load(Heartbeat, self.run.store.read(key), key, self.run.store.uri)
         except KeyMissingError:
             return
+        except DamageError as error:  # says who vanished, and no more: without it nobody did
+            logs.event(f"{self.stage.name}.heartbeat_damaged", error=error.message)
+            return
         still = {state.sample.id: state.keys[self.stage.name] for state in pending}
-        for sample in beat["samples"]:
+        for sample in beat.samples:
             if sample in still:
                 failure = failures.Failure(
                     stage=self.stage.name,
                     sample=sample,
                     key=still[sample],
                     kind="lost",
-                    error=f"worker {beat['host']} vanished with this sample in hand",
+                    error=f"worker {beat.host} vanished while it worked on this sample",
                 )
-                failures.note(self.run.store, failure, unique=f"lost-{beat['attempt']}")
+                failures.note(self.run.store, failure, unique=f"lost-{beat.attempt}")
         self._beat([])
 
     def _beat(self, in_hand: Sequence[State]) -> None:
-        names = [state.sample.id for state in in_hand]
-        beat = {"attempt": self.attempt, "host": attempt_facts()["host"], "samples": names}
-        self.run.store.put(layout.heartbeat(self.stage.name, self.worker), json.dumps(beat).encode())
+        names = tuple(state.sample.id for state in in_hand)
+        beat = Heartbeat(attempt=self.attempt, host=attempt_facts()["host"], samples=names)
+        self.run.store.put(layout.heartbeat(self.stage.name, self.worker), sealed.dump(beat))
 
     def _through(self, queue: deque[State], scratch: Path, deadline: float) -> None:
         spec = self.stage.spec(scratch)
@@ -222,6 +242,9 @@ class Worker:
             try:
                 requests.append(self.stage.request(state, folder))
                 opened[state.sample.id] = state
+            except DamageError as error:  # this sample's alone: the others are worked, then the shard says so
+                self.damaged.append(error.message)
+                logs.event(f"{self.stage.name}.damaged", sample=state.sample.id, error=error.message)
             except (RetryError, InputError):
                 raise
             except LeicosError as error:
@@ -306,7 +329,7 @@ class Worker:
         return self._retryable(states)
 
     def _retryable(self, states: list[State]) -> list[State]:
-        notes = failures.read_all(self.run.store, self.stage.name)
+        notes = failures.read_all(self.run.store, self.stage.name, {state.sample.id for state in states})
         return [state for state in states if self._quarantine(state, notes.get(state.sample.id, [])) is None]
 
     def _fail(self, state: State, text: str) -> None:

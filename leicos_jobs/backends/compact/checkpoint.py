@@ -7,10 +7,13 @@ A checkpoint carries the identity of its training (recipe, data, seed): one of a
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from leicos_jobs.core.logs import event
 
 NAME = "encoder.pt"
 
@@ -27,9 +30,13 @@ def save(folder: Path, identity: str, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path, identity: str) -> dict[str, Any] | None:
-    """The checkpoint of this very training, or None."""
+    """The checkpoint of this very training, or None. A damaged one is a cache: the training begins again."""
     path = folder / NAME
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state if state.get("identity") == identity else None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state if state.get("identity") == identity else None
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, AttributeError) as error:
+        event("compact.checkpoint_unreadable", path=path, error=f"{type(error).__name__}: {error}"[:200])
+        return None

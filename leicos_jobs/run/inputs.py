@@ -1,0 +1,104 @@
+"""What a configuration names outside the run, by what it holds: a name is never an input.
+
+`leicos start` (and `leicos run`, `leicos submit`) notes a fingerprint of every recording and checkpoint in run.json.
+Keys contain the fingerprints. What changed under its name is refused until the run is amended, and noticed again where
+it is read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from leicos_jobs.core.digests import digest_of, sha256_file
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.validation import parsed_json
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.store import S3, KeyMissingError, Store, is_key, open_object, open_store
+
+RUN_PREFIX = "run:"
+"""`run:source/demos.hdf5` is a file inside the run itself, as `leicos submit` uploads it."""
+BESIDE = "held_out/"
+"""Files beside an IDM's artifact that are no part of it."""
+
+
+def upload_note(key: str) -> str:
+    """Key of the note about an uploaded file: its sha256 and size."""
+    return f"{key}.sha256.json"
+
+
+def names(config: RunConfig) -> tuple[str, ...]:
+    """Everything outside the run that a configuration names, in order."""
+    checkpoints = (config.generate.checkpoint, config.idm.checkpoint)
+    return tuple(dict.fromkeys((*config.source.files, *(name for name in checkpoints if name))))
+
+
+def fingerprints(config: RunConfig, store: Store, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Fingerprint of each of them. store: the run's own. known: those that need not be looked at again.
+
+    Raises InputError that names the first one that is not there.
+    """
+    given = known or {}
+    folders = {name for name in (config.generate.checkpoint, config.idm.checkpoint) if name}
+    return {
+        name: given.get(name) or (of_folder(name) if name in folders else of_file(name, store))
+        for name in names(config)
+    }
+
+
+def locate(name: str, store: Store) -> tuple[Store, str] | Path:
+    """Where a file is: a store and a key in it, or a path. Raises InputError for a path without a file."""
+    if name.startswith(RUN_PREFIX):
+        key = name.removeprefix(RUN_PREFIX)
+        if not is_key(key):
+            raise InputError(f"source file {name} lies outside the run", fix=f"write {RUN_PREFIX}source/NAME")
+        return store, key
+    if name.startswith(S3):
+        return open_object(name)
+    if not os.path.isfile(name):  # noqa: PTH113 - Path.is_file raises over a name too long
+        raise InputError(f"source file {name} does not exist", fix="correct source.files in the configuration")
+    return Path(name)
+
+
+def of_file(name: str, store: Store) -> str:
+    """Fingerprint of a file: sha256 of its bytes, or what the server says of an object's (ETag and size)."""
+    place = locate(name, store)
+    if isinstance(place, Path):
+        return _of_path(place)
+    where, key = place
+    if name.startswith(RUN_PREFIX):
+        note = upload_note(key)
+        try:
+            return f"sha256:{parsed_json(where.read(note), f'{where.uri}/{note}')['sha256']}"
+        except (KeyMissingError, KeyError, TypeError):
+            pass  # not uploaded by us
+    found = where.fingerprint(key)
+    if found is None:
+        raise InputError(f"source file {name} does not exist", fix="upload it or correct source.files")
+    return found
+
+
+def _of_path(path: Path) -> str:
+    try:
+        return f"sha256:{sha256_file(path)}"
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", fix="choose a file that you may read") from None
+
+
+def of_folder(uri: str) -> str:
+    """Fingerprint of a folder or prefix: of all its files but those beside an artifact. Raises InputError."""
+    store = open_store(uri)
+    keys = [key for key in store.list("") if not key.startswith(BESIDE)]
+    if not keys:
+        raise InputError(f"there is no checkpoint at {uri}", fix="name the folder that holds the checkpoint's files")
+    return "folder:" + digest_of({key: store.fingerprint(key) for key in keys})
+
+
+def require_same(name: str, fingerprint: str, pinned: str) -> None:
+    """Raise InputError if what is there now is not what the run began with."""
+    if fingerprint != pinned:
+        raise InputError(
+            f"{name} has changed since the run was started",
+            fix="start the run again with --amend: what depends on it is done again, the rest stays",
+        )

@@ -1,0 +1,135 @@
+"""Results of a run as the present configuration demands them: a reader asks here and gets that one or none.
+
+What an older configuration left, or another workflow makes meanwhile, lies beside it under other keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from leicos_jobs.core import stages
+from leicos_jobs.core.digests import digest_of
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.validation import parsed
+from leicos_jobs.run import failures, identity, layout
+from leicos_jobs.run.chain import State, walk
+from leicos_jobs.run.commits import StageRecord
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.failures import Failure
+from leicos_jobs.run.opened import Run
+from leicos_jobs.run.samples import Sample
+
+READERS = 16
+"""Threads that read records: on S3 a read is a round trip, not work."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where every sample of the plan stands, at one moment. quarantined: sample id -> the failure that says why.
+    notes: all failures, by stage and sample."""
+
+    states: list[State]
+    quarantined: dict[str, Failure]
+    notes: dict[str, dict[str, list[Failure]]]
+
+    def digest(self) -> str:
+        """Digest of all records, and of what is quarantined."""
+        records = [[state.sample.id, *(record.digest() for record in state.records.values())] for state in self.states]
+        return digest_of([records, {sample: failure.error for sample, failure in self.quarantined.items()}])
+
+
+class Results:
+    """One look at a run's results: of whole stages each is looked up once, samples are read when first asked for."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._known: dict[str, StageRecord | None] = {}
+
+    @property
+    def config(self) -> RunConfig:
+        """See `identity.Upstream`."""
+        return self.run.config
+
+    def outside(self, name: str) -> str:
+        """See `identity.Upstream`."""
+        return self.run.inputs[name]
+
+    def result(self, stage: str) -> str | None:
+        """See `identity.Upstream`."""
+        record = self.current(stage)
+        return record.digest() if record else None
+
+    def artifact(self, stage: str) -> str | None:
+        """See `identity.Upstream`."""
+        record = self.current(stage)
+        return str(record.facts["artifact"]) if record else None
+
+    def standing(self) -> str:
+        """See `identity.Upstream`."""
+        return self.samples_standing.digest()
+
+    def key(self, stage: str) -> str | None:
+        """Key of a whole stage's current result; None while its inputs are not there."""
+        return identity.whole_key(self, stage)
+
+    def current(self, stage: str) -> StageRecord | None:
+        """The record of a whole stage under its current key; None if it is still to do. Raises DamageError."""
+        if self._known.get(stage) is None:
+            key = self.key(stage)
+            self._known[stage] = self.run.commits.whole(stage, key) if key else None
+        return self._known[stage]
+
+    def needed(self, stage: str) -> StageRecord:
+        """The same. Raises InputError that names the command to run first."""
+        record = self.current(stage)
+        if record is None:
+            uri = self.run.store.uri
+            raise InputError(f"{uri}: {stage} is not done", fix=f"run `leicos {stage} --run {uri}`")
+        return record
+
+    def samples(self) -> list[Sample]:
+        """The plan. Raises InputError if there is none yet."""
+        record = self.needed("plan")
+        lines = self.run.commits.read_lines(record, layout.SAMPLES)
+        return [parsed(Sample, line, record.path(layout.SAMPLES)) for line in lines]
+
+    @cached_property
+    def samples_standing(self) -> Standing:
+        """Where the plan's samples stand."""
+        samples = self.samples()
+        notes = {stage: failures.read_all(self.run.store, stage) for stage in stages.SAMPLE}
+        states = read_states(self.run, samples)
+        limits = self.config.rounds
+        why = ((state.sample.id, failures.why_quarantined(state, notes, limits)) for state in states)
+        return Standing(states, {sample: failure for sample, failure in why if failure is not None}, notes)
+
+
+def read_states(run: Run, samples: Sequence[Sample], upto: str = stages.SAMPLE[-1]) -> list[State]:
+    """States of samples, in order, read in parallel."""
+    rules = identity.sample_rules(run.config, Results(run).artifact("train-idm"))
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(lambda sample: walk(run.commits, rules, sample, upto), samples))
+
+
+def fetch_folder(run: Run, record: StageRecord, scratch: Path, under: str = "") -> Path:
+    """A local folder with a whole stage's files (those that begin with `under`), each compared with its digest: the
+    store's own, or a download. Raises DamageError."""
+    target = scratch / record.folder.replace("/", "-")
+    place = target
+    for name in chosen(record, under):
+        path = run.commits.fetch_file(record, name, (target / name).parent)
+        if path.is_relative_to(scratch):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target / name)
+        else:
+            place = path.parents[name.count("/")]
+    return place
+
+
+def chosen(record: StageRecord, under: str) -> Iterator[str]:
+    """Names of a record's files that begin with `under`."""
+    return (name for name in sorted(record.files) if name.startswith(under))
