@@ -89,8 +89,8 @@ lock:  ## requirements.lock from the current environment of $(BIN): for Linux on
 
 lock-check: $(VENV)/.done  ## the lock is complete and within pyproject's bounds; both still resolve (needs an index)
 	$(BIN)/python -m pytest tests/architecture/test_lock.py
-	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed --only-binary :all: -r requirements.lock
-	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed -e '.[dev]'
+	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed --use-feature=fast-deps --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed --use-feature=fast-deps -e '.[dev]'
 
 clean:  ## remove the environment (runs/ stays)
 	rm -rf $(VENV)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from helpers import pages
 
@@ -40,11 +39,3 @@ def test_the_glossary_has_one_line_per_word_in_one_place() -> None:
     ]
     assert {"sample", "quarantined", "refused", "row0", "IDM", "key"} <= set(words)
     assert len(words) == len(set(words))
-
-
-def test_the_files_that_the_guide_names_exist() -> None:
-    named = set(re.findall(r"`([\w./-]+\.(?:py|toml|md|lock|yaml))`", CONTRIBUTING))
-    known = {path.as_posix() for path in pages.files()}
-    inside = {str(Path(*path.parts[1:])) for path in pages.files() if path.parts[0] == "leicos_jobs"}
-    placeholders = {"leicos_jobs/stages/NAME.py", "upstreams.toml", "artifact.json"}
-    assert sorted(named - known - inside - placeholders) == []
