@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from leicos_jobs.cli.bars import bar
 from leicos_jobs.core.errors import InputError
 
 V21, V30 = "v2.1", "v3.0"
@@ -76,7 +74,7 @@ def to_lerobot(
     )
     first = out if version == V21 else out.with_name(f".{out.name}.{V21}")
     try:
-        with _bar("converting") as progress:
+        with bar("converting") as progress:
             report = convert(sources, first, options, progress=progress)
         if version == V30:
             _export((first,), out, V30)
@@ -96,18 +94,6 @@ def _export(sources: tuple[Path, ...], out: Path, version: str) -> None:
             f"{sources[0]}: a folder is taken as a dataset, which is exported alone, and to v3.0 only",
             fix=f"leicos to-lerobot DATASET --format {V30}",
         )
-    with _bar("exporting") as progress:
+    with bar("exporting") as progress:
         info = export_v30(sources[0], out, progress=progress)
     click.echo(f"{out}: {info['total_episodes']} episodes, {info['total_frames']} frames")
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, fed with (done, in all)."""
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield progress

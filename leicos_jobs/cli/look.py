@@ -1,4 +1,4 @@
-"""Commands that look: inspect, status, config, label-videos, gc, verify."""
+"""Commands that look: inspect, status, check, config, label-videos, gc, verify."""
 
 from __future__ import annotations
 
@@ -49,6 +49,28 @@ def status(uri: str, watch: bool, as_json: bool) -> None:
         if not watch or found.done:
             return
         time.sleep(10)
+
+
+@click.command(epilog="Example: leicos check runs/lift --repair")
+@click.argument("uri", metavar="RUN")
+@click.option("--repair", is_flag=True, help="Remove what is damaged, so that the next start does it again.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def check(uri: str, repair: bool, as_json: bool) -> None:
+    """Compare every object of a run with what was written, each once, and name the damaged ones.
+
+    Exit code 78 if there are any and they are not removed. Do not use --repair while the run's workflow is running.
+    """
+    from leicos_jobs.cli.bars import bar
+    from leicos_jobs.run.check import check as look
+
+    with bar("checking") as progress:
+        result = look(uri, repair=repair, progress=progress)
+    click.echo(result.model_dump_json(indent=2) if as_json else result.text())
+    if result.damaged and not repair:
+        raise InputError(
+            f"{result.run}: {len(result.damaged)} objects are damaged",
+            fix=f"run `leicos check {uri} --repair`, then start the run again",
+        )
 
 
 @click.command(epilog="Example: leicos config lift.yaml")

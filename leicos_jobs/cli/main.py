@@ -26,6 +26,7 @@ _YOURS = {
     "inspect": ("leicos_jobs.cli.look:inspect", "Say what a recording, dataset or run holds, and every problem."),
     "to-lerobot": ("leicos_jobs.cli.datasets:to_lerobot", "Convert recordings to a LeRobot dataset, v2.1 or v3.0."),
     "status": ("leicos_jobs.cli.look:status", "Say how far a run is, from its store alone."),
+    "check": ("leicos_jobs.cli.look:check", "Compare every object of a run with what was written; repair."),
     "config": ("leicos_jobs.cli.look:config", "Check a configuration, or print its JSON schema."),
     "label-videos": ("leicos_jobs.cli.look:label_videos", "Label any videos with an IDM artifact."),
     "gc": ("leicos_jobs.cli.look:gc", "Remove orphaned objects of a run."),

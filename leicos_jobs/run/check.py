@@ -1,0 +1,234 @@
+"""Every object of a run compared once with what was written: records with their seals, bytes with their records.
+
+What is damaged is named with what must be removed so that it is done again; `repair` removes it. Keys hold the digests
+of everything that went in, so what is done again fits what stayed, or makes that stale.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from leicos_jobs.core import signals
+from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.stages import SAMPLE, STAGES, WHOLE
+from leicos_jobs.run import inputs, layout, sealed
+from leicos_jobs.run.commits import Record, StageRecord
+from leicos_jobs.run.failures import Failure
+from leicos_jobs.run.opened import RunFile, read_run_file
+from leicos_jobs.run.results import READERS
+from leicos_jobs.run.rounds import Round, Shard
+from leicos_jobs.run.sealed import DamageError
+from leicos_jobs.run.starts import Start
+from leicos_jobs.store import KeyMissingError, Store, open_store
+
+Progress = Callable[[int, int], None]
+"""Called with (objects looked at, objects in all)."""
+SAMPLE_STAGES = {STAGES[name].prefix: name for name in SAMPLE}
+CACHES = ("resume", "timings", "workers", "logs")
+"""Folders that nothing is believed from."""
+
+
+class Damaged(BaseModel):
+    """An object that is not what was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    what: str
+    remove: tuple[str, ...]
+    """Keys to remove so that it is made again."""
+
+
+class CheckResult(BaseModel):
+    """What a check of a run says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    objects: int
+    """Looked at."""
+    uncounted: int
+    """Objects that no record names: left over from interrupted work; `leicos gc` removes them."""
+    damaged: tuple[Damaged, ...]
+    repaired: bool
+
+    def text(self) -> str:
+        """For people."""
+        lines = [f"{item.key}: {item.what}" for item in self.damaged]
+        left = f", {self.uncounted} that no record names (see `leicos gc`)" if self.uncounted else ""
+        lines.append(f"{self.run}: {self.objects} objects, {len(self.damaged)} damaged{left}")
+        if self.damaged and self.repaired:
+            lines.append("what was damaged is removed: start the run again, and it is done again")
+        return "\n".join(lines)
+
+
+@dataclass
+class _Look:
+    """What the records say of the bytes. expected: key -> (sha256, keys to remove if it differs)."""
+
+    store: Store
+    keys: frozenset[str]
+    expected: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    damaged: list[Damaged] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+    def read(self, key: str, take: Callable[[bytes], None]) -> None:
+        """Read a record; `take` raises what is wrong with it."""
+        self.seen.add(key)
+        try:
+            take(self.store.read(key))
+        except KeyMissingError:
+            pass  # removed meanwhile
+        except InputError as error:
+            self.damaged.append(Damaged(key=key, what=_what(error, key), remove=self._with_plan(key)))
+
+    def _with_plan(self, key: str) -> tuple[str, ...]:
+        """A start is made by the plan: it must be planned again."""
+        plans = [name for name in self.keys if name.startswith("records/plan/")]
+        return (key, *sorted(plans)) if key.startswith("starts/") else (key,)
+
+    def expect(self, key: str, sha256: str, record: str) -> None:
+        """Note what bytes must be."""
+        remove = tuple(dict.fromkeys((key, *self.expected.get(key, ("", ()))[1], *self._with_plan(record))))
+        self.expected[key] = (sha256, remove)
+
+
+def check(uri: str, *, repair: bool = False, progress: Progress | None = None) -> CheckResult:
+    """Check all objects of a run; with `repair` remove what is damaged. Raises InputError if there is no run."""
+    store = open_store(uri)
+    keys = frozenset(key for key in store.list("") if key.split("/")[0] not in CACHES)
+    if layout.RUN not in keys:
+        raise InputError(f"{store.uri} is not a run: it has no run.json", fix="check the URI")
+    look = _Look(store, keys)
+    say = progress or (lambda _done, _total: None)
+    for key in sorted(keys):
+        _record(look, key)
+    say(len(look.seen), len(keys))
+    _bytes(look, say)
+    for key in sorted(look.expected.keys() - keys):
+        look.damaged.append(Damaged(key=key, what="it is missing", remove=look.expected[key][1]))
+    damaged = tuple(sorted(look.damaged, key=lambda item: item.key))
+    if repair:
+        for key in dict.fromkeys(key for item in damaged for key in item.remove):
+            store.delete(key)
+    left = len(keys - look.seen)
+    return CheckResult(
+        run=store.uri, objects=len(look.seen), uncounted=left, damaged=damaged, repaired=repair and bool(damaged)
+    )
+
+
+def _record(look: _Look, key: str) -> None:
+    """Read a key if it is a record's, and note what it says of other objects."""
+    parts, uri = key.split("/"), look.store.uri
+    if key == layout.RUN:
+        look.read(key, lambda _data: _run_file(look.store))
+    elif parts[0] == "records" and len(parts) == 3 and parts[1] in WHOLE:
+        look.read(key, lambda data: _whole(look, key, sealed.load(StageRecord, data, key, uri)))
+    elif parts[0] in SAMPLE_STAGES and len(parts) == 3 and key.endswith(".json"):
+        look.read(key, lambda data: _sample(look, key, sealed.load(Record, data, key, uri)))
+    elif parts[0] == "starts" and len(parts) == 2:
+        look.read(key, lambda data: _start(look, key, sealed.load(Start, data, key, uri)))
+    elif parts[0] == "failures":
+        look.read(key, lambda data: _failure(key, uri, sealed.load(Failure, data, key, uri)))
+    elif parts[0] == "rounds":
+        model = Round if parts[-1] == "round.json" else Shard
+        look.read(key, lambda data: _ignore(sealed.load(model, data, key, uri)))
+    elif parts[0] == layout.SOURCES and key.endswith(".sha256.json"):
+        look.read(key, lambda data: _upload(look, key, data))
+    elif len(parts) == 1 and key.startswith("run-"):
+        look.read(key, lambda data: _ignore(sealed.load(RunFile, data, key, uri)))
+
+
+def _run_file(store: Store) -> None:
+    read_run_file(store)
+
+
+def _ignore(_model: BaseModel) -> None:
+    """It is sealed: there is no more to say of it."""
+
+
+def _whole(look: _Look, key: str, record: StageRecord) -> None:
+    _require(key, layout.stage_record(record.stage, record.key), look)
+    for name, sha256 in record.files.items():
+        look.expect(record.path(name), sha256, key)
+
+
+def _sample(look: _Look, key: str, record: Record) -> None:
+    _require(key, layout.sample_record(record.stage, record.sample, record.key), look)
+    if record.object is not None and record.sha256 is not None:
+        look.expect(record.object, record.sha256, key)
+        if (truth := record.facts.get("truth")) is not None:
+            look.expect(layout.truth(record.sample, record.sha256, str(truth)), str(truth), key)
+
+
+def _start(look: _Look, key: str, start: Start) -> None:
+    _require(key, layout.start(start.identity), look)
+    look.expect(layout.clip(start.identity, start.clip_sha256), start.clip_sha256, key)
+
+
+def _failure(key: str, uri: str, failure: Failure) -> None:
+    if not key.startswith(layout.failures(failure.stage, failure.sample)):
+        raise DamageError(key, uri, f"it is a failure of sample {failure.sample} in {failure.stage}")
+
+
+def _upload(look: _Look, key: str, data: bytes) -> None:
+    try:
+        sha256 = str(json.loads(data)["sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DamageError(key, look.store.uri, "it does not say a sha256") from None
+    file = key.removesuffix(inputs.upload_note(""))
+    look.expect(file, sha256, key)
+
+
+def _require(key: str, wanted: str, look: _Look) -> None:
+    if key != wanted:
+        raise DamageError(key, look.store.uri, f"it is what belongs at {wanted}")
+
+
+def _bytes(look: _Look, say: Progress) -> None:
+    """Compare every object that a record names, and every one that is named by its content."""
+    todo = [key for key in sorted(look.keys - look.seen) if key in look.expected or _by_content(key)]
+    total = len(look.seen) + len(todo)
+    with tempfile.TemporaryDirectory(prefix="leicos-") as name, ThreadPoolExecutor(READERS) as pool:
+        for key, problem in zip(todo, pool.map(lambda key: _compare(look, key, Path(name)), todo), strict=True):
+            signals.check()
+            look.seen.add(key)
+            if problem is not None:
+                remove = look.expected.get(key, ("", (key,)))[1]
+                look.damaged.append(Damaged(key=key, what=problem, remove=remove))
+            say(len(look.seen), total)
+
+
+def _compare(look: _Look, key: str, scratch: Path) -> str | None:
+    try:
+        path = look.store.fetch(key, scratch)
+    except KeyMissingError:
+        return None if key not in look.expected else "it is missing"
+    try:
+        digest = sha256_file(path)
+    finally:
+        look.store.release(path)
+    if key in look.expected:
+        return None if digest == look.expected[key][0] else "its bytes differ from the digest in its record"
+    return None if digest.startswith(_by_content(key)) else "its bytes differ from the digest in its name"
+
+
+def _by_content(key: str) -> str:
+    """The digest in the name of an object that is named by its content; empty for another."""
+    parts = key.split("/")
+    if len(parts) == 3 and parts[0] in (*SAMPLE_STAGES, "starts", "truth"):
+        return parts[2].rpartition(".")[0].rpartition("-")[2]
+    return ""
+
+
+def _what(error: InputError, key: str) -> str:
+    """The message without what names the object again."""
+    return error.message.partition(f"{key} is damaged: ")[2] or error.message

@@ -1,0 +1,183 @@
+"""One object of every kind cut, edited, exchanged or removed: `leicos check` names it; a run to the end notices it or
+is not changed by it; after `--repair` the run becomes what it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.run.check import CACHES, check
+
+from .conftest import finish, snapshot, start
+
+KINDS = {
+    "run.json": "run.json",
+    "the record of the dataset": "records/convert/*.json",
+    "the dataset's map": "dataset/*/meta/leicos/episodes.jsonl",
+    "the dataset's origins": "dataset/*/meta/leicos/origins.jsonl",
+    "the dataset's rows": "dataset/*/data/**/*.parquet",
+    "the dataset's videos": "dataset/*/videos/**/*.mp4",
+    "the IDM's weights": "idm/*/*.pt",
+    "the IDM's description": "idm/*/artifact.json",
+    "labels of real videos": "idm/*/held_out/*.parquet",
+    "the plan": "plan/*/samples.jsonl",
+    "the plan's record": "records/plan/*.json",
+    "a start": "starts/*.json",
+    "a clip": "starts/*/*.mp4",
+    "a video": "generate/*/*.mp4",
+    "a video's record": "generate/*/*.json",
+    "a verdict": "gate/*/*.json",
+    "labels": "label/*/*.parquet",
+    "the record of labels": "label/*/*.json",
+    "a replay": "replay/*/*.json",
+    "a truth": "truth/*/*.parquet",
+    "controls": "controls/*/controls.json",
+    "decisions": "curate/*/curated.jsonl",
+    "the synthetic rows": "synthetic/*/data/**/*.parquet",
+    "the report": "report/*/index.html",
+}
+
+
+def flip(path: Path, _other: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def cut(path: Path, _other: Path) -> None:
+    data = path.read_bytes()
+    end = data[: len(data) // 2].rfind(b"\n") + 1
+    path.write_bytes(data[: end or len(data) // 2])
+
+
+def remove(path: Path, _other: Path) -> None:
+    path.unlink()
+
+
+def exchange(path: Path, other: Path) -> None:
+    path.write_bytes(other.read_bytes())
+
+
+WAYS: dict[str, Callable[[Path, Path], None]] = {"flipped": flip, "cut": cut, "removed": remove, "exchanged": exchange}
+NEVER_MISSED = ("run.json", *(name for name, pattern in KINDS.items() if pattern.endswith(".json")))
+"""Records: where one is removed, its work is simply to do again."""
+
+
+def objects(root: Path, pattern: str) -> list[Path]:
+    found = [path for path in sorted(root.glob(pattern)) if "latest" not in path.parts and path.is_file()]
+    assert found, f"the run has no {pattern}"
+    return found
+
+
+def cases() -> Iterator[tuple[str, str]]:
+    for name, pattern in KINDS.items():
+        for way in WAYS:
+            if way == "exchanged" and pattern.count("*") < 2 and not pattern.startswith(("records", "starts")):
+                continue
+            yield name, way
+
+
+def damage(root: Path, name: str, way: str) -> Path:
+    found = objects(root, KINDS[name])
+    others = [path for path in found[1:] if path.read_bytes() != found[0].read_bytes()]
+    other = others[0] if others else objects(root, "records/*/*.json")[-1]
+    WAYS[way](found[0], other)
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def copied(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("damage") / "run"
+    shutil.copytree(undisturbed, root, symlinks=True)
+    return root
+
+
+@pytest.mark.parametrize(("name", "way"), cases())
+def test_check_names_what_is_damaged(copied: Path, name: str, way: str) -> None:
+    path = objects(copied, KINDS[name])[0]
+    before = path.read_bytes()
+    damage(copied, name, way)
+    try:
+        if name == "run.json" and way == "removed":
+            with pytest.raises(InputError, match=r"no run\.json"):
+                check(str(copied))
+            return
+        found = {item.key for item in check(str(copied)).damaged}
+    finally:
+        path.write_bytes(before)
+    key = path.relative_to(copied).as_posix()
+    if way == "removed" and name in NEVER_MISSED and key.count("/") <= 2 and not key.startswith(("controls", "idm")):
+        assert found == set()
+    else:
+        assert found == {key}
+
+
+def test_check_of_a_sound_run_finds_nothing_and_reads_every_object(copied: Path) -> None:
+    result = check(str(copied))
+    keys = [path.relative_to(copied) for path in copied.rglob("*") if path.is_file() and ".partial" not in path.parts]
+    counted = {key for key in keys if key.parts[0] not in CACHES and "latest" not in key.parts}
+    assert result.damaged == ()
+    assert result.objects + result.uncounted == len(counted)
+    assert result.uncounted == 0
+
+
+@pytest.mark.parametrize("name", ["a start", "a video", "labels", "decisions", "the plan"])
+def test_what_is_repaired_is_done_again_and_the_run_is_what_it_was(
+    undisturbed: Path, config: Path, tmp_path: Path, name: str
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(undisturbed, root, symlinks=True)
+    key = damage(root, name, "flipped").relative_to(root).as_posix()
+    result = check(str(root), repair=True)
+    assert [item.key for item in result.damaged] == [key]
+    finish(config, root, tmp_path / "log")
+    assert check(str(root)).damaged == ()
+    assert snapshot(root) == snapshot(undisturbed)
+
+
+LATE = ("controls", "curate", "assemble", "report")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("name", "way"), cases())
+def test_a_run_to_the_end_notices_damage_or_is_not_changed(
+    undisturbed: Path, config: Path, tmp_path: Path, name: str, way: str
+) -> None:
+    """The last stages, and label and replay of half the samples, are done again over the damaged object."""
+    root, log = tmp_path / "run", tmp_path / "log"
+    shutil.copytree(undisturbed, root, symlinks=True)
+    for stage in LATE:
+        shutil.rmtree(root / "records" / stage)
+    samples = sorted((root / "label").iterdir())
+    for sample in samples[len(samples) // 2 :]:
+        for stage in ("label", "replay"):
+            shutil.rmtree(root / stage / sample.name)
+    key = damage(root, name, way).relative_to(root).as_posix()
+    code = start(config, root, log).wait(600)
+    text = log.read_text()
+    if code == 0:
+        assert snapshot(root) == snapshot(undisturbed)
+        return
+    assert code == 78, text[-3000:]
+    assert key in text or Path(key).name in text
+    subprocess.run(["leicos", "check", str(root), "--repair"], check=False, capture_output=True)
+    finish(config, root, log)
+    assert snapshot(root) == snapshot(undisturbed)
+
+
+def test_an_edited_record_is_noticed_by_who_reads_it(undisturbed: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(undisturbed, root, symlinks=True)
+    path = objects(root, "replay/*/*.json")[0]
+    record = json.loads(path.read_text())
+    record["facts"]["metrics"]["success"] = not record["facts"]["metrics"]["success"]
+    path.write_text(json.dumps(record))
+    (damaged,) = check(str(root)).damaged
+    assert damaged.key == path.relative_to(root).as_posix()
+    assert "its own digest" in damaged.what
