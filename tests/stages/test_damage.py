@@ -98,7 +98,7 @@ def copied(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("name", "way"), cases())
+@pytest.mark.parametrize(("name", "way"), list(cases()))
 def test_check_names_what_is_damaged(copied: Path, name: str, way: str) -> None:
     path = objects(copied, KINDS[name])[0]
     before = path.read_bytes()
@@ -145,7 +145,7 @@ LATE = ("controls", "curate", "assemble", "report")
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("name", "way"), cases())
+@pytest.mark.parametrize(("name", "way"), list(cases()))
 def test_a_run_to_the_end_notices_damage_or_is_not_changed(
     undisturbed: Path, config: Path, tmp_path: Path, name: str, way: str
 ) -> None:
