@@ -28,7 +28,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.base import GenerateRequest, ReplayRequest, TrainRequest
+from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest, TrainRequest
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.robots.embodiment import SO101

@@ -5,34 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from leicos_jobs.backends import registry
+from leicos_jobs.backends.base import Kind
 from leicos_jobs.run.chain import ChainSettings
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
 
 
-def backend_identity(stage: str, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Name, version, upstream commit and settings that differ from the defaults: what enters identities.
-
-    Defaults stay out so that a new setting does not disown old work; a changed default must raise `version`.
+def backend_identity(stage: Kind, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Name, version, upstream commit and the settings that the backend says determine a result: by default those that
+    differ from their defaults, so that a new setting does not disown old work; a changed default must raise `version`.
     """
     backend = registry.load(stage, name)
     return {
         "name": name,
         "version": backend.version,
         "upstream": backend.upstream,
-        "settings": registry.settings(stage, name, settings).model_dump(mode="json", exclude_defaults=True),
+        "settings": backend.identity(registry.settings(stage, name, settings)),
     }
 
 
 def generator_identity(config: RunConfig) -> dict[str, Any]:
-    """Identity of the generator. One that is trained says itself which settings determine a video (`identity`): how it
-    was trained is in its checkpoint's digest."""
-    backend = registry.load("generate", config.generate.backend)
-    identity = backend_identity("generate", config.generate.backend, config.generate.settings)
-    if hasattr(backend, "identity"):
-        settings = registry.settings("generate", config.generate.backend, config.generate.settings)
-        identity["settings"] = backend.identity(settings)
-    return identity
+    """Identity of the generator. How one was trained is in its checkpoint's digest, not here."""
+    return backend_identity("generate", config.generate.backend, config.generate.settings)
 
 
 def chain_settings(config: RunConfig, idm_digest: str | None) -> ChainSettings:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from leicos_jobs.backends.base import ReplayRequest, ReplayResult
+from leicos_jobs.backends.requests import ReplayRequest, ReplayResult
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.base import TrainRequest
+from leicos_jobs.backends.requests import PostTrainRequest
 from leicos_jobs.core import logs
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import StageRecord, make_key
@@ -22,7 +22,7 @@ VERSION = 1
 def post_train(run: Run) -> StageRecord | None:
     """Run the stage; nothing to do for a generator that is not trained."""
     config = run.config.generate
-    if not getattr(registry.load("generate", config.backend), "trained", False):
+    if not registry.load("generate", config.backend).trained:
         logs.event("post-train.not_needed", backend=config.backend)
         return None
     dataset = needed(run, "cosmos-dataset")
@@ -55,27 +55,24 @@ def post_train(run: Run) -> StageRecord | None:
     return record
 
 
-def _identity(run: Run) -> Any:
+def _identity(run: Run) -> dict[str, Any]:
     """What determines the checkpoint; generation settings such as guidance do not."""
     config = run.config.generate
     trainer = registry.load("post_train", config.backend)
-    return trainer.identity(registry.settings("generate", config.backend, config.settings))
+    return trainer.identity(registry.settings("post_train", config.backend, config.settings))
 
 
 def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
     config = run.config.generate
     resume = ResumeFolder(run, layout.resume("post-train", key), scratch / "resume")
-    settings = registry.settings("generate", config.backend, config.settings)
+    settings = registry.settings("post_train", config.backend, config.settings)
     trainer = registry.load("post_train", config.backend)(settings, scratch)
-    request = TrainRequest(
+    request = PostTrainRequest(
         dataset=fetch_folder(run, layout.COSMOS_DATASET, scratch),
-        camera=run.config.source.camera,
-        train=(),
+        size=(config.width, config.height),
         seed=run.config.plan.first_seed,
         out=folder,
         resume=resume.folder,
         report=reporter("post-train", resume.sync),
-        size=(config.width, config.height),
     )
-    facts: dict[str, Any] = trainer.train(request)
-    return facts
+    return trainer.train(request)

@@ -54,5 +54,4 @@ def start(uri: str, config: str, *, amend: bool = False) -> Run:
 
 def needs_post_training(config: RunConfig) -> bool:
     """Whether the generator must be trained or its checkpoint fetched."""
-    backend = registry.load("generate", config.generate.backend)
-    return bool(getattr(backend, "trained", False))
+    return registry.load("generate", config.generate.backend).trained

@@ -9,17 +9,17 @@ message: by then that result is committed, so a kill costs the sample in hand an
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from leicos_jobs.backends.base import Processor
+from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.programs import die_with
@@ -27,20 +27,7 @@ from leicos_jobs.core.programs import die_with
 GO_ON = None
 
 
-@dataclass(frozen=True)
-class BackendSpec:
-    """How the child makes its backend: `module:name` called with `arguments`."""
-
-    target: str
-    arguments: dict[str, Any]
-
-    def make(self) -> Any:
-        """Construct the backend (loads the model)."""
-        module, _, name = self.target.partition(":")
-        return getattr(importlib.import_module(module), name)(**self.arguments)
-
-
-def child_main(connection: Connection, spec: BackendSpec, parent: int) -> None:
+def child_main(connection: Connection, spec: BackendSpec[Processor[Any, Any]], parent: int) -> None:
     """Serve requests until the pipe closes. parent: the process to end with; not on Linux the closed pipe ends it."""
     die_with(parent)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -54,7 +41,7 @@ def child_main(connection: Connection, spec: BackendSpec, parent: int) -> None:
     except Exception as error:  # noqa: BLE001 - the parent decides, from what is sent
         connection.send(("broken", f"{type(error).__name__}: {error}", traceback.format_exc()))
         return
-    connection.send(("ready", int(getattr(backend, "batch", 1)), time.monotonic() - begun))
+    connection.send(("ready", backend.batch, time.monotonic() - begun))
     while True:
         try:
             requests = connection.recv()
@@ -63,9 +50,9 @@ def child_main(connection: Connection, spec: BackendSpec, parent: int) -> None:
         _serve(connection, backend, requests)
 
 
-def _serve(connection: Connection, backend: Any, requests: Sequence[Any]) -> None:
+def _serve(connection: Connection, backend: Processor[Any, Any], requests: Sequence[Any]) -> None:
     current: list[str | None] = [None]
-    waits = not getattr(backend, "run_ahead", False)
+    waits = not backend.run_ahead
 
     def started(sample: str) -> None:
         current[0] = sample
@@ -95,7 +82,7 @@ def _until_asked(connection: Connection) -> None:
 class Child:
     """A running backend process, seen from the parent."""
 
-    def __init__(self, spec: BackendSpec) -> None:
+    def __init__(self, spec: BackendSpec[Processor[Any, Any]]) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
         self.process = context.Process(target=child_main, args=(other, spec, os.getpid()), daemon=True)

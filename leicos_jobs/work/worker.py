@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from leicos_jobs.backends.base import Processor
+from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError
 from leicos_jobs.core.validation import parsed_json
@@ -29,7 +31,7 @@ from leicos_jobs.run.commits import Record, attempt_facts
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.store import KeyMissingError
-from leicos_jobs.work.child import BackendSpec, Child
+from leicos_jobs.work.child import Child
 
 GRACE_SECONDS = 5.0
 """How long the sample in hand may take after SIGTERM; GKE gives a spot pod 15 s in all."""
@@ -61,7 +63,7 @@ class SampleStage(ABC):
         """States of the samples, read as far as this stage needs."""
 
     @abstractmethod
-    def spec(self, scratch: Path) -> BackendSpec:
+    def spec(self, scratch: Path) -> BackendSpec[Processor[Any, Any]]:
         """The backend; inputs that all samples share (models) are fetched into `scratch`."""
 
     @abstractmethod
@@ -189,7 +191,7 @@ class Worker:
             if child is not None:
                 child.kill()
 
-    def _start(self, spec: BackendSpec) -> tuple[Child, int]:
+    def _start(self, spec: BackendSpec[Processor[Any, Any]]) -> tuple[Child, int]:
         """Start the backend's process and wait until its model is loaded."""
         for attempt in range(1, START_TRIES + 1):
             child, begun = Child(spec), time.monotonic()

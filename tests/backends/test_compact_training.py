@@ -17,10 +17,10 @@ import pytest
 from compact_scene import make_dataset, make_video, motion
 from pydantic import ValidationError
 
-from leicos_jobs.backends.base import LabelRequest, TrainRequest
 from leicos_jobs.backends.compact.backend import CompactLabeller, CompactTrainer
 from leicos_jobs.backends.compact.data import Dataset
 from leicos_jobs.backends.compact.settings import CompactSettings, LabellerSettings
+from leicos_jobs.backends.requests import LabelRequest, TrainRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.judge import metrics
 from leicos_jobs.robots.embodiment import SO101

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from helpers.videos import images
 
-from leicos_jobs.backends.base import GenerateRequest, ReplayRequest
 from leicos_jobs.backends.echo import EchoGenerator
 from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
+from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.testing.backend_contract import GeneratorContract, ReplayerContract
 

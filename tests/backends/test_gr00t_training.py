@@ -20,11 +20,11 @@ import gr00t_small as small
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.backends.gr00t_dreams import artifact, settings, trainer
 from leicos_jobs.backends.gr00t_dreams.backend import Gr00tDreamsTrainer
 from leicos_jobs.backends.gr00t_dreams.dataset import training_view
 from leicos_jobs.backends.gr00t_dreams.verify import verify
+from leicos_jobs.backends.requests import TrainRequest
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.robots.embodiment import SO101

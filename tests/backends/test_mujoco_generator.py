@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from mujoco_demo import clip_frames, generate_request
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult, ReplayRequest
 from leicos_jobs.backends.mujoco import dream
 from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult, ReplayRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.errors import VideoError

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from mujoco_demo import demo, replay_request
 
-from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.mujoco import lift_cube, rollout
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, _held
 from leicos_jobs.backends.mujoco.simulation import Simulation
+from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import SO101
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from leicos_jobs.work.child import BackendSpec, Child
+from leicos_jobs.backends.base import Processor
+from leicos_jobs.backends.registry import BackendSpec
+from leicos_jobs.work.child import Child
 
 SAMPLES = ["a", "b", "c"]
 
@@ -20,7 +22,7 @@ class Result:
         self.sample = sample
 
 
-class Diary:
+class Diary(Processor[str, Result]):
     """A backend that leaves a file for each sample it begins."""
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +39,7 @@ class HastyDiary(Diary):
     run_ahead = True
 
 
-class Torn:
+class Torn(Processor[str, Result]):
     """Its own EOFError is a failure of the sample, not the end of the conversation."""
 
     def process(self, requests: Sequence[str], started: Callable[[str], None]) -> Iterator[Result]:

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("mujoco")
 
-from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, MujocoReplayerSettings
+from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.judge import checks
 from leicos_jobs.robots.embodiment import SO101

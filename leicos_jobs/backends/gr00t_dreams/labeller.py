@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from leicos_jobs.backends import fuse
-from leicos_jobs.backends.base import LabelRequest, LabelResult, Started
+from leicos_jobs.backends.base import Started
 from leicos_jobs.backends.gr00t_dreams import artifact
 from leicos_jobs.backends.gr00t_dreams.checkpoint import read_architecture, read_weights
 from leicos_jobs.backends.gr00t_dreams.decode_pool import DecodePool, Event, Opened, VideoFailure, cores
@@ -19,6 +19,7 @@ from leicos_jobs.backends.gr00t_dreams.engine import Engine, Plan, default_plan
 from leicos_jobs.backends.gr00t_dreams.pixels import Preprocessor, View
 from leicos_jobs.backends.gr00t_dreams.settings import LabellerSettings
 from leicos_jobs.backends.gr00t_dreams.stream import Stream
+from leicos_jobs.backends.requests import LabelRequest, LabelResult
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.logs import event
 

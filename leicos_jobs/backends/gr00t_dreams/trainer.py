@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.backends.gr00t_dreams import artifact, configs, settings
 from leicos_jobs.backends.gr00t_dreams.checkpoint import is_whole, weight_files
 from leicos_jobs.backends.gr00t_dreams.dataset import training_view
+from leicos_jobs.backends.requests import TrainRequest
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.logs import event

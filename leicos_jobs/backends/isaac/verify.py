@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.isaac.assets import missing, scene_of
 from leicos_jobs.backends.isaac.replayer import IsaacReplayer, ReplayError, assets_root
 from leicos_jobs.backends.isaac.settings import IsaacSettings
+from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.backends.verification import Verification
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording, control_rate

@@ -8,14 +8,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
-from leicos_jobs.backends.base import ReplayRequest, ReplayResult, Started
+from leicos_jobs.backends.base import Replayer, Started
 from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.requests import ReplayRequest, ReplayResult
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import SO101
 
@@ -49,27 +51,22 @@ class MujocoReplayerSettings(BaseModel):
     the MJCF's stock 3.35 drives the jaws a centimetre into it."""
 
 
-class MujocoReplayer:
+class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1, batch=16):
     """Replayer of SO-101 LiftCube."""
 
-    name: ClassVar[str] = "mujoco"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = ""
-    batch: int = 16
-    Settings: ClassVar[type[BaseModel]] = MujocoReplayerSettings
-
-    @staticmethod
-    def judges(settings: BaseModel) -> bool:
-        """Whether success is known."""
-        return MujocoReplayerSettings.model_validate(settings.model_dump()).task != "none"
-
-    def __init__(self, settings: BaseModel, work: Path) -> None:
+    def __init__(self, settings: MujocoReplayerSettings, work: Path) -> None:
         from leicos_jobs.backends.mujoco.simulation import Simulation  # mujoco: not where versions are read
 
-        chosen = MujocoReplayerSettings.model_validate(settings.model_dump())
-        self._task = chosen.task
-        self._simulation = functools.cache(lambda control_hz: Simulation(control_hz, chosen.gripper_effort_limit))
+        super().__init__(settings, work)
+        self._task = settings.task
+        self._simulation = functools.cache(lambda control_hz: Simulation(control_hz, settings.gripper_effort_limit))
 
+    @override
+    @classmethod
+    def judges(cls, settings: MujocoReplayerSettings) -> bool:
+        return settings.task != "none"
+
+    @override
     def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
         """Replay one request after the other. Raises InputError for actions or a start that are not an SO-101's."""
         for request in requests:

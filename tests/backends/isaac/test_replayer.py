@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.isaac import replayer as module
 from leicos_jobs.backends.isaac.replayer import IsaacReplayer, ReplayError
 from leicos_jobs.backends.isaac.settings import IsaacSettings
+from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.core.errors import DefectError, ExitCode, InputError
 from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.stages.replay import REQUIRED_METRICS
