@@ -142,7 +142,7 @@ def _replay(requests: list[ReplayRequest]) -> list[bool]:
     from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, MujocoReplayerSettings
 
     replayer = MujocoReplayer(MujocoReplayerSettings(), Path())
-    return [result.metrics["success"] for result in replayer.process(requests, lambda _: None)]
+    return [result.metrics.success is True for result in replayer.process(requests, lambda _: None)]
 
 
 def outcomes(cases: list[Case], actions: list[F32], workers: int) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,42 @@ class ReplayRequest:
     seed: int = 0
 
 
+class ReplayMetrics(BaseModel):
+    """What a replay measured; over several repeats means, and success by majority. None: not known, for lack of a rule
+    for the task. A backend may add others, which stand in the record as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    success: bool | None
+    """The task's own rule at any step."""
+    success_held: bool | None
+    """Whether it held, as the task or the backend says."""
+    success_rate: float | None = None
+    """Share of the repeats that succeeded."""
+    repeats: int = 1
+    max_lift: float | None
+    """m; the largest rise of the task's object."""
+    first_grasp_row: int | None = None
+    """Control step of the first grasp; the median over repeats."""
+    tracking_error_deg: float
+    """Degrees RMS of the arm's joints against their targets, without the gripper."""
+    gripper_error_deg: float | None = None
+    limit_clip_share: float | None = None
+    """Share of the steps in which a target was beyond a joint's limits."""
+    final_joint_pos: list[float] | None = None
+    """rad, at the end of the hold."""
+
+    def facts(self) -> dict[str, Any]:
+        """As records have them: what the backend gave, defaults left out."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
 @dataclass(frozen=True)
 class ReplayResult:
-    """`metrics` has at least: success (bool, the task's own rule at any step), success_held (bool), max_lift (m),
-    tracking_error_deg (float); means over repeats where there are several, with `repeats` and `success_rate`. All but
-    tracking_error_deg are None where the backend has no rule for the task: success is then unknown."""
+    """What came of one episode."""
 
     sample: str
-    metrics: dict[str, Any]
+    metrics: ReplayMetrics
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from leicos_jobs.backends.requests import ReplayMetrics
 from leicos_jobs.run.commits import Commits, Record, make_key
 from leicos_jobs.run.samples import Sample
 
@@ -45,6 +46,11 @@ class State:
         if self.gate is None or self.gate.facts["passed"]:
             return None
         return ", ".join(self.gate.facts["reasons"])
+
+    @property
+    def metrics(self) -> ReplayMetrics | None:
+        """What replay measured; None before it."""
+        return ReplayMetrics.model_validate(self.replay.facts["metrics"]) if self.replay else None
 
     def pending(self, stage: str) -> bool:
         """Whether this stage can run for the sample now and has not."""

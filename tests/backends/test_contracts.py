@@ -69,10 +69,10 @@ def test_without_a_task_only_the_arm_is_judged() -> None:
     arm, task = (MujocoReplayer(MujocoReplayer.Settings(task=task), Path()) for task in ("none", "lift-cube"))
     (alone,) = arm.process([dataclasses.replace(request, start=foreign)], lambda _sample: None)
     (whole,) = task.process([request], lambda _sample: None)
-    assert whole.metrics["success"] is True
-    assert alone.metrics["success"] is None
-    assert alone.metrics["max_lift"] is None
-    assert alone.metrics["tracking_error_deg"] == pytest.approx(whole.metrics["tracking_error_deg"], abs=0.3)
+    assert whole.metrics.success is True
+    assert alone.metrics.success is None
+    assert alone.metrics.max_lift is None
+    assert alone.metrics.tracking_error_deg == pytest.approx(whole.metrics.tracking_error_deg, abs=0.3)
     assert not MujocoReplayer.judges(MujocoReplayer.Settings(task="none"))
     with pytest.raises(Exception, match=r"replay\.settings\.task: none"):
         list(task.process([dataclasses.replace(request, start=foreign)], lambda _sample: None))

@@ -38,7 +38,7 @@ def truth(result: GenerateResult) -> dict[str, np.ndarray]:
 def replayed(request: GenerateRequest, result: GenerateResult) -> dict[str, Any]:
     replayer = MujocoReplayer(MujocoReplayer.Settings(), Path())
     job = ReplayRequest(result.sample, request.start, truth(result)["action_full"], 60.0, 0)
-    return next(replayer.process([job], lambda _sample: None)).metrics
+    return next(replayer.process([job], lambda _sample: None)).metrics.facts()
 
 
 def psnr(one: np.ndarray, two: np.ndarray) -> float:

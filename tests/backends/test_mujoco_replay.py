@@ -21,7 +21,7 @@ def replay(*requests: ReplayRequest, **settings: float) -> list[dict[str, object
     seen: list[str] = []
     results = list(replayer.process(requests, seen.append))
     assert seen == [result.sample for result in results] == [request.sample for request in requests]
-    return [dict(result.metrics) for result in results]
+    return [result.metrics.facts() for result in results]
 
 
 def test_a_demos_own_actions_give_its_own_joint_angles_to_the_bit() -> None:

@@ -21,7 +21,7 @@ from typing_extensions import override
 from leicos_jobs.backends.base import Replayer, Started
 from leicos_jobs.backends.isaac.settings import DRIVER_ENV, UPSTREAM, IsaacSettings
 from leicos_jobs.backends.isaac.watchdog import Launch, Simulator, SimulatorDiedError, Task, TaskUnfitError
-from leicos_jobs.backends.requests import ReplayRequest, ReplayResult
+from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError, ExitCode, InputError
 from leicos_jobs.robots.embodiment import Embodiment, embodiment
@@ -220,22 +220,27 @@ def _task(request: ReplayRequest, repeat: int, robot: Embodiment, lift_object: s
     )
 
 
-def combine(repeats: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def combine(repeats: Sequence[dict[str, Any]]) -> ReplayMetrics:
     """One sample's metrics from those of its repeats: means, the median of first_grasp_row, success by majority."""
     successes = [bool(metrics["success"]) for metrics in repeats]
-    found: dict[str, Any] = {
-        "success": 2 * sum(successes) >= len(successes),
-        "success_held": 2 * sum(bool(metrics["success_held"]) for metrics in repeats) >= len(repeats),
-        "success_rate": sum(successes) / len(successes),
-        "repeats": len(repeats),
-    }
-    for name in ("max_lift", "tracking_error_deg", "gripper_error_deg", "limit_clip_share"):
-        values = [float(metrics[name]) for metrics in repeats if metrics[name] is not None]
-        found[name] = statistics.fmean(values) if values else None
     rows = [metrics["first_grasp_row"] for metrics in repeats if metrics["first_grasp_row"] is not None]
-    found["first_grasp_row"] = int(statistics.median(rows)) if rows else None
-    found["final_joint_pos"] = repeats[0]["final_joint_pos"]
-    return found
+
+    def mean(name: str) -> float | None:
+        values = [float(metrics[name]) for metrics in repeats if metrics[name] is not None]
+        return statistics.fmean(values) if values else None
+
+    return ReplayMetrics(
+        success=2 * sum(successes) >= len(successes),
+        success_held=2 * sum(bool(metrics["success_held"]) for metrics in repeats) >= len(repeats),
+        success_rate=sum(successes) / len(successes),
+        repeats=len(repeats),
+        max_lift=mean("max_lift"),
+        tracking_error_deg=statistics.fmean(float(metrics["tracking_error_deg"]) for metrics in repeats),
+        gripper_error_deg=mean("gripper_error_deg"),
+        limit_clip_share=mean("limit_clip_share"),
+        first_grasp_row=int(statistics.median(rows)) if rows else None,
+        final_joint_pos=repeats[0]["final_joint_pos"],
+    )
 
 
 def _launch(settings: IsaacSettings, robot: Embodiment) -> Launch:

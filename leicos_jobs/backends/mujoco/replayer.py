@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from leicos_jobs.backends.base import Replayer, Started
 from leicos_jobs.backends.mujoco import lift_cube, poses
-from leicos_jobs.backends.requests import ReplayRequest, ReplayResult
+from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import SO101
 
@@ -73,7 +73,7 @@ class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1,
             started(request.sample)
             yield ReplayResult(request.sample, self._replay(request))
 
-    def _replay(self, request: ReplayRequest) -> dict[str, Any]:
+    def _replay(self, request: ReplayRequest) -> ReplayMetrics:
         actions = np.asarray(request.actions, dtype=np.float32)
         if actions.ndim != 2 or actions.shape[1] != SO101.width or not len(actions) or not np.isfinite(actions).all():
             raise InputError(
@@ -88,7 +88,8 @@ class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1,
         trace = _Trace(simulation, len(actions))
         for target in targets:
             trace.step(target)
-        return trace.metrics() | (UNJUDGED if self._task == "none" else {})
+        metrics = trace.metrics()
+        return metrics.model_copy(update=UNJUDGED) if self._task == "none" else metrics
 
     def _start(self, request: ReplayRequest) -> dict[str, Any]:
         """The state, without anything that the arm could touch where there is no task."""
@@ -124,22 +125,22 @@ class _Trace:
             self._grasp = len(self._heights)
         self._heights.append(float(simulation.cube_pos[2]))
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> ReplayMetrics:
         above = np.array(self._heights) > lift_cube.SUCCESS_HEIGHT
         errors = np.degrees(np.array(self._errors))
         rms = np.sqrt(np.mean(errors**2, axis=0))
-        return {
-            "success": bool(above.any()),
-            "success_held": _held(above),
-            "success_rate": float(above.any()),
-            "repeats": 1,
-            "max_lift": max(self._heights) - lift_cube.CUBE_HALF,
-            "first_grasp_row": self._grasp,
-            "tracking_error_deg": float(np.sqrt(np.mean(rms[: SO101.width - 1] ** 2))),
-            "gripper_error_deg": float(rms[-1]),
-            "limit_clip_share": self._clipped / self._rows,
-            "final_joint_pos": [float(value) for value in self._simulation.joint_pos],
-        }
+        return ReplayMetrics(
+            success=bool(above.any()),
+            success_held=_held(above),
+            success_rate=float(above.any()),
+            repeats=1,
+            max_lift=max(self._heights) - lift_cube.CUBE_HALF,
+            first_grasp_row=self._grasp,
+            tracking_error_deg=float(np.sqrt(np.mean(rms[: SO101.width - 1] ** 2))),
+            gripper_error_deg=float(rms[-1]),
+            limit_clip_share=self._clipped / self._rows,
+            final_joint_pos=[float(value) for value in self._simulation.joint_pos],
+        )
 
 
 def _held(above: NDArray[np.bool_]) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.backends.base import Generator, Labeller, Replayer, Trainer
-from leicos_jobs.backends.requests import GenerateResult, LabelResult, ReplayResult
+from leicos_jobs.backends.requests import GenerateResult, LabelResult, ReplayMetrics, ReplayResult
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 
@@ -142,6 +142,7 @@ class IdentityReplayer(Replayer[Settings], name="identity", version=1, batch=5):
             if "/" not in request.sample:  # the controls' are many
                 time.sleep(self.settings.pause)
             sample, _ = from_action(request.actions[0])
-            metrics = {"success": True, "success_held": True, "max_lift": 0.1, "tracking_error_deg": 1.0}
+            known = {"success": True, "success_held": True, "max_lift": 0.1, "tracking_error_deg": 1.0}
             start = request.start["articulation/robot/joint_position"]
-            yield ReplayResult(request.sample, metrics | {"seen": sample, "start": start, "rows": len(request.actions)})
+            metrics = ReplayMetrics(**known, seen=sample, start=start, rows=len(request.actions))
+            yield ReplayResult(request.sample, metrics)
