@@ -240,7 +240,7 @@ class Bench:
                 out.with_name(out.name + ".resume"),
                 lambda done, total: print(time.strftime("%H:%M:%S"), done, total, file=sys.stderr, flush=True),
             )
-        )  # fmt: skip
+        ).facts()  # fmt: skip
         (options.work / f"{options.name}.facts.json").write_text(json.dumps(facts, indent=1))
         training = [demo.action for demo in demos(self.world, self.trained)]
         settings = settings_of(options.label)

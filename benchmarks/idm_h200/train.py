@@ -45,7 +45,7 @@ def run(checkout: Path, scratch: Path, material: Any) -> dict[str, Any]:
         work.mkdir()
         begun, facts = time.perf_counter(), {}
         try:
-            facts = Gr00tDreamsTrainer(settings, work).train(request)
+            facts = Gr00tDreamsTrainer(settings, work).train(request).facts()
         except KilledError:
             facts = {"killed_at": seen[-1]}
         kept = sorted(path.name for path in (scratch / "resume").glob("checkpoint-*"))

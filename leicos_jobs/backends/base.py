@@ -47,6 +47,7 @@ from leicos_jobs.backends.requests import (
     ReplayRequest,
     ReplayResult,
     TrainRequest,
+    TrainResult,
 )
 from leicos_jobs.core.errors import DefectError
 
@@ -180,8 +181,8 @@ class PostTrainer(Backend[S], name="", version=0):
         """The settings that determine the checkpoint: those of the generation do not."""
 
     @abstractmethod
-    def train(self, request: PostTrainRequest) -> dict[str, Any]:
-        """Train and write the checkpoint; return facts for the report, as `Trainer.train` does."""
+    def train(self, request: PostTrainRequest) -> TrainResult:
+        """Train and write the checkpoint."""
 
 
 class Critic(SampleBackend[S, CriticRequest, CriticResult], name="", version=0):
@@ -212,8 +213,8 @@ class Trainer(Backend[S], name="", version=0):
     """train-idm: dataset -> artifact folder that the Labeller of the same name loads."""
 
     @abstractmethod
-    def train(self, request: TrainRequest) -> dict[str, Any]:
-        """Train and write the artifact; return facts for the report. Read from them: `gpus`, how many it worked on."""
+    def train(self, request: TrainRequest) -> TrainResult:
+        """Train and write the artifact."""
 
 
 class Labeller(SampleBackend[S, LabelRequest, LabelResult], name="", version=0):

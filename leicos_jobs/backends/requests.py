@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,10 @@ class ReplayRequest:
     seed: int = 0
 
 
+STAGES_OWN = frozenset({"artifact", "train", "held_out", "imported"})
+"""Facts of a training stage's record that are not the trainer's to give: they would be lost."""
+
+
 class ReplayMetrics(BaseModel):
     """What a replay measured; over several repeats means, and success by majority. None: not known, for lack of a rule
     for the task. A backend may add others, which stand in the record as they are."""
@@ -117,7 +121,7 @@ class ReplayMetrics(BaseModel):
 
     def facts(self) -> dict[str, Any]:
         """As records have them: what the backend gave, defaults left out."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        return self.model_dump(exclude_unset=True)
 
 
 @dataclass(frozen=True)
@@ -172,3 +176,24 @@ class PostTrainRequest:
     out: Path
     resume: Path
     report: Callable[[int, int], None]
+
+
+class TrainResult(BaseModel):
+    """What a training says of itself, for the record; a backend may add others, which stand there as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    gpus: int = Field(1, ge=1)
+    """How many it worked on, for the hours that the status counts."""
+    seconds: dict[str, float] = Field(default_factory=dict)
+    """s that its parts took."""
+
+    @model_validator(mode="after")
+    def _leave_the_stages_own(self) -> Self:
+        if taken := sorted(STAGES_OWN & self.model_fields_set):
+            raise ValueError(f"{', '.join(taken)}: the stage says that itself")
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        """As records have them: what the backend gave, defaults left out."""
+        return self.model_dump(exclude_unset=True)

@@ -75,4 +75,4 @@ def _train(run: Run, folder: Path, scratch: Path, key: str) -> dict[str, Any]:
         resume=resume.folder,
         report=reporter("post-train", resume.sync),
     )
-    return trainer.train(request)
+    return trainer.train(request).facts()

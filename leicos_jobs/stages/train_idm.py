@@ -86,7 +86,7 @@ def _train(run: Run, dataset: Path, train: list[int], folder: Path, scratch: Pat
         resume=resume.folder,
         report=reporter("train-idm", resume.sync),
     )
-    return trainer.train(request)
+    return trainer.train(request).facts()
 
 
 def _label_held_out(run: Run, dataset: Path, held: list[int], artifact: Path, scratch: Path) -> None:

@@ -68,7 +68,7 @@ def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
         request(dataset, out, report=lambda done, total: reports.append((done, total)))
     )
     assert reports == [(100, 400), (200, 400), (300, 400), (400, 400)]
-    return out, facts
+    return out, facts.facts()
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -152,7 +152,7 @@ def test_the_full_recipe_runs(dataset: Path, tmp_path: Path, kinematics: str) ->
     }
     settings = CompactSettings(**narrow, kinematics=kinematics)  # type: ignore[arg-type]
     assert settings.recipe().bf16
-    facts = CompactTrainer(settings, Path()).train(request(dataset, tmp_path / "artifact"))
+    facts = CompactTrainer(settings, Path()).train(request(dataset, tmp_path / "artifact")).facts()
     assert not facts["geometry"]["used"]
 
 

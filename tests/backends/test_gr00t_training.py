@@ -156,7 +156,7 @@ def train(stage: Path, tmp_path: Path, *, stop: int = 0, hold: int = 0, seed: in
     )  # fmt: skip
     chosen = settings.TrainerSettings(steps=STEPS, save_steps=SAVE, keep_checkpoints=1, batch=2)
     (tmp_path / "work").mkdir(parents=True, exist_ok=True)
-    return Gr00tDreamsTrainer(chosen, tmp_path / "work").train(request), seen
+    return Gr00tDreamsTrainer(chosen, tmp_path / "work").train(request).facts(), seen
 
 
 def kept(tmp_path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from leicos_jobs.backends import base, registry
 from leicos_jobs.backends.base import Started
-from leicos_jobs.backends.requests import GenerateRequest, GenerateResult, PostTrainRequest
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult, PostTrainRequest, TrainResult
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import RetryError
 from leicos_jobs.run.commits import StageRecord
@@ -41,14 +41,14 @@ class Trainer(base.PostTrainer[Settings], name="trained", version=1):
     def identity(cls, settings: Settings) -> dict[str, Any]:
         return {}
 
-    def train(self, request: PostTrainRequest) -> dict[str, Any]:
+    def train(self, request: PostTrainRequest) -> TrainResult:
         self.found.append(sorted(path.name for path in request.resume.iterdir()))
         (request.resume / "iter_100").write_text("weights")
         request.report(100, 100)
         (request.out / "model.pt").write_text("weights")
         if len(self.found) == 1:
             self.stop.set()
-        return {}
+        return TrainResult()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from typing_extensions import override
 
 from leicos_jobs.backends.base import Labeller, Started, Trainer
 from leicos_jobs.backends.compact.settings import NAME, TRAINER_VERSION, CompactSettings, LabellerSettings
-from leicos_jobs.backends.requests import LabelRequest, LabelResult, TrainRequest
+from leicos_jobs.backends.requests import LabelRequest, LabelResult, TrainRequest, TrainResult
 
 
 class CompactLabeller(Labeller[LabellerSettings], name=NAME, version=1):
@@ -46,8 +45,8 @@ class CompactTrainer(Trainer[CompactSettings], name=NAME, version=TRAINER_VERSIO
     """Trains the encoder, then the temporal head."""
 
     @override
-    def train(self, request: TrainRequest) -> dict[str, Any]:
-        """Train and write the artifact; facts for the report, see `train.train`."""
+    def train(self, request: TrainRequest) -> TrainResult:
+        """Train and write the artifact; see `train.train`."""
         from leicos_jobs.backends.compact import train
 
-        return train.train(self.settings, request)
+        return TrainResult.model_validate(train.train(self.settings, request))

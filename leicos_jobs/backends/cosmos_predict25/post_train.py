@@ -23,7 +23,7 @@ from leicos_jobs.backends.cosmos_predict25.jobs import UpstreamLoadError
 from leicos_jobs.backends.cosmos_predict25.load_log import check_load_log
 from leicos_jobs.backends.cosmos_predict25.resident import Resident, UnusableError
 from leicos_jobs.backends.cosmos_predict25.settings import JOB_NAMES, UPSTREAM, CosmosSettings
-from leicos_jobs.backends.requests import PostTrainRequest
+from leicos_jobs.backends.requests import PostTrainRequest, TrainResult
 from leicos_jobs.core import logs
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import DefectError, InputError, RetryError
@@ -51,7 +51,7 @@ class CosmosPostTrainer(PostTrainer[CosmosSettings], name="cosmos-predict2.5", v
         return {name: value for name, value in kept.items() if value}
 
     @override
-    def train(self, request: PostTrainRequest) -> dict[str, Any]:
+    def train(self, request: PostTrainRequest) -> TrainResult:
         """Train what is missing, export, check, publish into `request.out`.
 
         request.dataset: upstream's layout, videos/N.mp4 and metas/N.txt. Raises InputError (dataset, weights that do
@@ -84,7 +84,8 @@ class CosmosPostTrainer(PostTrainer[CosmosSettings], name="cosmos-predict2.5", v
         artifact.write(request.out)
         seconds = {"train": round(trained - begun, 1), "export": round(time.monotonic() - trained, 1)}
         gpus = self.settings.post_train.gpus
-        return artifact.model_dump(mode="json") | {"resumed_from": resumed, "seconds": seconds, "gpus": gpus}
+        facts = artifact.model_dump(mode="json") | {"resumed_from": resumed, "seconds": seconds, "gpus": gpus}
+        return TrainResult.model_validate(facts)
 
     def _train(self, request: PostTrainRequest, root: Path, folder: Path, done: int) -> None:
         train = self.settings.post_train

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import override
 
 from leicos_jobs.backends import base
 from leicos_jobs.backends.base import Started
 from leicos_jobs.backends.gr00t_dreams.settings import UPSTREAM, LabellerSettings, TrainerSettings
-from leicos_jobs.backends.requests import LabelRequest, LabelResult, TrainRequest
+from leicos_jobs.backends.requests import LabelRequest, LabelResult, TrainRequest, TrainResult
 
 NAME = "gr00t-dreams"
 
@@ -43,8 +42,8 @@ class Gr00tDreamsTrainer(base.Trainer[TrainerSettings], name=NAME, version=1, up
     """Trains with upstream's own script and publishes the artifact that the labeller loads."""
 
     @override
-    def train(self, request: TrainRequest) -> dict[str, Any]:
-        """Train and write the artifact; facts for the report."""
+    def train(self, request: TrainRequest) -> TrainResult:
+        """Train and write the artifact, see `trainer.train`."""
         from leicos_jobs.backends.gr00t_dreams.trainer import train
 
-        return train(self.settings, self.work, request)
+        return TrainResult.model_validate(train(self.settings, self.work, request))

@@ -61,7 +61,7 @@ class Training:
         request = PostTrainRequest(
             dataset=self.dataset, size=(640, 480), seed=21, out=self.out, resume=self.resume, report=self.report
         )  # fmt: skip
-        return CosmosPostTrainer(settings, work).train(request)
+        return CosmosPostTrainer(settings, work).train(request).facts()
 
 
 @pytest.fixture

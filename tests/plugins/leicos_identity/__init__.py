@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.backends.base import Generator, Labeller, Replayer, Trainer
-from leicos_jobs.backends.requests import GenerateResult, LabelResult, ReplayMetrics, ReplayResult
+from leicos_jobs.backends.requests import GenerateResult, LabelResult, ReplayMetrics, ReplayResult, TrainResult
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 
@@ -107,10 +107,10 @@ class IdentityGenerator(Generator[Settings], name="identity", version=1, batch=3
 
 
 class IdentityTrainer(Trainer[Settings], name="identity", version=1):
-    def train(self, request) -> dict[str, object]:
+    def train(self, request) -> TrainResult:
         request.out.mkdir(exist_ok=True)
         (request.out / "artifact.json").write_text(json.dumps({"seed": request.seed}))
-        return {}
+        return TrainResult()
 
 
 class IdentityLabeller(Labeller[Settings], name="identity", version=1, batch=4):
