@@ -28,7 +28,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.base import GenerateRequest, ReplayRequest, TrainRequest
+from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest, TrainRequest
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.robots.embodiment import SO101
@@ -142,7 +142,7 @@ def _replay(requests: list[ReplayRequest]) -> list[bool]:
     from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, MujocoReplayerSettings
 
     replayer = MujocoReplayer(MujocoReplayerSettings(), Path())
-    return [result.metrics["success"] for result in replayer.process(requests, lambda _: None)]
+    return [result.metrics.success is True for result in replayer.process(requests, lambda _: None)]
 
 
 def outcomes(cases: list[Case], actions: list[F32], workers: int) -> NDArray[np.bool_]:
@@ -240,7 +240,7 @@ class Bench:
                 out.with_name(out.name + ".resume"),
                 lambda done, total: print(time.strftime("%H:%M:%S"), done, total, file=sys.stderr, flush=True),
             )
-        )  # fmt: skip
+        ).facts()  # fmt: skip
         (options.work / f"{options.name}.facts.json").write_text(json.dumps(facts, indent=1))
         training = [demo.action for demo in demos(self.world, self.trained)]
         settings = settings_of(options.label)

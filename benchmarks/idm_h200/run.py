@@ -153,7 +153,7 @@ class Bench:
         """H.264 files to labels, everything included but the start of the process; and that labels stay the same."""
         import numpy as np
 
-        from leicos_jobs.backends.base import LabelRequest
+        from leicos_jobs.backends.requests import LabelRequest
 
         begun = time.perf_counter()
         made = self.labeller()

@@ -26,10 +26,10 @@ def work(options: argparse.Namespace) -> None:
     """One process: loads, then for each line `pass` on standard input labels all videos and answers with a line."""
     import torch
 
-    from leicos_jobs.backends.base import LabelRequest
     from leicos_jobs.backends.gr00t_dreams.engine import default_plan
     from leicos_jobs.backends.gr00t_dreams.labeller import Labeller
     from leicos_jobs.backends.gr00t_dreams.settings import LabellerSettings
+    from leicos_jobs.backends.requests import LabelRequest
 
     plan = default_plan(torch.device("cuda"), torch.bfloat16)
     made = Labeller(LabellerSettings(device="cuda"), options.scratch / "artifact", plan)

@@ -20,9 +20,9 @@ class KilledError(Exception):
 
 def run(checkout: Path, scratch: Path, material: Any) -> dict[str, Any]:
     """Everything above; facts by name."""
-    from leicos_jobs.backends.base import TrainRequest
     from leicos_jobs.backends.gr00t_dreams.backend import Gr00tDreamsTrainer
     from leicos_jobs.backends.gr00t_dreams.settings import CHECKOUT_VARIABLE, TrainerSettings
+    from leicos_jobs.backends.requests import TrainRequest
 
     os.environ[CHECKOUT_VARIABLE] = str(checkout)
     paths = material.videos(scratch / "videos", VIDEOS, VIDEOS, VIDEOS, FRAMES)
@@ -45,7 +45,7 @@ def run(checkout: Path, scratch: Path, material: Any) -> dict[str, Any]:
         work.mkdir()
         begun, facts = time.perf_counter(), {}
         try:
-            facts = Gr00tDreamsTrainer(settings, work).train(request)
+            facts = Gr00tDreamsTrainer(settings, work).train(request).facts()
         except KilledError:
             facts = {"killed_at": seen[-1]}
         kept = sorted(path.name for path in (scratch / "resume").glob("checkpoint-*"))
@@ -60,9 +60,9 @@ def compare(checkout: Path, scratch: Path, data: Path, paths: list[Path], materi
     """Our labels of the trained checkpoint, fp32 and bf16, against the dump script's, in motor units."""
     import upstream
 
-    from leicos_jobs.backends.base import LabelRequest
     from leicos_jobs.backends.gr00t_dreams.labeller import Labeller
     from leicos_jobs.backends.gr00t_dreams.settings import LabellerSettings
+    from leicos_jobs.backends.requests import LabelRequest
 
     subset = material.dataset(scratch / "dump", paths)
     # the dump script normalises with the dataset's stats.json, which must be the training's

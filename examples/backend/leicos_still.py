@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
+from leicos_jobs.backends.base import Generator, Started
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 
@@ -26,19 +27,14 @@ class StillSettings(BaseModel):
     """x264 quality; higher is worse."""
 
 
-class StillGenerator:
+class StillGenerator(Generator[StillSettings], name="still", version=1, batch=4):
     """Raise `version` whenever the same request gives another video: its samples are then made again."""
 
-    name: ClassVar[str] = "still"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = ""
-    batch: int = 4
-    Settings: ClassVar[type[BaseModel]] = StillSettings
-
-    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
+    def __init__(self, settings: StillSettings, checkpoint: Path | None, work: Path) -> None:
         """Import and load heavy things here, not in the module. work: a folder to use."""
-        self.settings = StillSettings.model_validate(settings.model_dump())
+        super().__init__(settings, checkpoint, work)
 
+    @override
     def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
         """Yield a result as soon as it is finished. An exception counts against the request announced last."""
         for request in requests:

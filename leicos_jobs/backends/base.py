@@ -1,191 +1,234 @@
-"""What a backend of each heavy stage must be.
+"""What a backend of each heavy stage must be: all there is to know for whoever writes one.
 
-A backend is a class named in an entry point (`leicos.generate`, `leicos.label`, `leicos.replay`, `leicos.train`). The
-worker loop (`leicos_jobs.work.worker`) constructs it once a process, in a child process of its own, and hands it
-batches of requests; the backend yields a result for each, in any order, as soon as it is finished. It may raise at
-any time: the parent then knows which samples are still open and blames the one that was announced by `started`.
+A backend is a class named in an entry point of its kind's group:
+
+| group | base class | stage |
+|---|---|---|
+| `leicos.generate` | `Generator` | generate: clip + prompt + seed -> video |
+| `leicos.post_train` | `PostTrainer` | post-train: the checkpoint of the generator of the same name |
+| `leicos.critic` | `Critic` | gate: video + task -> scores; only where `gate.critic` names one |
+| `leicos.train` | `Trainer` | train-idm: dataset -> IDM artifact |
+| `leicos.label` | `Labeller` | label: video -> actions, by the artifact of the trainer of the same name |
+| `leicos.replay` | `Replayer` | replay: start state + actions -> success and metrics |
+
+    class MyGenerator(Generator[MySettings], name="mine", version=1, needs_demo=True):
+        def process(self, requests, started): ...
+
+What a backend is stands in its class's head, where a misspelt member is an error of types and of the import; mark what
+you override with `typing_extensions.override`, and the same holds for methods. Every optional member has its default
+here.
+
+The class's module must import without torch, mujoco and the like (they are imported when it is constructed): planning
+and status read `version` and `Settings` in the CPU image. The worker loop (`leicos_jobs.work.worker`) constructs a
+backend once per process, in a child process of its own, and hands it batches of requests; the backend yields a result
+for each, in any order, as soon as it is finished. It may raise at any time: the parent then knows which samples are
+still open and blames the one that was announced by `started`.
 
 Truth never reaches a labeller: a `LabelRequest` has a video and a seed, nothing else.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from leicos_jobs.backends.requests import (
+    CriticRequest,
+    CriticResult,
+    GenerateRequest,
+    GenerateResult,
+    LabelRequest,
+    LabelResult,
+    PostTrainRequest,
+    ReplayRequest,
+    ReplayResult,
+    TrainRequest,
+    TrainResult,
+)
+from leicos_jobs.core.errors import DefectError
+
+Kind = Literal["generate", "post_train", "critic", "train", "label", "replay"]
+"""The kinds of backends; `leicos.KIND` is the group of its entry points."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
 Started = Callable[[str], None]
-"""Call with a request's `sample` when work on it begins: whoever dies then, that sample is blamed."""
+"""Call with a request's `sample` when work on it begins: if the process dies then, that sample is blamed."""
 
 
-@dataclass(frozen=True)
-class GenerateRequest:
-    """One video to make.
-
-    sample: id, 20 hex digits. prompt: text as the generator was trained with. seed: its seed.
-    clip: mp4 (H.264) of the first `conditioning` frames, rows row0 ... row0+4*stride of the demo.
-    start: simulator state at row0 as in LeIsaac's `states` groups: path -> list of floats, e.g.
-        `articulation/robot/joint_position` -> 6, `rigid_object/cube/root_pose` -> 7 (xyz, quaternion wxyz).
-    fps: of the dataset; the video must carry it. frames: how many the video must have. width, height in pixels.
-    out_dir: empty folder to write into. demo_name, row0: which demo, and the HDF5 row in output frame 0.
-    demo, demo_actions, demo_first: only for backends with `needs_demo`: mp4 of the whole real episode, its (T, width)
-    float32 actions in motor units, and the index in both of the frame at row0.
-    """
-
-    sample: str
-    prompt: str
-    seed: int
-    clip: Path
-    start: dict[str, list[float]]
-    fps: float
-    frames: int
-    width: int
-    height: int
-    out_dir: Path
-    demo_name: str = ""
-    row0: int = 0
-    demo: Path | None = None
-    demo_actions: NDArray[np.float32] | None = None
-    demo_first: int = 0
+S = TypeVar("S", bound=BaseModel)
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class GenerateResult:
-    """A finished video. `truth`: columns only generators that know them give, kept apart from every labeller:
-    `action` (frames, width) float32 motor units, `observation.state` likewise, both at the dataset's fps, and
-    optionally `action_full` (n, width) at control_hz. `notes` goes into the commit record (planted defect is a truth,
-    not a note)."""
+class Processor(ABC, Generic[Request, Result]):
+    """What a worker's child process drives: requests in, results out."""
 
-    sample: str
-    video: Path
-    truth: dict[str, NDArray[np.float32]] | None = None
-    truth_facts: dict[str, Any] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
+    batch: int = 1
+    """Requests it wants at a time; may depend on the settings."""
+    run_ahead: bool = False
+    """Whether it goes on while a result is being committed. It is for those that work on several requests at once and
+    would stand still; a kill then costs them more than one sample."""
 
+    @abstractmethod
+    def process(self, requests: Sequence[Request], started: Started) -> Iterator[Result]:
+        """Yield a result for each request, in any order, as soon as it is finished."""
 
-@dataclass(frozen=True)
-class LabelRequest:
-    """One video to label. `seed` derives from the sample's id, so batch, shard and retry do not change labels."""
-
-    sample: str
-    video: Path
-    seed: int
+    def close(self) -> None:
+        """End what it started; it is not used any more."""
 
 
-@dataclass(frozen=True)
-class LabelResult:
-    """`actions`: (frames, width) float32 motor units, row k belongs to video frame k."""
-
-    sample: str
-    actions: NDArray[np.float32]
-    notes: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ReplayRequest:
-    """One episode to replay. `start` as in GenerateRequest. `actions`: (n, width) float32 motor units at control_hz,
-    already interpolated; the last one is held for `hold` more steps. `repeats` where the simulator is random."""
-
-    sample: str
-    start: dict[str, list[float]]
-    actions: NDArray[np.float32]
-    control_hz: float
-    hold: int
-    repeats: int = 1
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class ReplayResult:
-    """`metrics` has at least: success (bool, the task's own rule at any step), success_held (bool), max_lift (m),
-    tracking_error_deg (float); means over repeats where there are several, with `repeats` and `success_rate`. All but
-    tracking_error_deg are None where the backend has no rule for the task: success is then unknown."""
-
-    sample: str
-    metrics: dict[str, Any]
-
-
-class Backend(Protocol):
-    """Common to all.
-
-    The class's module must import without torch, mujoco and the like (they are imported when it is constructed):
-    planning and status read `version` and `Settings` in the CPU image. `version` rises whenever the same request would
-    give another result. `Settings` is a frozen pydantic model (unknown keys refused); values that differ from the
-    defaults enter every identity, so a changed default must raise `version`.
-
-    Optional class attribute `run_ahead`: go on while a result is being committed. It is for backends that work on
-    several requests at once and would stand still; a kill then costs them more than one sample.
+class Backend(ABC, Generic[S]):
+    """Common to all, generic in its settings: a frozen pydantic model that refuses unknown keys and has a default for
+    each field, or says which one is required. Values that differ from the defaults enter every identity, so a changed
+    default must raise `version`; fields with `exclude` change speed or place only and stay out.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
+    """Rises whenever the same request would give another result."""
     upstream: ClassVar[str]
-    """Upstream commit the backend is written against; empty if none."""
-    batch: int
-    """Requests it wants at a time."""
+    """Upstream commit that it is written against; empty if none."""
     Settings: ClassVar[type[BaseModel]]
+    """The model that it is generic in."""
+
+    def __init_subclass__(cls, *, name: str, version: int, upstream: str = "") -> None:
+        """What stands in the class's head. name: empty for a kind of backends."""
+        super().__init_subclass__()
+        cls._say(name=name, version=version, upstream=upstream)
+        for base in getattr(cls, "__orig_bases__", ()):
+            for model in get_args(base):
+                if isinstance(model, type) and issubclass(model, BaseModel):
+                    cls.Settings = model
+
+    @classmethod
+    def _say(cls, **members: Any) -> None:
+        for member, value in members.items():
+            if member in vars(cls):
+                raise TypeError(f"{cls.__qualname__}.{member}: say it in the class's head, {member}=...")
+            setattr(cls, member, value)
+
+    def __init__(self, settings: S, work: Path) -> None:
+        """work: a folder of its own, empty. Settings of another backend are refused, not translated: fields that stay
+        out of identities would be lost."""
+        if not isinstance(settings, self.Settings):
+            raise DefectError(f"{self.name} was given {type(settings).__name__}, not {self.Settings.__name__}")
+        self.settings = settings
+        self.work = work
+
+    @classmethod
+    def identity(cls, settings: S) -> dict[str, Any]:
+        """The settings that determine a result, for ids and keys: all that differ from their defaults."""
+        return settings.model_dump(mode="json", exclude_defaults=True)
 
 
-class Generator(Backend, Protocol):
+class SampleBackend(Backend[S], Processor[Request, Result], name="", version=0):
+    """Common to those that the worker loop hands samples. batch, run_ahead: see `Processor`."""
+
+    def __init_subclass__(
+        cls, *, name: str, version: int, upstream: str = "", batch: int = 1, run_ahead: bool = False
+    ) -> None:
+        super().__init_subclass__(name=name, version=version, upstream=upstream)
+        cls._say(batch=batch, run_ahead=run_ahead)
+
+
+class Generator(SampleBackend[S, GenerateRequest, GenerateResult], name="", version=0):
     """generate: clip + prompt + seed -> video.
 
-    Optional class attributes: `trained` (it needs the post-train stage), `needs_demo` (see GenerateRequest), and
-    `seeds_a_sample(settings, frames)`: how far apart the seeds of one start must stand (Cosmos: its chunks).
+    trained: it needs the post-train stage. needs_demo: it wants the whole real episode, see GenerateRequest.
     """
 
-    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None: ...
+    trained: ClassVar[bool]
+    needs_demo: ClassVar[bool]
 
-    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
-        """Yield a result for each request, in any order, as soon as it is finished."""
-        ...
+    def __init_subclass__(
+        cls,
+        *,
+        name: str,
+        version: int,
+        upstream: str = "",
+        batch: int = 1,
+        run_ahead: bool = False,
+        trained: bool = False,
+        needs_demo: bool = False,
+    ) -> None:
+        super().__init_subclass__(name=name, version=version, upstream=upstream, batch=batch, run_ahead=run_ahead)
+        cls._say(trained=trained, needs_demo=needs_demo)
 
+    def __init__(self, settings: S, checkpoint: Path | None, work: Path) -> None:
+        """checkpoint: folder that post-train published; None for a generator that is not trained."""
+        super().__init__(settings, work)
 
-class Labeller(Backend, Protocol):
-    """label: video -> actions, by an IDM artifact (a folder)."""
+    @classmethod
+    def seeds_per_sample(cls, settings: S, frames: int) -> int:
+        """How far apart the seeds of one start must stand (Cosmos: one per chunk of a video of `frames` frames)."""
+        return 1
 
-    def __init__(self, settings: BaseModel, artifact: Path, work: Path) -> None: ...
-
-    def process(self, requests: Sequence[LabelRequest], started: Started) -> Iterator[LabelResult]:
-        """Yield a result for each request, in any order, as soon as it is finished."""
-        ...
-
-
-class Replayer(Backend, Protocol):
-    """replay: start state + actions -> success and metrics."""
-
-    def __init__(self, settings: BaseModel, work: Path) -> None: ...
-
-    def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
-        """Yield a result for each request, in any order, as soon as it is finished."""
-        ...
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """dataset: LeRobot v2.1 folder. train: indices of the episodes to train on. out: folder for the artifact (model and
-    `artifact.json`). resume: folder kept between attempts, for checkpoints. report: called with (done, total)."""
-
-    dataset: Path
-    camera: str
-    train: Sequence[int]
-    seed: int
-    out: Path
-    resume: Path
-    report: Callable[[int, int], None]
-    size: tuple[int, int] | None = None
-    """(width, height) that generation will use, for post-training."""
+    @classmethod
+    def check_run(cls, settings: S, frames: int, width: int, height: int) -> None:
+        """Raises InputError if it cannot make videos of this length and size (pixels) with these settings."""
 
 
-class Trainer(Backend, Protocol):
+class PostTrainer(Backend[S], name="", version=0):
+    """post-train: dataset -> checkpoint folder for the generator of the same name; its settings are the generator's."""
+
+    @classmethod
+    @abstractmethod
+    def identity(cls, settings: S) -> dict[str, Any]:
+        """The settings that determine the checkpoint: those of the generation do not."""
+
+    @abstractmethod
+    def train(self, request: PostTrainRequest) -> TrainResult:
+        """Train and write the checkpoint."""
+
+
+class Critic(SampleBackend[S, CriticRequest, CriticResult], name="", version=0):
+    """A vision-language model's opinion of a generated video, between gate and label. None is on by default.
+
+    `gate.critic` in the configuration switches one on. It sees the video and the task text, never truth, and only
+    videos that the gate's own checks let through. Its scores go into the gate's record; thresholds are the
+    configuration's, not the critic's. scores: the names of all scores that it gives.
+    """
+
+    scores: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(
+        cls,
+        *,
+        name: str,
+        version: int,
+        upstream: str = "",
+        batch: int = 1,
+        run_ahead: bool = False,
+        scores: tuple[str, ...] = (),
+    ) -> None:
+        super().__init_subclass__(name=name, version=version, upstream=upstream, batch=batch, run_ahead=run_ahead)
+        cls._say(scores=scores)
+
+
+class Trainer(Backend[S], name="", version=0):
     """train-idm: dataset -> artifact folder that the Labeller of the same name loads."""
 
-    def __init__(self, settings: BaseModel, work: Path) -> None: ...
+    @abstractmethod
+    def train(self, request: TrainRequest) -> TrainResult:
+        """Train and write the artifact."""
 
-    def train(self, request: TrainRequest) -> dict[str, Any]:
-        """Train and write the artifact; return facts for the report (losses, seconds)."""
-        ...
+
+class Labeller(SampleBackend[S, LabelRequest, LabelResult], name="", version=0):
+    """label: video -> actions, by an IDM artifact."""
+
+    def __init__(self, settings: S, artifact: Path, work: Path) -> None:
+        """artifact: the folder that the Trainer wrote, or one taken over."""
+        super().__init__(settings, work)
+
+
+class Replayer(SampleBackend[S, ReplayRequest, ReplayResult], name="", version=0):
+    """replay: start state + actions -> success and metrics."""
+
+    @classmethod
+    def judges(cls, settings: S) -> bool:
+        """Whether it knows the task's rule; without one success is None."""
+        return True

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
-from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
-from leicos_jobs.core.errors import InputError
+from leicos_jobs.backends.base import Generator, Started
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
+from leicos_jobs.core.errors import DefectError
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 
@@ -29,25 +29,16 @@ class EchoSettings(BaseModel):
     """x264 quality of the second encoding; higher is worse than the training videos."""
 
 
-class EchoGenerator:
+class EchoGenerator(Generator[EchoSettings], name="echo", version=1, needs_demo=True):
     """Re-encodes the demo's own video from row0 on; the last frame is held where the demo is shorter."""
 
-    name: ClassVar[str] = "echo"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = ""
-    batch: int = 1
-    needs_demo: ClassVar[bool] = True
-    Settings: ClassVar[type[BaseModel]] = EchoSettings
-
-    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
-        self.settings = EchoSettings.model_validate(settings.model_dump())
-
+    @override
     def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
-        """Yield one video a request. Raises InputError if the demo's episode was not given."""
+        """Yield one video per request. Raises DefectError if the demo's episode was not given."""
         for request in requests:
             started(request.sample)
             if request.demo is None or request.demo_actions is None:
-                raise InputError("echo needs the demo's video and actions", fix="this is a defect of the caller")
+                raise DefectError(f"sample {request.sample}: echo was given no video and actions of the demo")
             first = request.demo_first
             frames = list(islice(read_frames(request.demo), first, first + request.frames))
             rows = request.demo_actions[first : first + request.frames]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
+from leicos_jobs.backends.base import Generator, Started
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.probe import probe
 from leicos_jobs.media.remux import restamp, transcode
@@ -30,18 +31,13 @@ class ImportSettings(BaseModel):
     """Folder with videos.jsonl and the videos; it must be reachable where the job runs (a mounted volume)."""
 
 
-class ImportGenerator:
+class ImportGenerator(Generator[ImportSettings], name="import", version=1):
     """Takes existing videos over: re-stamped to the dataset's rate, transcoded where they are not H.264."""
 
-    name: ClassVar[str] = "import"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = ""
-    batch: int = 1
-    Settings: ClassVar[type[BaseModel]] = ImportSettings
-
-    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
+    def __init__(self, settings: ImportSettings, checkpoint: Path | None, work: Path) -> None:
         """Read the map. Raises InputError naming the line that is wrong."""
-        self.folder = ImportSettings.model_validate(settings.model_dump()).folder
+        super().__init__(settings, checkpoint, work)
+        self.folder = settings.folder
         self.videos: dict[tuple[str, int, int], Path] = {}
         path = self.folder / MAP
         try:
@@ -67,6 +63,7 @@ class ImportGenerator:
             raise InputError(f"{path}:{number}: {video} does not exist", fix="correct the file name")
         self.videos[key] = video
 
+    @override
     def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
         """Yield the mapped video of each request. Raises InputError for a sample without one."""
         for request in requests:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
+from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.errors import ExitCode, InputError
 
 
@@ -24,7 +24,7 @@ Examples:
 )
 @click.option("--task", help="Task text, where there is no CONFIG.")
 @click.option("--out", help="Root of the run; default runs/<name>. Starting it again goes on where it stopped.")
-@click.option("--workers", type=int, default=os.cpu_count() or 1, show_default=True, help="Pods at a time.")
+@click.option("--workers", type=int, default=available_cores(), show_default=True, help="Pods at a time.")
 @click.option("--amend", is_flag=True, help="Accept a changed configuration; what it affects is done again.")
 @click.option("--max-rounds", type=int, default=3, show_default=True, help="Rounds for what earlier ones left over.")
 def run(
@@ -71,7 +71,7 @@ def init(source: tuple[Path, ...], task: str) -> None:
 @click.option("--width", type=int, default=320, show_default=True, help="Of the camera image, pixels.")
 @click.option("--height", type=int, default=240, show_default=True, help="Of the camera image, pixels.")
 @click.option("--failed-share", type=float, default=0.2, show_default=True, help="Share of failed demonstrations.")
-@click.option("--workers", type=int, default=os.cpu_count() or 1, show_default=True, help="Processes.")
+@click.option("--workers", type=int, default=available_cores(), show_default=True, help="Processes.")
 def record(path: Path, episodes: int, seed: int, width: int, height: int, failed_share: float, workers: int) -> None:
     """Record SO-101 LiftCube demonstrations of a scripted expert, in LeIsaac's HDF5 format."""
     from leicos_jobs.stages.record import record as stage

@@ -7,8 +7,6 @@ is written last: a folder without it is not a dataset, whatever else is in it.
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.files import link_or_copy
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.lerobot_stats import Stats, episode_stats, video_stats
 from leicos_jobs.media.encode import CRF, GOP, PRESET, write_video
@@ -138,7 +137,7 @@ class DatasetWriter:
         if isinstance(video, Path):
             if not video.is_file():
                 raise VideoError(video, "missing", "no such file")
-            _link(video, target)
+            link_or_copy(video, target)
         else:
             how = self._encode
             write_video(target, video, self.fps, crf=how.crf, preset=how.preset, gop=how.gop)
@@ -212,11 +211,3 @@ class DatasetWriter:
         """Close the open files without making it a dataset."""
         for stream in self._lines.values():
             stream.close()
-
-
-def _link(source: Path, target: Path) -> None:
-    """Hard link where the file system can, else copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

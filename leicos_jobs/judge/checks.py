@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leicos_jobs.backends.requests import ReplayMetrics
 from leicos_jobs.judge.gate_checks import start_psnr
 from leicos_jobs.robots.embodiment import Embodiment
 
@@ -138,12 +139,12 @@ def smoothness(judged: Mapping[str, Any]) -> Check:
     return Check("smoothness", bool(ours - true <= JITTER_MAX), text)
 
 
-def reproduction(controls: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Check]:
+def reproduction(controls: Mapping[str, Mapping[str, ReplayMetrics]]) -> list[Check]:
     """The demos' own actions must succeed again. Red for replay from another demo's state, from a wrong row, at a wrong
     rate, or in wrong units."""
     checks = []
     for group, text in (("demo", "full rate"), ("demo_resampled", "dataset rows")):
-        outcomes = [bool(item["success"]) for item in controls[group].values()]
+        outcomes = [bool(item.success) for item in controls[group].values()]
         share = float(np.mean(outcomes)) if outcomes else 0.0
         said = f"{sum(outcomes)} of {len(outcomes)} demos succeed again with their own actions at {text}"
         checks.append(Check(f"reproduces-{group.replace('_', '-')}", share >= REPRODUCED_MIN, said))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leicos_jobs.backends.requests import ReplayMetrics
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.judge import checks, metrics, times
@@ -39,6 +40,10 @@ CLIPS_CHECKED = 64
 """Different starts whose clip and state are compared with the dataset."""
 
 
+Controls = dict[str, dict[str, ReplayMetrics]]
+"""Group of controls -> sample or episode -> what its replay measured."""
+
+
 @dataclass
 class Scored:
     """One sample, with what scoring knows of it. `labels` and `truth`: (frames, width) float32 motor units."""
@@ -55,8 +60,8 @@ class Scored:
     @property
     def success(self) -> bool | None:
         """Whether the labels succeed in replay; None if it is not known."""
-        record = self.state.replay
-        return known_success(record.facts["metrics"]) if record else None
+        metrics = self.state.metrics
+        return metrics.success if metrics else None
 
 
 @dataclass
@@ -64,8 +69,7 @@ class Score:
     """Everything the report shows. `numbers` goes to report/score.json."""
 
     samples: list[Scored]
-    controls: dict[str, dict[str, dict[str, Any]]]
-    """group -> sample or episode -> metrics"""
+    controls: Controls
     numbers: dict[str, Any]
 
 
@@ -133,7 +137,7 @@ def _checks(
     run: Run,
     samples: Sequence[Scored],
     idm: dict[str, Any],
-    controls: dict[str, dict[str, dict[str, Any]]],
+    controls: Controls,
     known: tuple[dict[int, F32], dict[int, F32]],
     starts: tuple[list[tuple[U8, U8]], list[tuple[F32, F32]]],
 ) -> list[checks.Check]:
@@ -186,11 +190,14 @@ def _read(run: Run, item: Scored, scratch: Path) -> None:
             item.facts = read_table(run.store.fetch(key, scratch))[1]["facts"]
 
 
-def read_controls(results: Results) -> dict[str, dict[str, dict[str, Any]]]:
-    """controls.json as group -> name -> metrics; empty groups before the stage has run."""
+def read_controls(results: Results) -> Controls:
+    """controls.json as group -> name -> metrics; empty groups before the stage has run. Raises DamageError."""
     record = results.current("controls")
     data = json.loads(results.run.commits.read_file(record, layout.CONTROLS)) if record else {}
-    return {group: {item["name"]: item["metrics"] for item in data.get(group, [])} for group in GROUPS}
+    return {
+        group: {item["name"]: ReplayMetrics.model_validate(item["metrics"]) for item in data.get(group, [])}
+        for group in GROUPS
+    }
 
 
 def _idm(run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dict[int, F32]) -> dict[str, Any]:
@@ -214,7 +221,7 @@ def _idm(run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dic
     return found
 
 
-def replay_table(samples: Sequence[Scored], controls: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
+def replay_table(samples: Sequence[Scored], controls: Controls) -> dict[str, Any]:
     """Success of labels beside ceilings and floors, agreement of outcomes; all samples, and held-out ones alone."""
     table: dict[str, Any] = {}
     for name, wanted in (("all", ("train", "held_out")), ("held_out", ("held_out",))):
@@ -240,23 +247,17 @@ def replay_table(samples: Sequence[Scored], controls: dict[str, dict[str, dict[s
     return table
 
 
-def tracking(samples: Sequence[Scored], controls: dict[str, dict[str, dict[str, Any]]]) -> dict[str, float]:
+def tracking(samples: Sequence[Scored], controls: Controls) -> dict[str, float]:
     """Mean error in degrees of the simulated arm against its targets: labels, and each control."""
-    groups = {name: list(found.values()) for name, found in controls.items()}
-    replays = [item.state.replay for item in samples]
-    groups["labels"] = [record.facts["metrics"] for record in replays if record is not None]
-    errors = {name: [float(metrics["tracking_error_deg"]) for metrics in found] for name, found in groups.items()}
+    groups = {name: list(replays.values()) for name, replays in controls.items()}
+    groups["labels"] = [metrics for item in samples if (metrics := item.state.metrics) is not None]
+    errors = {name: [metrics.tracking_error_deg for metrics in replays] for name, replays in groups.items()}
     return {name: float(np.mean(values)) for name, values in errors.items() if values}
 
 
-def known_success(metrics: Mapping[str, Any]) -> bool | None:
-    """Whether the task was done; None where the replay knows no rule for it."""
-    return None if metrics["success"] is None else bool(metrics["success"])
-
-
-def outcomes(group: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
+def outcomes(group: Mapping[str, ReplayMetrics]) -> dict[str, bool]:
     """Name -> success of the control's replays that know it."""
-    return {name: found for name, item in group.items() if (found := known_success(item)) is not None}
+    return {name: item.success for name, item in group.items() if item.success is not None}
 
 
 def rate(outcomes: Sequence[bool]) -> dict[str, Any]:

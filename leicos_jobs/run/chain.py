@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from leicos_jobs.backends.requests import ReplayMetrics
 from leicos_jobs.core.stages import SAMPLE
 from leicos_jobs.run.commits import Commits, Record
 from leicos_jobs.run.identity import SampleRules
@@ -49,6 +50,11 @@ class State:
         if self.gate is None or self.gate.facts["passed"]:
             return None
         return ", ".join(self.gate.facts["reasons"])
+
+    @property
+    def metrics(self) -> ReplayMetrics | None:
+        """What replay measured; None before it."""
+        return ReplayMetrics.model_validate(self.replay.facts["metrics"]) if self.replay else None
 
     def pending(self, stage: str) -> bool:
         """Whether this stage can run for the sample now and has not."""

@@ -16,12 +16,11 @@ def check_backends(config: RunConfig) -> None:
     identity.sample_rules(config, None)
     backend = registry.load("generate", config.generate.backend)
     settings = registry.settings("generate", config.generate.backend, config.generate.settings)
-    if hasattr(backend, "check_run"):
-        backend.check_run(settings, config.generate.frames, config.generate.width, config.generate.height)
+    backend.check_run(settings, config.generate.frames, config.generate.width, config.generate.height)
     identity.backend_identity("train", config.idm.backend, config.idm.settings)
     replayer = registry.load("replay", config.replay.backend)
     rules = registry.settings("replay", config.replay.backend, config.replay.settings)
-    if config.curate.require_success and hasattr(replayer, "judges") and not replayer.judges(rules):
+    if config.curate.require_success and not replayer.judges(rules):
         raise InputError(
             f"curate.require_success: replay backend {config.replay.backend!r} with these settings knows no success",
             fix="set curate.require_success: false, or a replay that knows the task's rule",

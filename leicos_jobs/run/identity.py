@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from leicos_jobs.backends import registry
+from leicos_jobs.backends.base import Kind
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.stages import STAGES
 from leicos_jobs.formats.cosmos import prompt_for
@@ -22,29 +23,22 @@ Inputs = dict[str, str]
 """Digest of everything that goes into a result, by name."""
 
 
-def backend_identity(stage: str, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Name, version, upstream commit and settings that differ from the defaults: what enters identities.
-
-    Defaults stay out so that a new setting does not disown old work; a changed default must raise `version`.
+def backend_identity(stage: Kind, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Name, version, upstream commit and the settings that the backend says determine a result: by default those that
+    differ from their defaults, so that a new setting does not disown old work; a changed default must raise `version`.
     """
     backend = registry.load(stage, name)
     return {
         "name": name,
         "version": backend.version,
         "upstream": backend.upstream,
-        "settings": registry.settings(stage, name, settings).model_dump(mode="json", exclude_defaults=True),
+        "settings": backend.identity(registry.settings(stage, name, settings)),
     }
 
 
 def generator_identity(config: RunConfig) -> dict[str, Any]:
-    """Identity of the generator. One that is trained says itself which settings determine a video (`identity`): how it
-    was trained is in its checkpoint's digest."""
-    backend = registry.load("generate", config.generate.backend)
-    identity = backend_identity("generate", config.generate.backend, config.generate.settings)
-    if hasattr(backend, "identity"):
-        settings = registry.settings("generate", config.generate.backend, config.generate.settings)
-        identity["settings"] = backend.identity(settings)
-    return identity
+    """Identity of the generator. How one was trained is in its checkpoint's digest, not here."""
+    return backend_identity("generate", config.generate.backend, config.generate.settings)
 
 
 def generate_identity(config: RunConfig, checkpoint: str | None) -> dict[str, Any]:
@@ -55,7 +49,7 @@ def generate_identity(config: RunConfig, checkpoint: str | None) -> dict[str, An
 
 def is_trained(config: RunConfig) -> bool:
     """Whether the generator must be trained or its checkpoint fetched."""
-    return bool(getattr(registry.load("generate", config.generate.backend), "trained", False))
+    return registry.load("generate", config.generate.backend).trained
 
 
 # --- samples ---------------------------------------------------------------------------------------------------------
@@ -216,7 +210,7 @@ def _post_train(up: Upstream) -> dict[str, Any] | None:
         return None
     trainer = registry.load("post_train", config.backend)
     return {
-        "backend": trainer.identity(registry.settings("generate", config.backend, config.settings)),
+        "backend": trainer.identity(registry.settings("post_train", config.backend, config.settings)),
         "checkpoint": up.outside(config.checkpoint) if config.checkpoint else None,
         "geometry": [config.width, config.height],
     }

@@ -31,12 +31,8 @@ def make_samples(items: Sequence[Episode], config: RunConfig, checkpoint: str | 
     if not groups["train"]:
         held = config.plan.samples
     backend = registry.load("generate", config.generate.backend)
-    spacing = int(
-        getattr(backend, "seeds_a_sample", lambda _settings, _frames: 1)(
-            registry.settings("generate", config.generate.backend, config.generate.settings),
-            config.generate.frames,
-        )
-    )
+    settings = registry.settings("generate", config.generate.backend, config.generate.settings)
+    spacing = backend.seeds_per_sample(settings, config.generate.frames)
     generator = identity.generate_identity(config, checkpoint)
     samples = []
     for side, count in (("train", config.plan.samples - held), ("held_out", held)):

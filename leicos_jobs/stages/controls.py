@@ -12,14 +12,15 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from leicos_jobs.backends.base import ReplayRequest, ReplayResult
+from leicos_jobs.backends.requests import ReplayRequest, ReplayResult
 from leicos_jobs.core import logs, signals
-from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.errors import DefectError
 from leicos_jobs.core.stages import CONTROLS
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.leisaac_hdf5 import Recording
@@ -30,7 +31,8 @@ from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
-from leicos_jobs.stages.replay import ReplayStage, check_metrics, replay_spec
+from leicos_jobs.stages.replay import ReplayStage, replay_spec
+from leicos_jobs.work import messages
 from leicos_jobs.work.child import Child
 from leicos_jobs.work.sources import fetch_source, require_demo
 from leicos_jobs.work.whole import whole_stage
@@ -56,50 +58,31 @@ def _replay_all(run: Run, labelled: Sequence[State], scratch: Path) -> dict[str,
     results: dict[str, list[dict[str, Any]]] = {group: [] for group in GROUPS}
     child = Child(replay_spec(run, scratch))
     try:
-        _expect(child, "ready", None)
-        pending: list[ReplayRequest] = []
-        for request in _requests(run, labelled, scratch):
-            pending.append(request)
-            if len(pending) == BATCH:
-                _replay(child, pending, results)
-                pending = []
-        if pending:
-            _replay(child, pending, results)
+        child.ready("controls")
+        requests = _requests(run, labelled, scratch)
+        while batch := list(islice(requests, BATCH)):
+            for result in _replayed(child, batch):
+                group, _, name = result.sample.partition("/")
+                results[group].append({"name": name, "metrics": result.metrics.facts()})
+            logs.event("controls.replayed", group=batch[-1].sample.partition("/")[0], count=len(batch))
+    except EOFError:
+        raise DefectError(f"controls: the simulator died (exit {child.kill()})") from None
     finally:
         child.kill()
     return results
 
 
-def _replay(child: Child, requests: list[ReplayRequest], results: dict[str, list[dict[str, Any]]]) -> None:
+def _replayed(child: Child, requests: Sequence[ReplayRequest]) -> Iterator[ReplayResult]:
+    """All results of a batch. Raises DefectError when the simulator fails, EOFError when it dies."""
     signals.check()
-    child.connection.send(requests)
-
-    def take(result: ReplayResult) -> None:
-        check_metrics(result)
-        group, _, name = result.sample.partition("/")
-        results[group].append({"name": name, "metrics": result.metrics})
-
-    _expect(child, "end", take)
-    logs.event("controls.replayed", group=requests[-1].sample.partition("/")[0], count=len(requests))
-
-
-def _expect(child: Child, wanted: str, take: Any) -> None:
-    while True:
-        try:
-            message = child.receive(1.0)
-        except EOFError:
-            raise DefectError(f"controls: the simulator died (exit {child.kill()})") from None
+    child.send(requests)
+    while not isinstance(answer := child.receive(1.0), messages.End):
         signals.check()
-        if message is None or message[0] == "started":
-            continue
-        if message[0] == "result":
-            take(message[1])
-        elif message[0] == "refused":
-            raise InputError(message[1], fix=message[2])
-        elif message[0] == wanted:
-            return
-        else:
-            raise DefectError(f"controls: the simulator failed: {message[1:]}")
+        match answer:
+            case messages.Result(result):
+                yield result
+            case messages.Failed(_, text, where):
+                raise DefectError(f"controls: the simulator failed: {text}\n{where}")
 
 
 def _requests(run: Run, labelled: Sequence[State], scratch: Path) -> Iterator[ReplayRequest]:

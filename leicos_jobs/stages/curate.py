@@ -43,13 +43,12 @@ def _reason(state: State, limits: CurateConfig) -> str:
         return f"gate: {state.refused}"
     if state.label is None:
         return "label: missing"
-    if state.replay is None:
+    if (metrics := state.metrics) is None:
         return "replay: missing"
-    metrics = state.replay.facts["metrics"]
-    if limits.require_success and not metrics["success"]:
+    if limits.require_success and not metrics.success:
         return "replay: the task is not done"
-    if metrics["tracking_error_deg"] > limits.tracking_error_deg_max:
-        return f"replay: tracking error {metrics['tracking_error_deg']:.1f} degrees"
+    if metrics.tracking_error_deg > limits.tracking_error_deg_max:
+        return f"replay: tracking error {metrics.tracking_error_deg:.1f} degrees"
     if state.label.facts["outside_share"] > limits.limit_violation_share_max:
         return f"label: {state.label.facts['outside_share']:.1%} of the values are outside the motor range"
     return ""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.base import Started
-from leicos_jobs.backends.critic import Critic, CriticRequest, CriticResult
+from leicos_jobs.backends.base import Critic, Processor, Started
+from leicos_jobs.backends.registry import BackendSpec
+from leicos_jobs.backends.requests import CriticRequest, CriticResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.judge.gate_checks import Verdict, inspect_video
@@ -20,7 +21,6 @@ from leicos_jobs.run import starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.results import read_states
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Checked, SampleStage
 
 
@@ -45,16 +45,17 @@ class GateResult:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-class Gate:
+class Gate(Processor[GateRequest, GateResult]):
     """The checks behind the worker's child process, like any backend: a video may crash a decoder."""
 
-    batch = 1
-
     def __init__(
-        self, thresholds: dict[str, Any], critic: BackendSpec | None = None, min_scores: dict[str, float] | None = None
+        self,
+        thresholds: dict[str, Any],
+        critic: BackendSpec[Critic[Any]] | None = None,
+        min_scores: dict[str, float] | None = None,
     ) -> None:
         self.thresholds = thresholds
-        self.critic: Critic | None = critic.make() if critic else None
+        self.critic = critic.make() if critic else None
         self.min_scores = min_scores or {}
 
     def process(self, requests: Sequence[GateRequest], started: Started) -> Iterator[GateResult]:
@@ -70,7 +71,7 @@ class Gate:
                 notes, verdict = opinion.notes, self._with(verdict, opinion.scores)
             yield GateResult(request.sample, verdict, notes)
 
-    def _opinion(self, critic: Critic, request: GateRequest) -> CriticResult:
+    def _opinion(self, critic: Critic[Any], request: GateRequest) -> CriticResult:
         asked = CriticRequest(request.sample, request.video, request.task, request.seed)
         found = [result for result in critic.process([asked], lambda _sample: None) if result.sample == request.sample]
         if len(found) != 1:
@@ -97,19 +98,15 @@ class GateStage(SampleStage):
         """See `SampleStage.states`."""
         return read_states(self.run, samples, "gate")
 
-    def spec(self, scratch: Path) -> BackendSpec:
+    def spec(self, scratch: Path) -> BackendSpec[Gate]:
         """See `SampleStage.spec`."""
         config = self.run.config.gate
         arguments: dict[str, Any] = {"thresholds": config.model_dump(exclude={"critic"})}
         if (critic := config.critic) is not None:
-            backend = registry.load("critic", critic.backend)
             work = scratch / "critic"
-            work.mkdir(exist_ok=True)
-            settings = registry.settings("critic", critic.backend, critic.settings)
-            target = f"{backend.__module__}:{backend.__qualname__}"
-            arguments["critic"] = BackendSpec(target, {"settings": settings, "work": work})
+            arguments["critic"] = registry.spec("critic", critic.backend, critic.settings, work=work)
             arguments["min_scores"] = critic.min_scores
-        return BackendSpec("leicos_jobs.stages.gate:Gate", arguments)
+        return BackendSpec.of(Gate, **arguments)
 
     def request(self, state: State, scratch: Path) -> GateRequest:
         """See `SampleStage.request`."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult
+from leicos_jobs.backends.registry import BackendSpec
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.robots.embodiment import embodiment
@@ -18,7 +19,6 @@ from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.work.artifacts import fetch_artifact
-from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Checked, SampleStage
 
 
@@ -31,23 +31,19 @@ class GenerateStage(SampleStage):
         super().__init__(run)
         self.results = Results(run)
         self.episodes = {item.episode_index: item for item in episodes.read(run, self.results)}
-        self.backend = registry.load("generate", run.config.generate.backend)
-        self.needs_demo = bool(getattr(self.backend, "needs_demo", False))
+        self.needs_demo = registry.load("generate", run.config.generate.backend).needs_demo
         self.robot = embodiment(run.config.source.robot)
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         """See `SampleStage.states`."""
         return read_states(self.run, samples, "generate")
 
-    def spec(self, scratch: Path) -> BackendSpec:
+    def spec(self, scratch: Path) -> BackendSpec[Any]:
         """See `SampleStage.spec`."""
         config = self.run.config.generate
-        work = scratch / "generator"
-        work.mkdir()
         checkpoint = fetch_artifact(self.results, "post-train", scratch)
-        settings = registry.settings("generate", config.backend, config.settings)
-        target = f"{self.backend.__module__}:{self.backend.__qualname__}"
-        return BackendSpec(target, {"settings": settings, "checkpoint": checkpoint, "work": work})
+        work = scratch / "generator"
+        return registry.spec("generate", config.backend, config.settings, work=work, checkpoint=checkpoint)
 
     def request(self, state: State, scratch: Path) -> GenerateRequest:
         """See `SampleStage.request`."""

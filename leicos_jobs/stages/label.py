@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.base import LabelRequest, LabelResult
+from leicos_jobs.backends.registry import BackendSpec
+from leicos_jobs.backends.requests import LabelRequest, LabelResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats.action_tables import write_table
@@ -23,7 +24,6 @@ from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.work.artifacts import fetch_artifact
-from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Checked, SampleStage
 
 OUT_OF_RANGE = 1.5
@@ -78,7 +78,7 @@ class LabelStage(SampleStage):
         """See `SampleStage.states`."""
         return read_states(self.run, samples, "label")
 
-    def spec(self, scratch: Path) -> BackendSpec:
+    def spec(self, scratch: Path) -> BackendSpec[Any]:
         """See `SampleStage.spec`."""
         return label_spec(self.results, scratch)
 
@@ -102,13 +102,10 @@ class LabelStage(SampleStage):
         return Checked(path, facts | {"notes": result.notes}, inputs)
 
 
-def label_spec(results: Results, scratch: Path) -> BackendSpec:
+def label_spec(results: Results, scratch: Path) -> BackendSpec[Any]:
     """The labeller of a run's IDM backend, with its artifact."""
-    run = results.run
+    config = results.config
+    results.needed("train-idm")
     artifact = fetch_artifact(results, "train-idm", scratch)
     work = scratch / "labeller"
-    work.mkdir(exist_ok=True)
-    settings = registry.settings("label", run.config.idm.backend, run.config.label.settings)
-    backend = registry.load("label", run.config.idm.backend)
-    target = f"{backend.__module__}:{backend.__qualname__}"
-    return BackendSpec(target, {"settings": settings, "artifact": artifact, "work": work})
+    return registry.spec("label", config.idm.backend, config.label.settings, work=work, artifact=artifact)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.base import LabelRequest
+from leicos_jobs.backends.requests import LabelRequest
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.action_tables import write_table
@@ -45,7 +46,8 @@ def label_files(artifact: Path, videos: Sequence[Path], out: Path, how: Labellin
         frames = {video.stem: verify(video).frames for video in videos}
         inputs = {video.stem: {"video": sha256_file(video), "idm": idm} for video in videos}
         requests = [LabelRequest(item.stem, item, label_seed(how.seed, inputs[item.stem]["video"])) for item in videos]
-        for result in labeller.process(requests, lambda _sample: None):
-            check_labels(result.actions, frames[result.sample], embodiment(how.robot))
-            write_table(out / f"{result.sample}.parquet", {"action": result.actions}, inputs[result.sample])
-            yield result.sample, len(result.actions)
+        with closing(labeller):
+            for result in labeller.process(requests, lambda _sample: None):
+                check_labels(result.actions, frames[result.sample], embodiment(how.robot))
+                write_table(out / f"{result.sample}.parquet", {"action": result.actions}, inputs[result.sample])
+                yield result.sample, len(result.actions)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.base import TrainRequest
+from leicos_jobs.backends.requests import PostTrainRequest
 from leicos_jobs.core import logs
 from leicos_jobs.core.stages import POST_TRAIN
 from leicos_jobs.run import identity, layout
@@ -43,17 +43,14 @@ def post_train(run: Run) -> StageRecord | None:
 def _train(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     run, config = results.run, results.run.config.generate
     resume = ResumeFolder(run, layout.resume("post-train", resume_key(results, "post-train")), scratch / "resume")
-    settings = registry.settings("generate", config.backend, config.settings)
+    settings = registry.settings("post_train", config.backend, config.settings)
     trainer = registry.load("post_train", config.backend)(settings, scratch)
-    request = TrainRequest(
+    request = PostTrainRequest(
         dataset=fetch_folder(run, results.needed("cosmos-dataset"), scratch),
-        camera=run.config.source.camera,
-        train=(),
+        size=(config.width, config.height),
         seed=run.config.plan.first_seed,
         out=folder,
         resume=resume.folder,
         report=reporter("post-train", resume.sync),
-        size=(config.width, config.height),
     )
-    facts: dict[str, Any] = trainer.train(request)
-    return facts
+    return trainer.train(request).facts()

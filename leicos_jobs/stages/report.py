@@ -201,7 +201,7 @@ def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
 def sample_row(item: Scored, decisions: dict[str, Any]) -> dict[str, Any]:
     """One line of the sample table: lineage and outcome."""
     sample, decision = item.state.sample, decisions.get(item.state.sample.id)
-    generate, label, replay = item.state.generate, item.state.label, item.state.replay
+    generate, label, metrics = item.state.generate, item.state.label, item.state.metrics
     return {
         "id": sample.id,
         "demo": sample.demo,
@@ -212,7 +212,7 @@ def sample_row(item: Scored, decisions: dict[str, Any]) -> dict[str, Any]:
         "video": f"../../{generate.object}" if generate else "",
         "video_sha": (generate.sha256 or "")[:12] if generate else "",
         "label_sha": (label.sha256 or "")[:12] if label else "",
-        "tracking": replay.facts["metrics"]["tracking_error_deg"] if replay else None,
+        "tracking": metrics.tracking_error_deg if metrics else None,
         "outcome": outcome(item),
         "tone": tone(item),
         "accepted": bool(decision and decision.accepted),

@@ -7,11 +7,12 @@ separate the IDM's error from the generator's, and need no truth.
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.base import LabelRequest, TrainRequest
+from leicos_jobs.backends.requests import LabelRequest, TrainRequest
 from leicos_jobs.core import signals
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
@@ -74,8 +75,7 @@ def _train(results: Results, dataset: Path, train: list[int], folder: Path, scra
         resume=resume.folder,
         report=reporter("train-idm", resume.sync),
     )
-    facts: dict[str, Any] = trainer.train(request)
-    return facts
+    return trainer.train(request).facts()
 
 
 def _label_held_out(run: Run, dataset: Path, held: list[int], artifact: Path, scratch: Path) -> None:
@@ -92,6 +92,7 @@ def _label_held_out(run: Run, dataset: Path, held: list[int], artifact: Path, sc
         requests.append(LabelRequest(str(index), video, label_seed(config.idm.seed, sha256_file(video))))
     out = artifact / HELD_OUT
     out.mkdir()
-    for result in labeller.process(requests, lambda _sample: signals.check()):
-        meta = {"episode": int(result.sample)}
-        write_table(out / f"episode_{int(result.sample):06d}.parquet", {"action": result.actions}, meta)
+    with closing(labeller):
+        for result in labeller.process(requests, lambda _sample: signals.check()):
+            meta = {"episode": int(result.sample)}
+            write_table(out / f"episode_{int(result.sample):06d}.parquet", {"action": result.actions}, meta)

@@ -1,46 +1,33 @@
 """The process in which a model runs. It may crash, hang or be killed without taking the commits with it.
 
-Messages: parent sends a list of requests; the child answers ("started", sample), ("result", result, waits),
-("failed", sample or None, text, traceback) and ("end",). After a result it waits until the parent asks for the next
-message: by then that result is committed, so a kill costs the sample in hand and no finished one (a backend with
-`run_ahead` does not wait). The process dies with its parent, and leaves SIGTERM to it.
+After a result it waits until the parent asks for the next message: by then that result is committed, so a kill costs
+the sample in hand and no finished one (a backend with `run_ahead` does not wait). The process dies with its parent, and
+leaves SIGTERM to it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from leicos_jobs.core import logs
-from leicos_jobs.core.errors import InputError
+from leicos_jobs.backends.base import Processor
+from leicos_jobs.backends.registry import BackendSpec
+from leicos_jobs.core import logs, signals
+from leicos_jobs.core.errors import DefectError, InputError, RetryError
 from leicos_jobs.core.programs import die_with
+from leicos_jobs.work import messages
 
-GO_ON = None
-
-
-@dataclass(frozen=True)
-class BackendSpec:
-    """How the child makes its backend: `module:name` called with `arguments`."""
-
-    target: str
-    arguments: dict[str, Any]
-
-    def make(self) -> Any:
-        """Construct the backend (loads the model)."""
-        module, _, name = self.target.partition(":")
-        return getattr(importlib.import_module(module), name)(**self.arguments)
+LOAD_SECONDS_MAX = 1800.0
 
 
-def child_main(connection: Connection, spec: BackendSpec, parent: int) -> None:
+def child_main(connection: Connection, spec: BackendSpec[Processor[Any, Any]], parent: int) -> None:
     """Serve requests until the pipe closes. parent: the process to end with; not on Linux the closed pipe ends it."""
     die_with(parent)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -49,40 +36,40 @@ def child_main(connection: Connection, spec: BackendSpec, parent: int) -> None:
     try:
         backend = spec.make()
     except InputError as error:
-        connection.send(("refused", error.message, error.fix))
+        connection.send(messages.Refused(error.message, error.fix))
         return
     except Exception as error:  # noqa: BLE001 - the parent decides, from what is sent
-        connection.send(("broken", f"{type(error).__name__}: {error}", traceback.format_exc()))
+        connection.send(messages.Broken(f"{type(error).__name__}: {error}", traceback.format_exc()))
         return
-    connection.send(("ready", int(getattr(backend, "batch", 1)), time.monotonic() - begun))
+    connection.send(messages.Ready(backend.batch, time.monotonic() - begun))
     while True:
         try:
-            requests = connection.recv()
+            work: messages.Work = connection.recv()
         except EOFError:
             return
-        _serve(connection, backend, requests)
+        _serve(connection, backend, work.requests)
 
 
-def _serve(connection: Connection, backend: Any, requests: Sequence[Any]) -> None:
+def _serve(connection: Connection, backend: Processor[Any, Any], requests: Sequence[Any]) -> None:
     current: list[str | None] = [None]
-    waits = not getattr(backend, "run_ahead", False)
+    waits = not backend.run_ahead
 
     def started(sample: str) -> None:
         current[0] = sample
         logs.event("backend.started", sample=sample)
-        connection.send(("started", sample))
+        connection.send(messages.Started(sample))
 
     try:
         for result in backend.process(requests, started):
-            connection.send(("result", result, waits))
+            connection.send(messages.Result(result, waits))
             current[0] = None
             if waits:
                 _until_asked(connection)
     except Exception as error:  # noqa: BLE001 - counted against the sample by the parent
         text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        connection.send(("failed", current[0], text, traceback.format_exc()))
+        connection.send(messages.Failed(current[0], text, traceback.format_exc()))
         return
-    connection.send(("end",))
+    connection.send(messages.End())
 
 
 def _until_asked(connection: Connection) -> None:
@@ -95,15 +82,50 @@ def _until_asked(connection: Connection) -> None:
 class Child:
     """A running backend process, seen from the parent."""
 
-    def __init__(self, spec: BackendSpec) -> None:
+    def __init__(self, spec: BackendSpec[Processor[Any, Any]]) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, other = context.Pipe()
+        self._connection, other = context.Pipe()
         self.process = context.Process(target=child_main, args=(other, spec, os.getpid()), daemon=True)
         self.process.start()
         other.close()
         self._waits = False
 
-    def receive(self, timeout: float) -> tuple[Any, ...] | None:
+    def ready(self, name: str) -> messages.Ready:
+        """Wait until the model is loaded. name: of the stage, for messages.
+
+        Raises InputError if the backend refuses what it was given, DefectError if it cannot be made, RetryError on a
+        stop or if it takes too long, EOFError if the process dies. The child is then dead.
+        """
+        try:
+            return self._ready(name)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _ready(self, name: str) -> messages.Ready:
+        begun = time.monotonic()
+        while (answer := self.receive(0.2)) is None:
+            signals.check()
+            if time.monotonic() - begun > LOAD_SECONDS_MAX:
+                raise RetryError(f"{name}: the backend did not load in {LOAD_SECONDS_MAX:.0f} s")
+        match answer:
+            case messages.Ready():
+                return answer
+            case messages.Refused(message, fix):
+                raise InputError(message, fix=fix)
+            case messages.Broken(text, where):
+                raise DefectError(f"{name}: the backend does not start: {text}\n{where}")
+            case _:
+                raise DefectError(f"{name}: the backend's process began with {answer}")
+
+    def send(self, requests: Sequence[Any]) -> None:
+        """Hand over a batch. Raises EOFError when the child is dead."""
+        try:
+            self._connection.send(messages.Work(requests))
+        except ConnectionError as error:
+            raise EOFError(str(error)) from None
+
+    def receive(self, timeout: float) -> messages.Answer | None:
         """The next message, None if none came in time. Raises EOFError when the child is dead.
 
         To ask is to say that the result received before is dealt with: only then does the child go on.
@@ -111,17 +133,20 @@ class Child:
         if self._waits:
             self._waits = False
             with contextlib.suppress(OSError):  # it died: the pipe says so below
-                self.connection.send(GO_ON)
-        if self.connection.poll(timeout):
-            message = self.connection.recv()
-            self._waits = message[0] == "result" and message[2]
-            return tuple(message)
-        return None
+                self._connection.send(messages.GoOn())
+        try:
+            if not self._connection.poll(timeout):
+                return None
+            answer: messages.Answer = self._connection.recv()
+        except ConnectionError as error:
+            raise EOFError(str(error)) from None
+        self._waits = isinstance(answer, messages.Result) and answer.waits
+        return answer
 
     def kill(self) -> int | None:
         """End the process; returns its exit code if it had died by itself."""
         code = self.process.exitcode
         self.process.kill()
         self.process.join()
-        self.connection.close()
+        self._connection.close()
         return code if code is not None else self.process.exitcode

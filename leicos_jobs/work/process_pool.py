@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from leicos_jobs.core import signals
+from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.errors import RetryError
 
 Job = TypeVar("Job")
@@ -17,11 +17,6 @@ Result = TypeVar("Result")
 
 Progress = Callable[[int, int], None]
 """Called with (jobs done, jobs in all)."""
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def spread(

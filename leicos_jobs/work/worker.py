@@ -22,6 +22,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from leicos_jobs.backends.base import Processor
+from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError
 from leicos_jobs.run import failures, layout, sealed
@@ -31,12 +33,12 @@ from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.store import KeyMissingError
-from leicos_jobs.work.child import BackendSpec, Child
+from leicos_jobs.work import messages
+from leicos_jobs.work.child import Child
 
 GRACE_SECONDS = 5.0
 """How long the sample in hand may take after SIGTERM; GKE gives a spot pod 15 s in all."""
 START_TRIES = 3
-LOAD_SECONDS_MAX = 1800.0
 
 
 class Heartbeat(BaseModel):
@@ -73,7 +75,7 @@ class SampleStage(ABC):
         """States of the samples, read as far as this stage needs."""
 
     @abstractmethod
-    def spec(self, scratch: Path) -> BackendSpec:
+    def spec(self, scratch: Path) -> BackendSpec[Processor[Any, Any]]:
         """The backend; inputs that all samples share (models) are fetched into `scratch`."""
 
     @abstractmethod
@@ -111,6 +113,8 @@ class Worker:
         self.attempt = uuid.uuid4().hex
         self.open = 0
         self.damaged: list[str] = []
+        self.current: str | None = None
+        """The sample in hand, as far as the backend has said."""
         self.alone: set[str] = set()
         """Samples that share no batch with others: one of them may be what kills workers or backends."""
 
@@ -209,27 +213,17 @@ class Worker:
             if child is not None:
                 child.kill()
 
-    def _start(self, spec: BackendSpec) -> tuple[Child, int]:
+    def _start(self, spec: BackendSpec[Processor[Any, Any]]) -> tuple[Child, int]:
         """Start the backend's process and wait until its model is loaded."""
         for attempt in range(1, START_TRIES + 1):
             child, begun = Child(spec), time.monotonic()
             try:
-                while (message := child.receive(0.2)) is None:
-                    if signals.stopping() or time.monotonic() - begun > LOAD_SECONDS_MAX:
-                        child.kill()
-                        signals.check()
-                        raise RetryError(f"{self.stage.name}: the backend did not load in {LOAD_SECONDS_MAX:.0f} s")
+                ready = child.ready(self.stage.name)
             except EOFError:
-                code = child.kill()
-                logs.event(f"{self.stage.name}.backend_died_at_start", attempt=attempt, exit_code=code)
+                logs.event(f"{self.stage.name}.backend_died_at_start", attempt=attempt, exit_code=child.kill())
                 continue
-            if message[0] == "ready":
-                self.summary.load_seconds += time.monotonic() - begun
-                return child, message[1]
-            child.kill()
-            if message[0] == "refused":
-                raise InputError(message[1], fix=message[2])
-            raise DefectError(f"{self.stage.name}: the backend does not start: {message[1]}\n{message[2]}")
+            self.summary.load_seconds += time.monotonic() - begun
+            return child, ready.batch
         raise DefectError(f"{self.stage.name}: the backend's process died {START_TRIES} times while it started")
 
     def _batch(self, child: Child, batch: list[State], scratch: Path) -> tuple[list[State], bool]:
@@ -251,16 +245,16 @@ class Worker:
                 self._fail(state, str(error))
         try:
             if requests:
-                child.connection.send(requests)
+                child.send(requests)
                 return self._receive(child, opened, folder)
             return [], True
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+        except EOFError:
             return self._blame(opened, self.current, f"the backend's process died (exit {child.kill()})"), False
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _receive(self, child: Child, opened: dict[str, State], folder: Path) -> tuple[list[State], bool]:
-        self.current: str | None = None
+        self.current = None
         begun = last = time.monotonic()
         stop_at: float | None = None
         again: list[State] = []
@@ -271,28 +265,30 @@ class Worker:
                 stop_at = stop_at or now + GRACE_SECONDS
                 if now > stop_at or not opened:
                     signals.check()
-            if message is None:
-                if now - last > self.limits.sample_seconds_max:
-                    text = f"no result in {self.limits.sample_seconds_max} s: taken to hang"
-                    return again + self._blame(opened, self.current, text), False
-                continue
-            if message[0] == "started":
-                self.current = message[1]
-            elif message[0] == "result":
-                state = opened.pop(message[1].sample)
-                if not self._accept(state, message[1], folder, now - last):
-                    again += self._retryable([state])
-                last, self.current = time.monotonic(), None
-                if signals.stopping():
-                    signals.check()
-            elif message[0] == "failed":
-                logs.event(f"{self.stage.name}.exception", text=message[3])
-                return again + self._blame(opened, message[1], message[2]), True
-            else:
-                missing = f"the backend ended its batch without a result ({now - begun:.0f} s)"
-                for state in opened.values():
-                    self._fail(state, missing)
-                return again + self._retryable(list(opened.values())), True
+            match message:
+                case None:
+                    if now - last > self.limits.sample_seconds_max:
+                        text = f"no result in {self.limits.sample_seconds_max} s: taken to hang"
+                        return again + self._blame(opened, self.current, text), False
+                case messages.Started(sample):
+                    self.current = sample
+                case messages.Result(result):
+                    state = opened.pop(result.sample)
+                    if not self._accept(state, result, folder, now - last):
+                        again += self._retryable([state])
+                    last, self.current = time.monotonic(), None
+                    if signals.stopping():
+                        signals.check()
+                case messages.Failed(sample, text, where):
+                    logs.event(f"{self.stage.name}.exception", text=where)
+                    return again + self._blame(opened, sample, text), True
+                case messages.End():
+                    missing = f"the backend ended its batch without a result ({now - begun:.0f} s)"
+                    for state in opened.values():
+                        self._fail(state, missing)
+                    return again + self._retryable(list(opened.values())), True
+                case _:
+                    raise DefectError(f"{self.stage.name}: the backend's process said {message} within a batch")
 
     def _accept(self, state: State, result: Any, folder: Path, seconds: float) -> bool:
         """Verify and commit one result; False if it failed verification."""

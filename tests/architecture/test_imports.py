@@ -24,8 +24,8 @@ def loaded_by(code: str) -> list[str]:
         "import leicos_jobs.stages.curate, leicos_jobs.stages.assemble, leicos_jobs.run.status",
         "from leicos_jobs.run.config import *; from leicos_jobs.run.check_config import check_backends\n"
         "check_backends(RunConfig(source=SourceConfig(files=('a',), task='t')))",
-        "from leicos_jobs.backends import registry\n"
-        "for stage in registry.STAGES:\n  for name in registry.installed(stage): registry.load(stage, name)",
+        "from leicos_jobs.backends import base, registry\n"
+        "for kind in base.KINDS:\n  for name in registry.installed(kind): registry.load(kind, name)",
     ],
 )
 def test_light_code_imports_nothing_heavy(code: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from leicos_jobs.backends.base import GenerateRequest, ReplayRequest
 from leicos_jobs.backends.mujoco import expert, recorder, rollout
 from leicos_jobs.backends.mujoco.looks import Look
 from leicos_jobs.backends.mujoco.render import Renderer
+from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.robots.embodiment import SO101
 

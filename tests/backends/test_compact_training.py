@@ -17,10 +17,10 @@ import pytest
 from compact_scene import make_dataset, make_video, motion
 from pydantic import ValidationError
 
-from leicos_jobs.backends.base import LabelRequest, TrainRequest
 from leicos_jobs.backends.compact.backend import CompactLabeller, CompactTrainer
 from leicos_jobs.backends.compact.data import Dataset
 from leicos_jobs.backends.compact.settings import CompactSettings, LabellerSettings
+from leicos_jobs.backends.requests import LabelRequest, TrainRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.judge import metrics
 from leicos_jobs.robots.embodiment import SO101
@@ -68,7 +68,7 @@ def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
         request(dataset, out, report=lambda done, total: reports.append((done, total)))
     )
     assert reports == [(100, 400), (200, 400), (300, 400), (400, 400)]
-    return out, facts
+    return out, facts.facts()
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -152,7 +152,7 @@ def test_the_full_recipe_runs(dataset: Path, tmp_path: Path, kinematics: str) ->
     }
     settings = CompactSettings(**narrow, kinematics=kinematics)  # type: ignore[arg-type]
     assert settings.recipe().bf16
-    facts = CompactTrainer(settings, Path()).train(request(dataset, tmp_path / "artifact"))
+    facts = CompactTrainer(settings, Path()).train(request(dataset, tmp_path / "artifact")).facts()
     assert not facts["geometry"]["used"]
 
 

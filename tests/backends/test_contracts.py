@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from helpers.videos import images
 
-from leicos_jobs.backends.base import GenerateRequest, ReplayRequest
 from leicos_jobs.backends.echo import EchoGenerator
 from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
+from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.testing.backend_contract import GeneratorContract, ReplayerContract
 
@@ -69,10 +69,10 @@ def test_without_a_task_only_the_arm_is_judged() -> None:
     arm, task = (MujocoReplayer(MujocoReplayer.Settings(task=task), Path()) for task in ("none", "lift-cube"))
     (alone,) = arm.process([dataclasses.replace(request, start=foreign)], lambda _sample: None)
     (whole,) = task.process([request], lambda _sample: None)
-    assert whole.metrics["success"] is True
-    assert alone.metrics["success"] is None
-    assert alone.metrics["max_lift"] is None
-    assert alone.metrics["tracking_error_deg"] == pytest.approx(whole.metrics["tracking_error_deg"], abs=0.3)
+    assert whole.metrics.success is True
+    assert alone.metrics.success is None
+    assert alone.metrics.max_lift is None
+    assert alone.metrics.tracking_error_deg == pytest.approx(whole.metrics.tracking_error_deg, abs=0.3)
     assert not MujocoReplayer.judges(MujocoReplayer.Settings(task="none"))
     with pytest.raises(Exception, match=r"replay\.settings\.task: none"):
         list(task.process([dataclasses.replace(request, start=foreign)], lambda _sample: None))

@@ -14,7 +14,7 @@ from helpers.pages import ROOT
 from helpers.videos import images
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.base import GenerateRequest
+from leicos_jobs.backends.requests import GenerateRequest
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.run.check_config import check_backends

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from leicos_jobs.backends import fuse
-from leicos_jobs.backends.base import LabelRequest
 from leicos_jobs.backends.gr00t_dreams.backend import Gr00tDreamsLabeller
 from leicos_jobs.backends.gr00t_dreams.engine import Plan
 from leicos_jobs.backends.gr00t_dreams.labeller import Labeller
 from leicos_jobs.backends.gr00t_dreams.noise import window_noise
 from leicos_jobs.backends.gr00t_dreams.pixels import Preprocessor, View
 from leicos_jobs.backends.gr00t_dreams.settings import LabellerSettings
+from leicos_jobs.backends.requests import LabelRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.encode import write_video

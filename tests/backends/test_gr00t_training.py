@@ -20,11 +20,11 @@ import gr00t_small as small
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.backends.gr00t_dreams import artifact, settings, trainer
 from leicos_jobs.backends.gr00t_dreams.backend import Gr00tDreamsTrainer
 from leicos_jobs.backends.gr00t_dreams.dataset import training_view
 from leicos_jobs.backends.gr00t_dreams.verify import verify
+from leicos_jobs.backends.requests import TrainRequest
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.robots.embodiment import SO101
@@ -156,7 +156,7 @@ def train(stage: Path, tmp_path: Path, *, stop: int = 0, hold: int = 0, seed: in
     )  # fmt: skip
     chosen = settings.TrainerSettings(steps=STEPS, save_steps=SAVE, keep_checkpoints=1, batch=2)
     (tmp_path / "work").mkdir(parents=True, exist_ok=True)
-    return Gr00tDreamsTrainer(chosen, tmp_path / "work").train(request), seen
+    return Gr00tDreamsTrainer(chosen, tmp_path / "work").train(request).facts(), seen
 
 
 def kept(tmp_path: Path) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from helpers.videos import foreign, images
 
-from leicos_jobs.backends.base import GenerateRequest
 from leicos_jobs.backends.imported import ImportGenerator, ImportSettings
+from leicos_jobs.backends.requests import GenerateRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.compare import psnr
 from leicos_jobs.media.decode import read_all

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from mujoco_demo import clip_frames, generate_request
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult, ReplayRequest
 from leicos_jobs.backends.mujoco import dream
 from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult, ReplayRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.errors import VideoError
@@ -38,7 +38,7 @@ def truth(result: GenerateResult) -> dict[str, np.ndarray]:
 def replayed(request: GenerateRequest, result: GenerateResult) -> dict[str, Any]:
     replayer = MujocoReplayer(MujocoReplayer.Settings(), Path())
     job = ReplayRequest(result.sample, request.start, truth(result)["action_full"], 60.0, 0)
-    return next(replayer.process([job], lambda _sample: None)).metrics
+    return next(replayer.process([job], lambda _sample: None)).metrics.facts()
 
 
 def psnr(one: np.ndarray, two: np.ndarray) -> float:

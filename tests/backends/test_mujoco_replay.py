@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from mujoco_demo import demo, replay_request
 
-from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.mujoco import lift_cube, rollout
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, _held
 from leicos_jobs.backends.mujoco.simulation import Simulation
+from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import SO101
 
@@ -21,7 +21,7 @@ def replay(*requests: ReplayRequest, **settings: float) -> list[dict[str, object
     seen: list[str] = []
     results = list(replayer.process(requests, seen.append))
     assert seen == [result.sample for result in results] == [request.sample for request in requests]
-    return [dict(result.metrics) for result in results]
+    return [result.metrics.facts() for result in results]
 
 
 def test_a_demos_own_actions_give_its_own_joint_angles_to_the_bit() -> None:

@@ -12,33 +12,27 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from stages.conftest import CONFIG
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.critic import CriticRequest, CriticResult
+from leicos_jobs.backends.base import Critic
+from leicos_jobs.backends.registry import BackendSpec
+from leicos_jobs.backends.requests import CriticRequest, CriticResult
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.run import check_config, identity
 from leicos_jobs.run.config import CriticConfig, GateConfig, RunConfig
 from leicos_jobs.stages.gate import Gate, GateRequest, GateResult
-from leicos_jobs.work.child import BackendSpec
 
 TASK = "Lift the red cube up."
 
 
-class BrightnessCritic:
+class Brightness(BaseModel):
+    """None but one."""
+
+    model_config = ConfigDict(extra="forbid")
+    score: float | None = None
+
+
+class BrightnessCritic(Critic[Brightness], name="brightness", version=3, scores=("brightness",)):
     """Scores a video by its first frame's brightness; keeps whom it was asked about."""
-
-    version = 3
-    upstream = None
-    batch = 1
-    scores = ("brightness",)
-
-    class Settings(BaseModel):
-        """None but one."""
-
-        model_config = ConfigDict(extra="forbid")
-        score: float | None = None
-
-    def __init__(self, settings: Settings, work: Path) -> None:
-        self.settings, self.work = settings, work
 
     def process(self, requests: Sequence[CriticRequest], started: Callable[[str], None]) -> Iterator[CriticResult]:
         from leicos_jobs.media.decode import read_all
@@ -53,7 +47,7 @@ class BrightnessCritic:
 
 
 def gate(folder: Path, limits: dict[str, float], score: float | None = None) -> Gate:
-    settings = BrightnessCritic.Settings(score=score)
+    settings = Brightness(score=score)
     spec = BackendSpec(f"{__name__}:BrightnessCritic", {"settings": settings, "work": folder})
     return Gate(GateConfig().model_dump(exclude={"critic"}), spec, limits)
 
@@ -128,7 +122,7 @@ def test_the_critic_enters_the_gates_key_and_only_then(monkeypatch: pytest.Monke
     assert found == {
         "name": "brightness",
         "version": 3,
-        "upstream": None,
+        "upstream": "",
         "settings": {},
         "min_scores": {"brightness": 0.5},
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.leisaac import DemoSpec, write_recording
 
-from leicos_jobs.backends.base import GenerateResult
+from leicos_jobs.backends.requests import GenerateResult
 from leicos_jobs.core import stages
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.judge import score

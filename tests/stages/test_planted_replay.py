@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("mujoco")
 
-from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, MujocoReplayerSettings
+from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.judge import checks
 from leicos_jobs.robots.embodiment import SO101
@@ -31,16 +31,16 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     return found
 
 
-def outcomes(demos, start_of, actions_of) -> list[bool]:
+def outcomes(demos, start_of, actions_of) -> list[ReplayMetrics]:
     replayer = MujocoReplayer(MujocoReplayerSettings(), Path())
     requests = [
         ReplayRequest(str(index), start_of(index), actions_of(demo), 60.0, 30) for index, demo in enumerate(demos)
     ]
-    return [result.metrics["success"] for result in replayer.process(requests, lambda _sample: None)]
+    return [result.metrics for result in replayer.process(requests, lambda _sample: None)]
 
 
-def verdict(found: list[bool]) -> bool:
-    group = {str(index): {"success": value} for index, value in enumerate(found)}
+def verdict(found: list[ReplayMetrics]) -> bool:
+    group = {str(index): metrics for index, metrics in enumerate(found)}
     return checks.reproduction({"demo": group, "demo_resampled": group})[0].passed
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from pydantic import BaseModel
 
-from leicos_jobs.backends.base import TrainRequest
+from leicos_jobs.backends import base, registry
+from leicos_jobs.backends.base import Started
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult, PostTrainRequest, TrainResult
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import RetryError
 from leicos_jobs.run.commits import StageRecord
@@ -19,27 +22,33 @@ from leicos_jobs.stages import post_train
 from leicos_jobs.work import resume
 
 
-class Trainer:
+class Settings(BaseModel):
+    """None."""
+
+
+class Generator(base.Generator[Settings], name="trained", version=1, trained=True):
+    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
+        raise NotImplementedError
+
+
+class Trainer(base.PostTrainer[Settings], name="trained", version=1):
     """Leaves a checkpoint, and has a notice come when it is done for the first time."""
 
-    trained = True
     found: ClassVar[list[list[str]]] = []
     stop: ClassVar[threading.Event]
 
-    def __init__(self, settings: object, work: Path) -> None: ...
-
-    @staticmethod
-    def identity(settings: object) -> dict[str, Any]:
+    @classmethod
+    def identity(cls, settings: Settings) -> dict[str, Any]:
         return {}
 
-    def train(self, request: TrainRequest) -> dict[str, Any]:
+    def train(self, request: PostTrainRequest) -> TrainResult:
         self.found.append(sorted(path.name for path in request.resume.iterdir()))
         (request.resume / "iter_100").write_text("weights")
         request.report(100, 100)
         (request.out / "model.pt").write_text("weights")
         if len(self.found) == 1:
             self.stop.set()
-        return {}
+        return TrainResult()
 
 
 @pytest.fixture
@@ -47,9 +56,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     Trainer.found, Trainer.stop = [], threading.Event()
     monkeypatch.setattr(signals, "_stop", Trainer.stop)
     monkeypatch.setattr(resume, "SYNC_SECONDS", 0)
-    monkeypatch.setattr(post_train, "registry", SimpleNamespace(load=lambda *_names: Trainer))
-    monkeypatch.setattr(post_train, "context", SimpleNamespace(backend_settings=lambda *_given: None))
-    config = {"source": {"files": ["/none.hdf5"], "task": "Lift."}, "generate": {"backend": "cosmos-predict2.5"}}
+    backends = {"generate": Generator, "post_train": Trainer}
+    monkeypatch.setattr(registry, "load", lambda kind, _name: backends[kind])
+    config = {"source": {"files": ["/none.hdf5"], "task": "Lift."}, "generate": {"backend": "trained"}}
     run = create_run(str(tmp_path / "run"), RunConfig.model_validate(config))
     run.commits.commit_stage(StageRecord(stage="cosmos-dataset", key="k", facts={}, attempt={}))
     return run

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from helpers.plain_stage import PlainStage, Result, made, name
 
-from leicos_jobs.backends.base import Started
+from leicos_jobs.backends.base import Processor, Started
+from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.run import failures
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run, open_run
-from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Worker
 
 SAMPLES = 5
@@ -24,7 +24,7 @@ POISON = 1
 LOSSES_MAX = 4
 
 
-class Deadly:
+class Deadly(Processor[str, Result]):
     """Kills the worker, as a node that runs out of memory would, at one sample."""
 
     batch = SAMPLES

@@ -17,7 +17,8 @@ import pytest
 from helpers.plain_stage import PlainStage, Result, made, name
 from helpers.slow_s3 import slow_s3
 
-from leicos_jobs.backends.base import Started
+from leicos_jobs.backends.base import Processor, Started
+from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import ExitCode, RetryError
 from leicos_jobs.run import failures
@@ -25,7 +26,6 @@ from leicos_jobs.run.commits import Record
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run, open_run
 from leicos_jobs.store import open_store
-from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Worker
 
 SAMPLES = 4
@@ -34,7 +34,7 @@ WITHIN = 12.0
 LONG = 600.0
 
 
-class Slow:
+class Slow(Processor[str, Result]):
     """Loads or works for ever at one place, and says so; at a place that it does not know it just works."""
 
     def __init__(self, place: str) -> None:

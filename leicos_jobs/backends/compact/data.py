@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.compact import images
-from leicos_jobs.backends.gr00t_dreams.decode_pool import cores
+from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
 
@@ -116,7 +116,7 @@ def load(
     videos: list[U8] = []
     actions: list[F32] = []
     states: list[F32] = []
-    with ThreadPoolExecutor(cores()) as pool:  # decoding and reducing leave Python's lock
+    with ThreadPoolExecutor(available_cores()) as pool:  # decoding and reducing leave Python's lock
         pictures = pool.map(lambda e: images.read_reduced(dataset.video_path(e), dataset.size, factor), episodes)
         try:
             for done, (episode, frames) in enumerate(zip(episodes, pictures, strict=True)):

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.backends.compact import data, images, machine, predict
 from leicos_jobs.backends.compact.artifact import Artifact, Norms
 from leicos_jobs.backends.compact.encoder_training import Job, targets, train_encoder
 from leicos_jobs.backends.compact.head import train_head
 from leicos_jobs.backends.compact.settings import NAME, TRAINER_VERSION, CompactSettings, Recipe
+from leicos_jobs.backends.requests import TrainRequest
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.robots.embodiment import embodiment
 

@@ -8,10 +8,11 @@ a complete one is resumed from.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
+
+from leicos_jobs.core.files import link_or_copy
 
 LATEST = "latest_checkpoint.txt"
 _NAME = re.compile(r"iter_(\d{9})")
@@ -44,7 +45,7 @@ def hand_over(folder: Path, resume: Path) -> None:
         place = target / path.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
-            _link(path, place)
+            link_or_copy(path, place)
     manifest = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
     (resume / f"{folder.name}.json").write_text(json.dumps(manifest))
     for place in (resume, folder.parent):
@@ -66,7 +67,7 @@ def restore(resume: Path, checkpoints: Path) -> int:
                 place.mkdir(parents=True, exist_ok=True)
             elif not place.exists():
                 place.parent.mkdir(parents=True, exist_ok=True)
-                _link(path, place)
+                link_or_copy(path, place)
         (checkpoints / LATEST).write_text(f"{name}\n")
         return iteration_of(name)
     return 0
@@ -80,10 +81,3 @@ def _complete(folder: Path, manifest: Path) -> bool:
     return bool(sizes) and all(
         (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items()
     )
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)

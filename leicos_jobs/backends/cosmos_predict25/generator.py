@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import BaseModel
+from typing_extensions import override
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
+from leicos_jobs.backends.base import Generator, Started
 from leicos_jobs.backends.cosmos_predict25 import jobs
 from leicos_jobs.backends.cosmos_predict25.artifact import WEIGHTS, load_artifact
 from leicos_jobs.backends.cosmos_predict25.checkout import find_checkout
@@ -21,8 +21,9 @@ from leicos_jobs.backends.cosmos_predict25.command import Weights
 from leicos_jobs.backends.cosmos_predict25.command_line import CommandLine
 from leicos_jobs.backends.cosmos_predict25.resident import Resident, UnusableError
 from leicos_jobs.backends.cosmos_predict25.settings import UPSTREAM, CosmosSettings
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core import logs
-from leicos_jobs.core.errors import DefectError, ExitCode, InputError
+from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.formats.cosmos import BatchLine
 from leicos_jobs.media.errors import VideoError
 from leicos_jobs.media.probe import verify
@@ -33,20 +34,14 @@ class GenerationError(Exception):
     """Upstream made no usable video of a sample; counted against it."""
 
 
-class CosmosGenerator:
+class CosmosGenerator(
+    Generator[CosmosSettings], name="cosmos-predict2.5", version=1, upstream=UPSTREAM, batch=4, trained=True
+):
     """Generator `cosmos-predict2.5`."""
 
-    name: ClassVar[str] = "cosmos-predict2.5"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = UPSTREAM
-    trained: ClassVar[bool] = True
-    """It wants the post-train stage."""
-    Settings: ClassVar[type[BaseModel]] = CosmosSettings
-    batch: int = 4
-
-    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
+    def __init__(self, settings: CosmosSettings, checkpoint: Path | None, work: Path) -> None:
         """Load the model. Raises InputError: no upstream here, another commit, weights that do not fit."""
-        self.settings = _own(settings)
+        super().__init__(settings, checkpoint, work)
         self._checkout = find_checkout(self.settings)
         self._weights = _weights(self.settings, checkpoint)
         self.runner = self._make_runner(work)
@@ -66,21 +61,25 @@ class CosmosGenerator:
             logs.event("cosmos.driver", driver="cli", reason=str(error))
             return CommandLine(*arguments)
 
-    @staticmethod
-    def seeds_a_sample(settings: BaseModel, frames: int) -> int:
+    @override
+    @classmethod
+    def seeds_per_sample(cls, settings: CosmosSettings, frames: int) -> int:
         """Chunk k of a video uses seed + k, so the seeds of one start must stand so far apart."""
-        return _own(settings).chunks(frames)
+        return settings.chunks(frames)
 
-    @staticmethod
-    def identity(settings: BaseModel) -> dict[str, Any]:
+    @override
+    @classmethod
+    def identity(cls, settings: CosmosSettings) -> dict[str, Any]:
         """Settings that determine a video: those of the post-training are in the checkpoint's digest."""
-        return _own(settings).identity()
+        return settings.identity()
 
-    @staticmethod
-    def check_run(settings: BaseModel, frames: int, width: int, height: int) -> None:
+    @override
+    @classmethod
+    def check_run(cls, settings: CosmosSettings, frames: int, width: int, height: int) -> None:
         """Raises InputError if a run's size and length are not what these settings can make."""
-        _own(settings).geometry(frames, width, height)
+        settings.geometry(frames, width, height)
 
+    @override
     def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
         """Yield each video as soon as it is finished and verified.
 
@@ -151,16 +150,10 @@ class CosmosGenerator:
         }
         return GenerateResult(request.sample, video, notes=notes)
 
+    @override
     def close(self) -> None:
         """End upstream."""
         self.runner.close()
-
-
-def _own(settings: BaseModel) -> CosmosSettings:
-    """The settings as what they are: dumping them would lose those that stay out of identities."""
-    if not isinstance(settings, CosmosSettings):
-        raise DefectError(f"cosmos-predict2.5 was given {type(settings).__name__}, not CosmosSettings")
-    return settings
 
 
 def _weights(settings: CosmosSettings, checkpoint: Path | None) -> Weights:

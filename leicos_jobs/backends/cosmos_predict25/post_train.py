@@ -11,11 +11,11 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import BaseModel
+from typing_extensions import override
 
-from leicos_jobs.backends.base import TrainRequest
+from leicos_jobs.backends.base import PostTrainer
 from leicos_jobs.backends.cosmos_predict25 import checkpoints, command
 from leicos_jobs.backends.cosmos_predict25.artifact import WEIGHTS, CosmosArtifact
 from leicos_jobs.backends.cosmos_predict25.checkout import find_checkout
@@ -23,6 +23,7 @@ from leicos_jobs.backends.cosmos_predict25.jobs import UpstreamLoadError
 from leicos_jobs.backends.cosmos_predict25.load_log import check_load_log
 from leicos_jobs.backends.cosmos_predict25.resident import Resident, UnusableError
 from leicos_jobs.backends.cosmos_predict25.settings import JOB_NAMES, UPSTREAM, CosmosSettings
+from leicos_jobs.backends.requests import PostTrainRequest, TrainResult
 from leicos_jobs.core import logs
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import DefectError, InputError, RetryError
@@ -34,40 +35,31 @@ POLL_SECONDS = 1.0
 _STEP = re.compile(r"\b(\d+) : iter_speed|\bIteration (\d+):")
 
 
-class CosmosPostTrainer:
-    """Entry point group `leicos.post_train`, under the generator's name; its settings are the generator's."""
+class CosmosPostTrainer(PostTrainer[CosmosSettings], name="cosmos-predict2.5", version=1, upstream=UPSTREAM):
+    """Post-trainer `cosmos-predict2.5`; its settings are the generator's."""
 
-    name: ClassVar[str] = "cosmos-predict2.5"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = UPSTREAM
-    Settings: ClassVar[type[BaseModel]] = CosmosSettings
-    batch: int = 1
-
-    def __init__(self, settings: BaseModel, work: Path) -> None:
+    def __init__(self, settings: CosmosSettings, work: Path) -> None:
         """Raises InputError if upstream is not here or another commit."""
-        if not isinstance(settings, CosmosSettings):
-            raise DefectError(f"cosmos-predict2.5 was given {type(settings).__name__}, not CosmosSettings")
-        self.settings = settings
+        super().__init__(settings, work)
         self._checkout = find_checkout(settings)
-        self._work = work
 
-    @staticmethod
-    def identity(settings: BaseModel) -> dict[str, Any]:
+    @override
+    @classmethod
+    def identity(cls, settings: CosmosSettings) -> dict[str, Any]:
         """Settings that determine the checkpoint: guidance or seeds of the generation do not."""
         kept = settings.model_dump(mode="json", exclude_defaults=True, include={"post_train", "commit"})
         return {name: value for name, value in kept.items() if value}
 
-    def train(self, request: TrainRequest) -> dict[str, Any]:
+    @override
+    def train(self, request: PostTrainRequest) -> TrainResult:
         """Train what is missing, export, check, publish into `request.out`.
 
         request.dataset: upstream's layout, videos/N.mp4 and metas/N.txt. Raises InputError (dataset, weights that do
         not fit), RetryError (it died after a new checkpoint: again goes on from there), DefectError.
         """
-        if request.size is None:
-            raise DefectError("post-training needs the size that generation will use")
         begun = time.monotonic()
         prompts, videos = check_dataset(request.dataset, self.settings.post_train.frames)
-        with tempfile.TemporaryDirectory(prefix="imaginaire-", dir=self._work) as name:
+        with tempfile.TemporaryDirectory(prefix="imaginaire-", dir=self.work) as name:
             root = Path(name)
             folder = command.checkpoints_folder(root, JOB_NAMES[self.settings.post_train.experiment])
             folder.mkdir(parents=True)
@@ -92,15 +84,17 @@ class CosmosPostTrainer:
         artifact.write(request.out)
         seconds = {"train": round(trained - begun, 1), "export": round(time.monotonic() - trained, 1)}
         gpus = self.settings.post_train.gpus
-        return artifact.model_dump(mode="json") | {"resumed_from": resumed, "seconds": seconds, "gpus": gpus}
+        facts = artifact.model_dump(mode="json") | {"resumed_from": resumed, "seconds": seconds, "gpus": gpus}
+        return TrainResult.model_validate(facts)
 
-    def _train(self, request: TrainRequest, root: Path, folder: Path, done: int) -> None:
+    def _train(self, request: PostTrainRequest, root: Path, folder: Path, done: int) -> None:
         train = self.settings.post_train
         if done >= train.steps:
             logs.event("cosmos.training_already_done", steps=done)
             return
-        size = request.size or (0, 0)
-        arguments = command.train_command(self._checkout.python, train, request.dataset.absolute(), size, request.seed)
+        arguments = command.train_command(
+            self._checkout.python, train, request.dataset.absolute(), request.size, request.seed
+        )
         environment = self._checkout.environment(offline=self.settings.offline, IMAGINAIRE_OUTPUT_ROOT=str(root))
         logs.event("cosmos.training", resumed_from=done, steps=train.steps, gpus=train.gpus)
         process = Program(arguments, cwd=self._checkout.root, env=environment)
@@ -109,7 +103,7 @@ class CosmosPostTrainer:
         finally:
             process.kill()
 
-    def _watch(self, process: Program, request: TrainRequest, folder: Path, done: int) -> None:
+    def _watch(self, process: Program, request: PostTrainRequest, folder: Path, done: int) -> None:
         """Hand checkpoints over and report until the training ends. RetryError comes out of `report` on a stop."""
         kept, checked, step = done, False, done
         while True:
@@ -158,7 +152,7 @@ class CosmosPostTrainer:
         experiment = self.settings.post_train.experiment
         model = "14B/pre-trained" if "_14b_" in experiment else "2B/pre-trained"
         weights = command.Weights(model, (out / WEIGHTS).absolute(), experiment)
-        with tempfile.TemporaryDirectory(prefix="check-", dir=self._work) as name:
+        with tempfile.TemporaryDirectory(prefix="check-", dir=self.work) as name:
             try:
                 loaded = Resident(self._checkout, self.settings, weights, Path(name))
             except UnusableError as error:

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult
 from leicos_jobs.backends.cosmos_predict25.checkout import find_checkout
 from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator, GenerationError
 from leicos_jobs.backends.cosmos_predict25.resident import Resident
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.backends.cosmos_predict25.weights import missing, needed
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.backends.verification import Verification
 from leicos_jobs.core.errors import InputError, LeicosError
 from leicos_jobs.media.compare import psnr

@@ -1,56 +1,49 @@
-"""The two classes that entry points name. They are light: torch and the model are imported when one is constructed."""
+"""The two classes that entry points name. They are light: torch is imported when one is constructed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
 
-from pydantic import BaseModel
+from typing_extensions import override
 
-from leicos_jobs.backends.base import LabelRequest, LabelResult, Started, TrainRequest
+from leicos_jobs.backends import base
+from leicos_jobs.backends.base import Started
 from leicos_jobs.backends.gr00t_dreams.settings import UPSTREAM, LabellerSettings, TrainerSettings
+from leicos_jobs.backends.requests import LabelRequest, LabelResult, TrainRequest, TrainResult
 
 NAME = "gr00t-dreams"
 
 
-class Gr00tDreamsLabeller:
+class Gr00tDreamsLabeller(
+    base.Labeller[LabellerSettings], name=NAME, version=1, upstream=UPSTREAM, batch=64, run_ahead=True
+):
     """Labels several videos at a time; labels depend on a video's bytes and seed, the artifact and the settings."""
 
-    name: ClassVar[str] = NAME
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = UPSTREAM
-    Settings: ClassVar[type[BaseModel]] = LabellerSettings
-    run_ahead: ClassVar[bool] = True
-
-    def __init__(self, settings: BaseModel, artifact: Path, work: Path) -> None:
+    def __init__(self, settings: LabellerSettings, artifact: Path, work: Path) -> None:
         from leicos_jobs.backends.gr00t_dreams.labeller import Labeller
 
-        checked = settings if isinstance(settings, LabellerSettings) else LabellerSettings(**settings.model_dump())
-        self.batch: int = checked.videos
-        self._labeller = Labeller(checked, artifact)
+        super().__init__(settings, artifact, work)
+        self.batch = settings.videos
+        self._labeller = Labeller(settings, artifact)
 
+    @override
     def process(self, requests: Sequence[LabelRequest], started: Started) -> Iterator[LabelResult]:
         """Yield labels as videos are finished."""
         return self._labeller.process(requests, started)
 
+    @override
+    def close(self) -> None:
+        """End the decoders."""
+        self._labeller.close()
 
-class Gr00tDreamsTrainer:
+
+class Gr00tDreamsTrainer(base.Trainer[TrainerSettings], name=NAME, version=1, upstream=UPSTREAM):
     """Trains with upstream's own script and publishes the artifact that the labeller loads."""
 
-    name: ClassVar[str] = NAME
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = UPSTREAM
-    Settings: ClassVar[type[BaseModel]] = TrainerSettings
-    batch: int = 1
-
-    def __init__(self, settings: BaseModel, work: Path) -> None:
-        checked = settings if isinstance(settings, TrainerSettings) else TrainerSettings(**settings.model_dump())
-        self.settings: TrainerSettings = checked
-        self.work = work
-
-    def train(self, request: TrainRequest) -> dict[str, Any]:
-        """Train and write the artifact; facts for the report."""
+    @override
+    def train(self, request: TrainRequest) -> TrainResult:
+        """Train and write the artifact, see `trainer.train`."""
         from leicos_jobs.backends.gr00t_dreams.trainer import train
 
-        return train(self.settings, self.work, request)
+        return TrainResult.model_validate(train(self.settings, self.work, request))

@@ -64,11 +64,6 @@ class Closed:
 Event = Opened | Chunk | Closed
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class DecodePool:
     """Decoder processes and their memory. frame_bytes: of the largest picture to expect; chunk: frames a chunk."""
 

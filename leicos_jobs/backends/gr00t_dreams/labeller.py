@@ -11,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from leicos_jobs.backends import fuse
-from leicos_jobs.backends.base import LabelRequest, LabelResult, Started
+from leicos_jobs.backends.base import Started
 from leicos_jobs.backends.gr00t_dreams import artifact
 from leicos_jobs.backends.gr00t_dreams.checkpoint import read_architecture, read_weights
-from leicos_jobs.backends.gr00t_dreams.decode_pool import DecodePool, Event, Opened, VideoFailure, cores
+from leicos_jobs.backends.gr00t_dreams.decode_pool import DecodePool, Event, Opened, VideoFailure
 from leicos_jobs.backends.gr00t_dreams.engine import Engine, Plan, default_plan
 from leicos_jobs.backends.gr00t_dreams.pixels import Preprocessor, View
 from leicos_jobs.backends.gr00t_dreams.settings import LabellerSettings
 from leicos_jobs.backends.gr00t_dreams.stream import Stream
+from leicos_jobs.backends.requests import LabelRequest, LabelResult
+from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.logs import event
 
@@ -86,7 +88,7 @@ class Labeller:
         if self._pool is None or self._pool.closed:
             self.close()
             width, height = self.artifact.geometry
-            processes = min(self.settings.decoders or cores(), self.settings.videos)
+            processes = min(self.settings.decoders or available_cores(), self.settings.videos)
             self._pool = DecodePool(processes, width * height * 3 // 2, CHUNK)
             self._pinned = self.device.type == "cuda" and pin(self._pool.memory)
         return self._pool

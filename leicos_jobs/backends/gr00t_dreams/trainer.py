@@ -8,19 +8,19 @@ whatever keeps that folder sees whole ones only; one that a kill left half writt
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.backends.gr00t_dreams import artifact, configs, settings
 from leicos_jobs.backends.gr00t_dreams.checkpoint import is_whole, weight_files
 from leicos_jobs.backends.gr00t_dreams.dataset import training_view
+from leicos_jobs.backends.requests import TrainRequest
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.files import link_tree
 from leicos_jobs.core.logs import event
 from leicos_jobs.core.programs import Program
 from leicos_jobs.robots.embodiment import embodiment
@@ -177,16 +177,3 @@ def keep(output: Path, resume: Path, count: int) -> None:
             partial.rename(resume / path.name)
     for old in checkpoints(resume)[:-count]:
         shutil.rmtree(old)
-
-
-def link_tree(source: Path, target: Path) -> None:
-    """Copy a folder by hard links where the file system allows; 7.5 GB are not written twice."""
-
-    def link(first: str, second: str) -> str:
-        try:
-            os.link(first, second)
-        except OSError:
-            shutil.copyfile(first, second)
-        return second
-
-    shutil.copytree(source, target, copy_function=link)

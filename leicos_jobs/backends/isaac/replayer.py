@@ -13,14 +13,15 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
+from typing_extensions import override
 
-from leicos_jobs.backends.base import ReplayRequest, ReplayResult, Started
+from leicos_jobs.backends.base import Replayer, Started
 from leicos_jobs.backends.isaac.settings import DRIVER_ENV, UPSTREAM, IsaacSettings
 from leicos_jobs.backends.isaac.watchdog import Launch, Simulator, SimulatorDiedError, Task, TaskUnfitError
+from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError, ExitCode, InputError
 from leicos_jobs.robots.embodiment import Embodiment, embodiment
@@ -38,27 +39,19 @@ class ReplayError(Exception):
     """An episode that cannot be replayed; counted against its sample."""
 
 
-class IsaacReplayer:
+class IsaacReplayer(Replayer[IsaacSettings], name="isaac-sim", version=1, upstream=UPSTREAM, batch=32):
     """Replayer `isaac-sim`."""
 
-    name: ClassVar[str] = "isaac-sim"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = UPSTREAM
-    Settings: ClassVar[type[BaseModel]] = IsaacSettings
-    batch: int = 32
-
-    def __init__(self, settings: BaseModel, work: Path) -> None:
+    def __init__(self, settings: IsaacSettings, work: Path) -> None:
         """Start the simulator. Raises InputError: not here, no assets, another commit, a task that does not fit."""
-        if not isinstance(settings, IsaacSettings):
-            raise DefectError(f"isaac-sim was given {type(settings).__name__}, not IsaacSettings")
-        self.settings = settings
+        super().__init__(settings, work)
         self.robot = embodiment(settings.robot)
         self.batch = settings.batch or 8 * settings.envs
-        self._work = work
         self._launch = _launch(settings, self.robot)
         self._simulator: Simulator | None = None
         self._start()
 
+    @override
     def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
         """Yield each sample's result when all its repeats are done. Raises ReplayError at the end if one failed."""
         batch = _Batch(requests, self.robot, self.settings.lift_object)
@@ -99,7 +92,7 @@ class IsaacReplayer:
     def _start(self) -> None:
         said = ""
         for attempt in range(1, START_TRIES + 1):
-            home = self._work / f"isaac-{uuid.uuid4().hex[:8]}"
+            home = self.work / f"isaac-{uuid.uuid4().hex[:8]}"
             try:
                 self._simulator = Simulator(self._launch, home)
                 break
@@ -140,6 +133,7 @@ class IsaacReplayer:
             self._simulator.kill()
             self._simulator = None
 
+    @override
     def close(self) -> None:
         """End the simulator."""
         if self._simulator is not None:
@@ -226,22 +220,27 @@ def _task(request: ReplayRequest, repeat: int, robot: Embodiment, lift_object: s
     )
 
 
-def combine(repeats: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def combine(repeats: Sequence[dict[str, Any]]) -> ReplayMetrics:
     """One sample's metrics from those of its repeats: means, the median of first_grasp_row, success by majority."""
     successes = [bool(metrics["success"]) for metrics in repeats]
-    found: dict[str, Any] = {
-        "success": 2 * sum(successes) >= len(successes),
-        "success_held": 2 * sum(bool(metrics["success_held"]) for metrics in repeats) >= len(repeats),
-        "success_rate": sum(successes) / len(successes),
-        "repeats": len(repeats),
-    }
-    for name in ("max_lift", "tracking_error_deg", "gripper_error_deg", "limit_clip_share"):
-        values = [float(metrics[name]) for metrics in repeats if metrics[name] is not None]
-        found[name] = statistics.fmean(values) if values else None
     rows = [metrics["first_grasp_row"] for metrics in repeats if metrics["first_grasp_row"] is not None]
-    found["first_grasp_row"] = int(statistics.median(rows)) if rows else None
-    found["final_joint_pos"] = repeats[0]["final_joint_pos"]
-    return found
+
+    def mean(name: str) -> float | None:
+        values = [float(metrics[name]) for metrics in repeats if metrics[name] is not None]
+        return statistics.fmean(values) if values else None
+
+    return ReplayMetrics(
+        success=2 * sum(successes) >= len(successes),
+        success_held=2 * sum(bool(metrics["success_held"]) for metrics in repeats) >= len(repeats),
+        success_rate=sum(successes) / len(successes),
+        repeats=len(repeats),
+        max_lift=mean("max_lift"),
+        tracking_error_deg=statistics.fmean(float(metrics["tracking_error_deg"]) for metrics in repeats),
+        gripper_error_deg=mean("gripper_error_deg"),
+        limit_clip_share=mean("limit_clip_share"),
+        first_grasp_row=int(statistics.median(rows)) if rows else None,
+        final_joint_pos=repeats[0]["final_joint_pos"],
+    )
 
 
 def _launch(settings: IsaacSettings, robot: Embodiment) -> Launch:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.isaac.assets import missing, scene_of
 from leicos_jobs.backends.isaac.replayer import IsaacReplayer, ReplayError, assets_root
 from leicos_jobs.backends.isaac.settings import IsaacSettings
+from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest
 from leicos_jobs.backends.verification import Verification
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording, control_rate
@@ -73,7 +72,7 @@ def _replays(found: Verification, replayer: IsaacReplayer, recording: Path, came
             return
         requests = [item for demo in demos for item in _requests(demo, rate, replayer)]
     begun = time.monotonic()
-    metrics: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, ReplayMetrics] = {}
     try:
         for result in replayer.process(requests, lambda _sample: None):
             metrics[result.sample] = result.metrics
@@ -89,16 +88,16 @@ def _replays(found: Verification, replayer: IsaacReplayer, recording: Path, came
     own = [metrics[f"{demo.name}-own"] for demo in demos]
     again = [metrics[f"{demo.name}-again"] for demo in demos]
     still = [metrics[f"{demo.name}-still"] for demo in demos]
-    wins = sum(bool(item["success"]) for item in own)
+    wins = sum(bool(item.success) for item in own)
     found.add(
         "the demos' own actions succeed", wins * 2 >= len(own), f"{wins} of {len(own)}; this is the replay's ceiling"
     )
-    idle = sum(bool(item["success"]) for item in still)
+    idle = sum(bool(item.success) for item in still)
     found.add("holding still does not", idle == 0, f"{idle} of {len(still)}")
-    worst = max(float(item["tracking_error_deg"]) for item in still)
+    worst = max(item.tracking_error_deg for item in still)
     found.add("starts in the demo's state", worst <= START_ERROR_DEG, f"{worst:.1f} degrees from it at most")
     apart = [_apart(one, other) for one, other in zip(own, again, strict=True)]
-    same = sum(one["success"] == other["success"] for one, other in zip(own, again, strict=True))
+    same = sum(one.success == other.success for one, other in zip(own, again, strict=True))
     found.add(
         "twice the same",
         None if same < len(own) else True,
@@ -116,6 +115,6 @@ def _requests(demo: Demo, rate: float, replayer: IsaacReplayer) -> list[ReplayRe
     ]
 
 
-def _apart(one: dict[str, Any], other: dict[str, Any]) -> float:
-    difference = np.array(one["final_joint_pos"]) - np.array(other["final_joint_pos"])
+def _apart(one: ReplayMetrics, other: ReplayMetrics) -> float:
+    difference = np.array(one.final_joint_pos) - np.array(other.final_joint_pos)
     return float(np.degrees(np.abs(difference).max()))

@@ -17,11 +17,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult
 from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
 from leicos_jobs.backends.mujoco.looks import Look, drifted, fit_look
 from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.simulation import Simulation
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.encode import write_video

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
-from leicos_jobs.backends.base import GenerateRequest, GenerateResult, Started
+from leicos_jobs.backends.base import Generator, Started
 from leicos_jobs.backends.mujoco import lift_cube
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 
 
 class MujocoGeneratorSettings(BaseModel):
@@ -36,23 +37,22 @@ class MujocoGeneratorSettings(BaseModel):
     """N m; the gripper servo's largest torque. LeIsaac's for this cube is 0.0667."""
 
 
-class MujocoGenerator:
+class MujocoGenerator(Generator[MujocoGeneratorSettings], name="mujoco", version=1):
     """Generator of SO-101 LiftCube."""
 
-    name: ClassVar[str] = "mujoco"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = ""
-    batch: int = 1
-    Settings: ClassVar[type[BaseModel]] = MujocoGeneratorSettings
-
-    def __init__(self, settings: BaseModel, checkpoint: Path | None, work: Path) -> None:
+    def __init__(self, settings: MujocoGeneratorSettings, checkpoint: Path | None, work: Path) -> None:
         from leicos_jobs.backends.mujoco.dream import Dreamer  # mujoco: needed here, not where versions are read
 
-        chosen = MujocoGeneratorSettings.model_validate(settings.model_dump())
+        super().__init__(settings, checkpoint, work)
         self._dreamer = Dreamer(
-            chosen.control_hz, chosen.gripper_effort_limit, chosen.failure_share, chosen.defect_share, chosen.drift
+            settings.control_hz,
+            settings.gripper_effort_limit,
+            settings.failure_share,
+            settings.defect_share,
+            settings.drift,
         )
 
+    @override
     def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
         """Imagine one video after the other. Raises InputError for a request that does not fit the scene."""
         for request in requests:

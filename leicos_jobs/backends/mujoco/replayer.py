@@ -8,14 +8,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
-from leicos_jobs.backends.base import ReplayRequest, ReplayResult, Started
+from leicos_jobs.backends.base import Replayer, Started
 from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import SO101
 
@@ -49,34 +51,29 @@ class MujocoReplayerSettings(BaseModel):
     the MJCF's stock 3.35 drives the jaws a centimetre into it."""
 
 
-class MujocoReplayer:
+class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1, batch=16):
     """Replayer of SO-101 LiftCube."""
 
-    name: ClassVar[str] = "mujoco"
-    version: ClassVar[int] = 1
-    upstream: ClassVar[str] = ""
-    batch: int = 16
-    Settings: ClassVar[type[BaseModel]] = MujocoReplayerSettings
-
-    @staticmethod
-    def judges(settings: BaseModel) -> bool:
-        """Whether success is known."""
-        return MujocoReplayerSettings.model_validate(settings.model_dump()).task != "none"
-
-    def __init__(self, settings: BaseModel, work: Path) -> None:
+    def __init__(self, settings: MujocoReplayerSettings, work: Path) -> None:
         from leicos_jobs.backends.mujoco.simulation import Simulation  # mujoco: not where versions are read
 
-        chosen = MujocoReplayerSettings.model_validate(settings.model_dump())
-        self._task = chosen.task
-        self._simulation = functools.cache(lambda control_hz: Simulation(control_hz, chosen.gripper_effort_limit))
+        super().__init__(settings, work)
+        self._task = settings.task
+        self._simulation = functools.cache(lambda control_hz: Simulation(control_hz, settings.gripper_effort_limit))
 
+    @override
+    @classmethod
+    def judges(cls, settings: MujocoReplayerSettings) -> bool:
+        return settings.task != "none"
+
+    @override
     def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
         """Replay one request after the other. Raises InputError for actions or a start that are not an SO-101's."""
         for request in requests:
             started(request.sample)
             yield ReplayResult(request.sample, self._replay(request))
 
-    def _replay(self, request: ReplayRequest) -> dict[str, Any]:
+    def _replay(self, request: ReplayRequest) -> ReplayMetrics:
         actions = np.asarray(request.actions, dtype=np.float32)
         if actions.ndim != 2 or actions.shape[1] != SO101.width or not len(actions) or not np.isfinite(actions).all():
             raise InputError(
@@ -91,7 +88,8 @@ class MujocoReplayer:
         trace = _Trace(simulation, len(actions))
         for target in targets:
             trace.step(target)
-        return trace.metrics() | (UNJUDGED if self._task == "none" else {})
+        metrics = trace.metrics()
+        return metrics.model_copy(update=UNJUDGED) if self._task == "none" else metrics
 
     def _start(self, request: ReplayRequest) -> dict[str, Any]:
         """The state, without anything that the arm could touch where there is no task."""
@@ -127,22 +125,22 @@ class _Trace:
             self._grasp = len(self._heights)
         self._heights.append(float(simulation.cube_pos[2]))
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> ReplayMetrics:
         above = np.array(self._heights) > lift_cube.SUCCESS_HEIGHT
         errors = np.degrees(np.array(self._errors))
         rms = np.sqrt(np.mean(errors**2, axis=0))
-        return {
-            "success": bool(above.any()),
-            "success_held": _held(above),
-            "success_rate": float(above.any()),
-            "repeats": 1,
-            "max_lift": max(self._heights) - lift_cube.CUBE_HALF,
-            "first_grasp_row": self._grasp,
-            "tracking_error_deg": float(np.sqrt(np.mean(rms[: SO101.width - 1] ** 2))),
-            "gripper_error_deg": float(rms[-1]),
-            "limit_clip_share": self._clipped / self._rows,
-            "final_joint_pos": [float(value) for value in self._simulation.joint_pos],
-        }
+        return ReplayMetrics(
+            success=bool(above.any()),
+            success_held=_held(above),
+            success_rate=float(above.any()),
+            repeats=1,
+            max_lift=max(self._heights) - lift_cube.CUBE_HALF,
+            first_grasp_row=self._grasp,
+            tracking_error_deg=float(np.sqrt(np.mean(rms[: SO101.width - 1] ** 2))),
+            gripper_error_deg=float(rms[-1]),
+            limit_clip_share=self._clipped / self._rows,
+            final_joint_pos=[float(value) for value in self._simulation.joint_pos],
+        )
 
 
 def _held(above: NDArray[np.bool_]) -> bool:

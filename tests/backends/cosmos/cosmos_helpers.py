@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from leicos_jobs.backends.base import GenerateRequest
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
+from leicos_jobs.backends.requests import GenerateRequest
 from leicos_jobs.media.encode import write_video
 
 FAKE = Path(__file__).parent / "fake_checkout"

@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from cosmos_helpers import FRAMES, HEIGHT, WIDTH, read_journal, write_clip
 from pydantic import BaseModel
 
 from leicos_jobs.backends import registry
+from leicos_jobs.backends.base import Backend
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.probe import verify
@@ -37,11 +38,8 @@ class Nothing(BaseModel):
     pass
 
 
-class Elsewhere:
+class Elsewhere(Backend[Nothing], name="elsewhere", version=1):
     """In the place of the other stages' backends: only asked for what enters their keys."""
-
-    name, version, upstream = "elsewhere", 1, ""
-    Settings: ClassVar[type[BaseModel]] = Nothing
 
 
 def load(stage: str, name: str) -> Any:

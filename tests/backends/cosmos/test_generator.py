@@ -229,8 +229,8 @@ def test_settings_have_the_tutorials_values_and_places_stay_out_of_identities() 
 
 @pytest.mark.parametrize(("frames", "chunks"), [(93, 2), (77, 1), (153, 2), (154, 3), (210, 3)])
 def test_seeds_of_one_start_stand_as_far_apart_as_a_video_has_chunks(frames: int, chunks: int) -> None:
-    assert CosmosGenerator.seeds_a_sample(CosmosSettings(), frames) == chunks
-    assert CosmosGenerator.seeds_a_sample(CosmosSettings(autoregressive=False), frames) == 1
+    assert CosmosGenerator.seeds_per_sample(CosmosSettings(), frames) == chunks
+    assert CosmosGenerator.seeds_per_sample(CosmosSettings(autoregressive=False), frames) == 1
 
 
 def test_runs_that_cosmos_cannot_make_are_refused_early() -> None:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from cosmos_helpers import fake_settings
 
-from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.backends.cosmos_predict25 import post_train, resident
 from leicos_jobs.backends.cosmos_predict25.artifact import WEIGHTS, load_artifact
 from leicos_jobs.backends.cosmos_predict25.checkpoints import hand_over, latest, restore
 from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator
 from leicos_jobs.backends.cosmos_predict25.post_train import CosmosPostTrainer, check_dataset
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
+from leicos_jobs.backends.requests import PostTrainRequest
 from leicos_jobs.core.errors import DefectError, InputError, RetryError
 from leicos_jobs.media.encode import write_video
 
@@ -58,11 +58,10 @@ class Training:
         settings = fake_settings(post_train={"steps": 60, "save_every": 20, **train})
         work = self.tmp_path / attempt
         work.mkdir()
-        request = TrainRequest(
-            dataset=self.dataset, camera="front", train=(), seed=21, out=self.out, resume=self.resume,
-            report=self.report, size=(640, 480),
+        request = PostTrainRequest(
+            dataset=self.dataset, size=(640, 480), seed=21, out=self.out, resume=self.resume, report=self.report
         )  # fmt: skip
-        return CosmosPostTrainer(settings, work).train(request)
+        return CosmosPostTrainer(settings, work).train(request).facts()
 
 
 @pytest.fixture

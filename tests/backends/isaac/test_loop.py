@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from fake_isaac import NAMES, FakeIsaac
 
-from leicos_jobs.backends.base import ReplayRequest
 from leicos_jobs.backends.isaac.replayer import _limits, _task, combine
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver import leisaac_env
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.leisaac_env import LeIsaacEnv
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.loop import HELD_STEPS, Episode, held, replay
 from leicos_jobs.backends.mujoco.replayer import HELD_STEPS as MUJOCO_HELD_STEPS
+from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.robots.embodiment import SO101
 
 LIMITS = np.radians([(-110, 110), (-100, 100), (-100, 90), (-95, 95), (-160, 160), (-10, 100)]).astype(np.float32)

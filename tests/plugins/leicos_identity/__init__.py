@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.backends.base import GenerateResult, LabelResult, ReplayResult
+from leicos_jobs.backends.base import Generator, Labeller, Replayer, Trainer
+from leicos_jobs.backends.requests import GenerateResult, LabelResult, ReplayMetrics, ReplayResult, TrainResult
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 
@@ -84,13 +85,7 @@ def _trouble(chance: float) -> str:
     return random.SystemRandom().choice(["raise", "die", "truncate"]) if random.SystemRandom().random() < chance else ""
 
 
-class IdentityGenerator:
-    name, version, upstream, batch = "identity", 1, "", 3
-    Settings = Settings
-
-    def __init__(self, settings, checkpoint: Path | None, work: Path) -> None:
-        self.settings = settings
-
+class IdentityGenerator(Generator[Settings], name="identity", version=1, batch=3):
     def process(self, requests, started) -> Iterator[GenerateResult]:
         order = list(requests)
         random.SystemRandom().shuffle(order)
@@ -111,25 +106,16 @@ class IdentityGenerator:
             yield GenerateResult(request.sample, video, truth={"action": actions}, truth_facts={"defect": None})
 
 
-class IdentityTrainer:
-    name, version, upstream, batch = "identity", 1, "", 1
-    Settings = Settings
-
-    def __init__(self, settings, work: Path) -> None:
-        self.settings = settings
-
-    def train(self, request) -> dict[str, object]:
+class IdentityTrainer(Trainer[Settings], name="identity", version=1):
+    def train(self, request) -> TrainResult:
         request.out.mkdir(exist_ok=True)
         (request.out / "artifact.json").write_text(json.dumps({"seed": request.seed}))
-        return {}
+        return TrainResult()
 
 
-class IdentityLabeller:
-    name, version, upstream, batch = "identity", 1, "", 4
-    Settings = Settings
-
-    def __init__(self, settings, artifact: Path, work: Path) -> None:
-        self.settings = settings
+class IdentityLabeller(Labeller[Settings], name="identity", version=1, batch=4):
+    def __init__(self, settings: Settings, artifact: Path, work: Path) -> None:
+        super().__init__(settings, artifact, work)
         assert (artifact / "artifact.json").is_file()
 
     def process(self, requests, started) -> Iterator[LabelResult]:
@@ -149,19 +135,14 @@ class IdentityLabeller:
             yield LabelResult(request.sample, np.stack(rows))
 
 
-class IdentityReplayer:
-    name, version, upstream, batch = "identity", 1, "", 5
-    Settings = Settings
-
-    def __init__(self, settings, work: Path) -> None:
-        self.settings = settings
-
+class IdentityReplayer(Replayer[Settings], name="identity", version=1, batch=5):
     def process(self, requests, started) -> Iterator[ReplayResult]:
         for request in requests:
             started(request.sample)
             if "/" not in request.sample:  # the controls' are many
                 time.sleep(self.settings.pause)
             sample, _ = from_action(request.actions[0])
-            metrics = {"success": True, "success_held": True, "max_lift": 0.1, "tracking_error_deg": 1.0}
+            known = {"success": True, "success_held": True, "max_lift": 0.1, "tracking_error_deg": 1.0}
             start = request.start["articulation/robot/joint_position"]
-            yield ReplayResult(request.sample, metrics | {"seen": sample, "start": start, "rows": len(request.actions)})
+            metrics = ReplayMetrics(**known, seen=sample, start=start, rows=len(request.actions))
+            yield ReplayResult(request.sample, metrics)
