@@ -195,7 +195,7 @@ TABLE = (
             "TemporaryRedirect",
         ),
         RetryError,
-        "the server says: later",
+        "the server cannot answer now",
         _AGAIN,
     ),
 )
