@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from leicos_jobs.store.s3.answers import TABLE
 
 STATUS = {"NoSuchBucket": 404, "NoSuchUpload": 404, "PermanentRedirect": 301, "NotImplemented": 501, "SlowDown": 503}
 ROWS = [(code, row.kind, row.fix) for row in TABLE for code in row.codes if not code.isdigit()]
+MISSING = {"NoSuchKey", "NotFound"}
 SETTINGS = {
     "AuthorizationHeaderMalformed": "AWS_REGION",
     "PermanentRedirect": "AWS_REGION",
@@ -51,9 +54,10 @@ def store_of(server: S3Imitation, monkeypatch: pytest.MonkeyPatch) -> S3Store:
 
 
 @pytest.fixture(scope="module")
-def refusing() -> Iterator[S3Imitation]:
-    with s3_imitation(AMAZON) as server:
-        yield server
+def refusing() -> Iterator[tuple[S3Imitation, S3Store]]:
+    """One server and one store for all rows: a client is slow to make."""
+    with s3_imitation(AMAZON) as server, pytest.MonkeyPatch.context() as patch:
+        yield server, store_of(server, patch)
 
 
 @pytest.mark.parametrize(("code", "kind", "fix"), ROWS, ids=[code for code, _, _ in ROWS])
@@ -61,22 +65,17 @@ def test_each_answer_has_its_exit_code_and_its_fix(
     code: str,
     kind: type[LeicosError],
     fix: str,
-    refusing: S3Imitation,
-    monkeypatch: pytest.MonkeyPatch,
+    refusing: tuple[S3Imitation, S3Store],
     tmp_path: Path,
 ) -> None:
     """Whatever was asked: HEAD has no body, and says the same."""
-    status = STATUS.get(code, 503 if kind is RetryError else 400)
-    refusing.dialect = Dialect(always=(status, code, "said so"))
-    store = store_of(refusing, monkeypatch)
-    calls = [
-        lambda: store.read("a"),
-        lambda: store.put("a", b"x"),
-        lambda: store.fetch("a", tmp_path),
-        lambda: list(store.list("")),
-        lambda: store.delete("a"),
-    ]
-    if code not in ("NotImplemented", "NoSuchBucket", "NoSuchUpload"):  # HEAD's 404 is a missing object
+    status = 404 if code in MISSING else STATUS.get(code, 503 if kind is RetryError else 400)
+    server, store = refusing
+    server.dialect = Dialect(always=(status, code, "said so"))
+    calls = [lambda: store.put("a", b"x"), lambda: list(store.list(""))]
+    if code not in MISSING:
+        calls += [lambda: store.read("a"), lambda: store.fetch("a", tmp_path), lambda: store.delete("a")]
+    if status not in (404, 501):  # HEAD's 404 is a missing object, its 501 has no word
         calls.append(lambda: store.size("a"))
     for call in calls:
         with pytest.raises(kind) as caught:
@@ -102,10 +101,10 @@ def test_each_answer_has_its_exit_code_and_its_fix(
     ],
 )
 def test_an_unknown_answer_is_judged_by_its_status(
-    status: int, exit_code: ExitCode, refusing: S3Imitation, monkeypatch: pytest.MonkeyPatch
+    status: int, exit_code: ExitCode, refusing: tuple[S3Imitation, S3Store]
 ) -> None:
-    refusing.dialect = Dialect(always=(status, "Odd", "never heard of"))
-    store = store_of(refusing, monkeypatch)
+    server, store = refusing
+    server.dialect = Dialect(always=(status, "Odd", "never heard of"))
     for call in (lambda: store.read("a"), lambda: store.put("a", b""), lambda: store.size("a")):
         with pytest.raises(LeicosError, match=r"Odd|never heard of") as caught:
             call()
@@ -208,6 +207,29 @@ def test_a_setting_that_cannot_be_is_named(name: str, value: str, monkeypatch: p
         open_store("s3://leicos/runs/x")
     assert name in caught.value.message or value in caught.value.message
     assert caught.value.fix
+
+
+def test_a_private_authority_is_trusted_by_the_setting_that_the_error_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    with s3_imitation(AMAZON) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        store_of(server, monkeypatch)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint.replace("http:", "https:"))
+        monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+        with pytest.raises(InputError, match="not trusted") as caught:
+            S3Store("leicos", "runs/x").put("a", b"x")
+        assert "AWS_CA_BUNDLE" in str(caught.value.fix)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        store = S3Store("leicos", "runs/x")
+        store.put("a", b"x")
+        assert store.read("a") == b"x"
 
 
 def test_a_kms_key_needs_kms(monkeypatch: pytest.MonkeyPatch) -> None:

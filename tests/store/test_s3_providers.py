@@ -80,13 +80,13 @@ class TestProviders(StoreContract):
     def raw(self, server: S3Imitation) -> Objects:
         return Objects(server)
 
-    def test_a_resumable_upload_carries_bytes(self) -> None:
-        """Of several parts: on the real servers."""
+    test_a_resumable_upload_carries_bytes = None  # type: ignore[assignment]  # of parts: on the real servers
 
     def test_one_of_many_creates_wins(self, store: S3Store, server: S3Imitation) -> None:
-        """Where the server has conditions; else only the result is one."""
-        if server.dialect.conditions == "enforced":
-            super().test_one_of_many_creates_wins(store)
+        """Where the server has conditions."""
+        if server.dialect.conditions != "enforced":
+            pytest.skip("without conditions several may believe that they won")
+        super().test_one_of_many_creates_wins(store)
 
     def test_the_server_is_asked_for_conditions_until_it_is_known_to_have_none(
         self, store: S3Store, server: S3Imitation
