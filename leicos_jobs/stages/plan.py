@@ -1,7 +1,7 @@
 """plan: demos x row0 x seeds -> samples, each with its conditioning clip, start state and identity.
 
 The clip shows rows row0 ... row0 + 4 * stride: video2world conditions on the LAST five frames of what it is given and
-its output begins with them, so output frame 0 is row0 (docs/decisions/cosmos.md 1.7). Giving it the whole demo, as the
+its output begins with them, so output frame 0 is row0 (docs/decisions/cosmos.md 2). Giving it the whole demo, as the
 tutorial's helper does, would continue from the demo's end.
 """
 

@@ -6,7 +6,10 @@ import json
 from typing import Any
 
 import yaml
+from botocore.session import Session
 from chart.rendering import CHART, containers, of_kind, render, rendered
+
+from leicos_jobs.store.s3.settings import read_settings
 
 
 def test_job_pods_may_report_results_and_nothing_else() -> None:
@@ -65,6 +68,11 @@ def test_the_store_becomes_environment_and_artifact_repository() -> None:
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CA_BUNDLE": "/etc/leicos/ca/bundle.pem",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_supported",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_supported",
+        "LEICOS_S3_ADDRESSING": "virtual",
+        "LEICOS_S3_SSE": "aws:kms",
+        "LEICOS_S3_SSE_KMS_KEY_ID": "arn:aws:kms:us-east-1:123456789012:key/leicos",
     }
     repository = maps["artifact-repositories"]
     annotation = {"workflows.argoproj.io/default-artifact-repository": "leicos"}
@@ -78,8 +86,26 @@ def test_the_store_becomes_environment_and_artifact_repository() -> None:
             "keyFormat": "argo/artifacts/{{workflow.name}}/{{pod.name}}",
             "accessKeySecret": {"name": "my-s3", "key": "AWS_ACCESS_KEY_ID"},
             "secretKeySecret": {"name": "my-s3", "key": "AWS_SECRET_ACCESS_KEY"},
+            "sessionTokenSecret": {"name": "my-s3", "key": "AWS_SESSION_TOKEN"},
             "caSecret": {"name": "my-ca", "key": "bundle.pem"},
+            "encryptionOptions": {
+                "enableEncryption": True,
+                "kmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/leicos",
+            },
         }
+    }
+
+
+def test_what_the_store_says_to_pods_is_what_the_s3_store_reads() -> None:
+    """Under the names, and with the values, that it accepts."""
+    data = of_kind(rendered("everything"), "ConfigMap")["leicos-s3"]["data"]
+    settings = read_settings(Session(), {name: value for name, value in data.items() if name != "AWS_CA_BUNDLE"})
+    assert settings.endpoint == "http://s3.storage.svc:9000"
+    assert (settings.region, settings.addressing) == ("us-east-1", "virtual")
+    assert settings.request_checksum == settings.response_checksum == "when_supported"
+    assert settings.encryption == {
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "arn:aws:kms:us-east-1:123456789012:key/leicos",
     }
 
 

@@ -120,6 +120,9 @@ def _generator() -> ModuleType:
         ({"pools": {"train": {"spot": {**SPOT, "onDemandAfter": 7}}}}, "pools.train.spot.onDemandAfter"),
         ({"pools": {"train": {"spot": SPOT, "retries": 2}}}, "pools.train.spot.onDemandAfter"),
         ({"quota": {"enabled": True}}, "quota.hard"),
+        ({"store": {"sessionToken": True, "credentials": "workloadIdentity"}}, "store.sessionToken"),
+        ({"store": {"encryption": {"kmsKeyId": "k"}}}, "store.encryption.type"),
+        ({"store": {"encryption": {"type": "AES256", "kmsKeyId": "k"}}}, "store.encryption.type"),
     ],
 )
 def test_what_is_unset_and_needed_is_refused_by_name(values: dict[str, Any], field: str) -> None:
@@ -135,6 +138,9 @@ def test_what_is_unset_and_needed_is_refused_by_name(values: dict[str, Any], fie
         ({"pools": {"cpu": {"concurrency": 0}}}, "concurrency"),
         ({"store": {"endpoint": "s3.example.com"}}, "endpoint"),
         ({"store": {"credentials": "keys"}}, "credentials"),
+        ({"store": {"checksums": "always"}}, "checksums"),
+        ({"store": {"addressing": "host"}}, "addressing"),
+        ({"store": {"encryption": {"type": "kms"}}}, "encryption"),
         ({"modelCache": {"models": [{"repository": "a/b", "revision": "main"}]}}, "revision"),
         ({"images": {"jobs": {"digest": "abc"}}}, "digest"),
     ],

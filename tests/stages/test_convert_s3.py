@@ -89,10 +89,10 @@ def test_a_server_that_fails_every_tenth_request_changes_no_byte(bucket: Bucket,
 
 
 def test_sources_of_the_same_name_in_two_folders_are_both_converted(bucket: Bucket, tmp_path: Path) -> None:
-    """They lie on one disk while they are converted; neither may replace the other."""
+    """They lie on one disk while they are converted; neither may replace the other. Their names are taken whole."""
     one = write_recording(tmp_path / "one.hdf5", [DemoSpec(rows=24)])
     two = write_recording(tmp_path / "two.hdf5", [DemoSpec(rows=40), DemoSpec(rows=30)])
-    sources = [bucket.write("monday/demos.hdf5", one), bucket.write("tuesday/demos.hdf5", two)]
+    sources = [bucket.write("monday #1/my demo?.hdf5", one), bucket.write("tuesday/50%25/my demo?.hdf5", two)]
 
     convert(bucket.server.endpoint, bucket.server, bucket.uri("run"), sources, tmp_path / "outputs")
 
@@ -110,4 +110,11 @@ def test_a_source_that_the_disk_has_no_room_for_is_an_error_of_the_set_up(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
     with pytest.raises(InputError, match=r"s3://.*/large/demos.hdf5: has .* room for 0\.0 GB"):
+        fetch_source(source, run, tmp_path)
+
+
+@pytest.mark.parametrize("source", ["run:../../elsewhere.hdf5", "run:/etc/passwd", "run:"])
+def test_a_source_outside_the_run_is_refused_by_name(source: str, tmp_path: Path) -> None:
+    run = create_run(str(tmp_path / "run"), RunConfig.model_validate({"source": {"files": [source], "task": "Lift."}}))
+    with pytest.raises(InputError, match=f"{source} lies outside the run"):
         fetch_source(source, run, tmp_path)

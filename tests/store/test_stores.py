@@ -71,6 +71,15 @@ class TestFolder(StoreContract):
         with pytest.raises(InputError, match="folder"):
             FolderStore(blocked / "run").put("a", b"x")
 
+    def test_what_cannot_be_removed_is_an_input_error(self) -> None:
+        """/proc refuses it to everybody, as a read-only root does."""
+        store = FolderStore(Path("/proc/self"))
+        with pytest.raises(InputError, match=r"cannot write .*/status") as caught:
+            store.delete("status")
+        assert caught.value.fix
+        store.delete("no-such-file")
+        store.delete("status/below-a-file")
+
     def test_a_full_disk_says_so_and_may_be_retried(self, tmp_path: Path) -> None:
         """With a file size limit the write fails half-way, as on a full disk; no object appears."""
         code = (

@@ -19,6 +19,12 @@
 {{- if and $values.artifactRepository.create (eq $values.store.credentials "secret") $values.store.bucket (not $values.store.existingSecret) -}}
 {{- fail "store.existingSecret: name the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set store.credentials to workloadIdentity" -}}
 {{- end -}}
+{{- if and $values.store.sessionToken (eq $values.store.credentials "workloadIdentity") -}}
+{{- fail "store.sessionToken: pods with a workload identity have their own tokens; set it to false, or store.credentials to secret" -}}
+{{- end -}}
+{{- if and $values.store.encryption.kmsKeyId (not (hasPrefix "aws:kms" $values.store.encryption.type)) -}}
+{{- fail "store.encryption.type: a key of KMS is named in store.encryption.kmsKeyId; set the type to aws:kms" -}}
+{{- end -}}
 {{- if and $values.quota.enabled (not $values.quota.hard) -}}
 {{- fail "quota.hard: say what is limited, for example requests.nvidia.com/gpu: 16, or set quota.enabled to false" -}}
 {{- end -}}

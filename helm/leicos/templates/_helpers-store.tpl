@@ -32,6 +32,19 @@ AWS_DEFAULT_REGION: {{ . | quote }}
 {{- if .Values.store.caBundle.existingSecret }}
 AWS_CA_BUNDLE: /etc/leicos/ca/{{ .Values.store.caBundle.key }}
 {{- end }}
+{{- with .Values.store.checksums }}
+AWS_REQUEST_CHECKSUM_CALCULATION: {{ . }}
+AWS_RESPONSE_CHECKSUM_VALIDATION: {{ . }}
+{{- end }}
+{{- with .Values.store.addressing }}
+LEICOS_S3_ADDRESSING: {{ . }}
+{{- end }}
+{{- with .Values.store.encryption.type }}
+LEICOS_S3_SSE: {{ . | quote }}
+{{- end }}
+{{- with .Values.store.encryption.kmsKeyId }}
+LEICOS_S3_SSE_KMS_KEY_ID: {{ . | quote }}
+{{- end }}
 {{- end }}
 
 {{/* The artifact repository, one entry of the ConfigMap artifact-repositories. */}}
@@ -55,12 +68,26 @@ s3:
   secretKeySecret:
     name: {{ .Values.store.existingSecret }}
     key: AWS_SECRET_ACCESS_KEY
+  {{- if .Values.store.sessionToken }}
+  sessionTokenSecret:
+    name: {{ .Values.store.existingSecret }}
+    key: AWS_SESSION_TOKEN
+  {{- end }}
   {{- end }}
   {{- with .Values.store.caBundle }}
   {{- if .existingSecret }}
   caSecret:
     name: {{ .existingSecret }}
     key: {{ .key }}
+  {{- end }}
+  {{- end }}
+  {{- with .Values.store.encryption }}
+  {{- if .type }}
+  encryptionOptions:
+    enableEncryption: true
+    {{- with .kmsKeyId }}
+    kmsKeyId: {{ . | quote }}
+    {{- end }}
   {{- end }}
   {{- end }}
 {{- end }}

@@ -56,6 +56,12 @@ TABLE = (
         "create it, or correct the URI, the endpoint or the region",
     ),
     Answer(
+        ("NoSuchKey", "NotFound", "404"),
+        InputError,
+        "the server answers a write or a listing with 404: it has no such bucket, or is no S3 server",
+        "check the URI's bucket and AWS_ENDPOINT_URL_S3 (store.endpoint of the chart)",
+    ),
+    Answer(
         ("AccessDenied", "AllAccessDisabled", "Forbidden", "403"),
         InputError,
         "access denied",
@@ -195,7 +201,7 @@ TABLE = (
             "TemporaryRedirect",
         ),
         RetryError,
-        "the server says: later",
+        "the server cannot answer now",
         _AGAIN,
     ),
 )

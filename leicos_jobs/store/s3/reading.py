@@ -36,7 +36,7 @@ PART_BYTES = 32 << 20
 CONNECTIONS = 8
 TRIES = 6
 _PAUSE = 0.1
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _AGAIN = "start again; committed work is kept"
 CUT = (
     ConnectionClosedError,

@@ -49,7 +49,7 @@ class S3Store:
 
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
-        return self._call(key, lambda: reading.read(self._get(key)))
+        return self._call(key, lambda: reading.read(self._get(key)), asks=True)
 
     def size(self, key: str) -> int | None:
         """See `Store.size`. HEAD has no body: why it was refused, the same question by GET says."""
@@ -63,7 +63,7 @@ class S3Store:
                 raise
 
         try:
-            return self._call(key, ask)
+            return self._call(key, ask, asks=True)
         except KeyMissingError:
             return None
 
@@ -161,7 +161,7 @@ class S3Store:
         with writing(path):
             scratch.mkdir(parents=True, exist_ok=True)
             try:
-                self._call(key, lambda: reading.download(self._get(key), path))
+                self._call(key, lambda: reading.download(self._get(key), path), asks=True)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
@@ -189,24 +189,25 @@ class S3Store:
     def delete(self, key: str) -> None:
         """See `Store.delete`. Amazon says nothing of a missing key, Cloud Storage answers 404."""
         with suppress(KeyMissingError):
-            self._call(key, lambda: self._client.delete_object(**self._where(key)))
+            self._call(key, lambda: self._client.delete_object(**self._where(key)), asks=True)
 
-    def _call(self, key: str, act: Callable[[], T]) -> T:
+    def _call(self, key: str, act: Callable[[], T], *, asks: bool = False) -> T:
+        """Do what botocore may refuse. asks: it asks for an object, and 404 says that there is none."""
         where = f"{self.uri}/{key}"
         try:
             return act()
         except ClientError as error:
-            raise self._explain(key, error) from error
+            raise self._explain(key, error, asks) from error
         except (BotoCoreError, Boto3Error, HTTPError) as error:
             cause = error.__cause__ or error.__context__
             if isinstance(cause, ClientError):
-                raise self._explain(key, cause) from error
+                raise self._explain(key, cause, asks) from error
             raise answers.explain_client(where, error) from error
         except reading.ReadingError as error:
             raise RetryError(f"{where}: {error.message}", fix=error.fix) from error
 
-    def _explain(self, key: str, error: ClientError) -> LeicosError:
-        if answers.is_missing(error):
+    def _explain(self, key: str, error: ClientError, asks: bool) -> LeicosError:
+        if asks and answers.is_missing(error):
             return KeyMissingError(f"no object {key} in {self.uri}")
         return answers.explain(f"{self.uri}/{key}", self.bucket, error)
 
