@@ -7,6 +7,7 @@ block spends half of the time on page faults (docs/decisions/cpu_baseline.md 3.1
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -48,7 +49,7 @@ def is_camera(item: object) -> bool:
 
 def chunk_bytes(dataset: h5py.Dataset) -> int:
     """Bytes of one decompressed chunk, 0 if it is stored in one piece."""
-    return int(np.prod(dataset.chunks)) if dataset.chunks else 0
+    return math.prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
 
 
 def block_rows(dataset: h5py.Dataset) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 from leicos_jobs.backends.base import ReplayRequest, ReplayResult
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.digests import digest_of
-from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.errors import DefectError, InputError, RetryError
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
@@ -107,6 +107,8 @@ def _expect(child: Child, wanted: str, take: Any) -> None:
             take(message[1])
         elif message[0] == "refused":
             raise InputError(message[1], fix=message[2])
+        elif message[0] == "retry":
+            raise RetryError(message[1], fix=message[2])
         elif message[0] == wanted:
             return
         else:

@@ -36,13 +36,15 @@ def convert(run: Run) -> StageRecord:
                 time=TimeBase(time.stride, time.row_for_row, time.drop_rows),
                 encode=EncodeSettings(video.crf, video.preset, video.gop),
                 strict=source.strict,
+                accept_unmarked=source.accept_unmarked,
             )
             report = write_dataset(files, folder, options, names=source.files)
         facts: dict[str, Any] = report.model_dump(mode="json")
         return facts
 
+    outside = {"strict"} if source.accept_unmarked else {"strict", "accept_unmarked"}  # a default of later disowns none
     settings = {
-        "source": source.model_dump(mode="json", exclude={"strict"}),
+        "source": source.model_dump(mode="json", exclude=outside),
         "time": time.model_dump(mode="json"),
         "video": video.model_dump(mode="json"),
     }

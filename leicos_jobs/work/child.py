@@ -1,9 +1,10 @@
 """The process in which a model runs. It may crash, hang or be killed without taking the commits with it.
 
 Messages: parent sends a list of requests; the child answers ("started", sample), ("result", result, waits),
-("failed", sample or None, text, traceback) and ("end",). After a result it waits until the parent asks for the next
-message: by then that result is committed, so a kill costs the sample in hand and no finished one (a backend with
-`run_ahead` does not wait). The process dies with its parent, and leaves SIGTERM to it.
+("failed", sample or None, text, traceback), ("retry", message, fix) where no sample is to blame, and ("end",). After a
+result it waits until the parent asks for the next message: by then that result is committed, so a kill costs the
+sample in hand and no finished one (a backend with `run_ahead` does not wait). The process dies with its parent, and
+leaves SIGTERM to it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from leicos_jobs.core import logs
-from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.errors import InputError, RetryError, no_room
 from leicos_jobs.core.programs import die_with
 
 GO_ON = None
@@ -52,6 +53,9 @@ def child_main(connection: Connection, spec: BackendSpec, parent: int) -> None:
         connection.send(("refused", error.message, error.fix))
         return
     except Exception as error:  # noqa: BLE001 - the parent decides, from what is sent
+        if passing := _passing(error):
+            connection.send(("retry", passing.message, passing.fix))
+            return
         connection.send(("broken", f"{type(error).__name__}: {error}", traceback.format_exc()))
         return
     connection.send(("ready", int(getattr(backend, "batch", 1)), time.monotonic() - begun))
@@ -79,10 +83,17 @@ def _serve(connection: Connection, backend: Any, requests: Sequence[Any]) -> Non
             if waits:
                 _until_asked(connection)
     except Exception as error:  # noqa: BLE001 - counted against the sample by the parent
+        if passing := _passing(error):
+            connection.send(("retry", passing.message, passing.fix))
+            return
         text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         connection.send(("failed", current[0], text, traceback.format_exc()))
         return
     connection.send(("end",))
+
+
+def _passing(error: Exception) -> RetryError | None:
+    return no_room(error) or (error if isinstance(error, RetryError) else None)
 
 
 def _until_asked(connection: Connection) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from leicos_jobs.core import logs, signals
-from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError
+from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError, no_room
 from leicos_jobs.core.validation import parsed_json
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
@@ -182,8 +182,9 @@ class Worker:
                     child.kill()
                     child = None
                 self._beat([])
-        except RetryError:
-            self._beat([])
+        except (LeicosError, OSError) as error:
+            if isinstance(error, RetryError) or no_room(error):  # the boundary says it
+                self._beat([])
             raise
         finally:
             if child is not None:
@@ -209,6 +210,8 @@ class Worker:
             child.kill()
             if message[0] == "refused":
                 raise InputError(message[1], fix=message[2])
+            if message[0] == "retry":
+                raise RetryError(message[1], fix=message[2])
             raise DefectError(f"{self.stage.name}: the backend does not start: {message[1]}\n{message[2]}")
         raise DefectError(f"{self.stage.name}: the backend's process died {START_TRIES} times while it started")
 
@@ -262,6 +265,8 @@ class Worker:
                 last, self.current = time.monotonic(), None
                 if signals.stopping():
                     signals.check()
+            elif message[0] == "retry":
+                raise RetryError(message[1], fix=message[2])
             elif message[0] == "failed":
                 logs.event(f"{self.stage.name}.exception", text=message[3])
                 return again + self._blame(opened, message[1], message[2]), True
@@ -277,7 +282,7 @@ class Worker:
         try:
             checked = self.stage.check(state, result, folder)
         except LeicosError as error:
-            if isinstance(error, RetryError):
+            if isinstance(error, RetryError) or no_room(error):
                 raise
             self._fail(state, str(error))
             return False
