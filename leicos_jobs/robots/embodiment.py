@@ -22,7 +22,7 @@ overshoot by a few degrees, and other models of the same arm bend up to 7 degree
 pass it after 2 to 5 degrees of motion, motor units at once."""
 MOTOR_MARGIN = 2.0
 """The same in motor units: real arms have calibrations of their own, and lerobot may store degrees (`use_degrees`);
-what passes is of another kind, such as a servo's counts (0 to 4095), or was converted twice."""
+what passes it is of another kind, such as a servo's counts (0 to 4095), or was converted twice."""
 
 
 @dataclass(frozen=True)
