@@ -95,6 +95,8 @@ def _images(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
         height, width = present[camera].shape[1:3]
         if height % 2 or width % 2:
             return Problem("image-size", f"`obs/{camera}` is {width}x{height}; H.264 needs even sizes")
+        if height * width * 3 > CHUNK_BYTES:
+            return Problem("image-size", f"`obs/{camera}` is {width}x{height}, more than a video can show")
         size = chunk_bytes(present[camera])
         if size > CHUNK_BYTES:
             rows = max(1, CHUNK_BYTES // 4 // (height * width * 3))

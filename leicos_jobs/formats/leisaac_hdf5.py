@@ -235,6 +235,11 @@ class Recording:
 
 
 def _open(path: Path) -> h5py.File:
+    if path.is_dir():
+        raise InputError(
+            f"{path}: is a folder, not a recording",
+            fix="give LeIsaac HDF5 files (to-lerobot and inspect take datasets)",
+        )
     if not path.is_file():
         raise InputError(f"{path}: no such file", fix="check the path")
     try:

@@ -46,6 +46,9 @@ SCALARS = {
 }
 """Columns that every LeRobot table has after the user's, with their types."""
 
+MAX_ROWS = 20_000_000
+"""Of a file; lerobot's hold about a million. A few bytes can stand for any number of equal rows."""
+
 DataRow = Mapping[str, NDArray[Any]]
 
 
@@ -193,6 +196,8 @@ def read_jsonl(path: Path) -> list[Any]:
 
 def _text(path: Path, fix: str) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device would be read without end
+            raise InputError(f"{path}: is not a file", fix=FIX)
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", fix=fix) from None
@@ -204,6 +209,8 @@ def read_parquet(path: Path, names: Sequence[str] | None = None) -> pa.Table:
     """Read a parquet file, or some of its columns. Raises InputError naming it if it is missing or broken."""
 
     def read() -> pa.Table:
+        if (rows := pq.read_metadata(path).num_rows) > MAX_ROWS:
+            raise InputError(f"{path}: holds {rows} rows", fix=f"split it into files of under {MAX_ROWS}")
         table = pq.read_table(path, columns=names)
         _ = table.column_names  # decoded when asked for: bytes that are no text shall fail here
         return table

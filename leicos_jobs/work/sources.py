@@ -26,7 +26,9 @@ def fetch_source(name: str, run: Run, scratch: Path) -> Path:
     else:
         path = Path(name)
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises over a name too long
-            raise InputError(f"source file {name} does not exist", fix="correct source.files in the configuration")
+            folder = os.path.isdir(path)  # noqa: PTH112
+            what = "is a folder, not a recording" if folder else "does not exist"
+            raise InputError(f"source file {name} {what}", fix="correct source.files in the configuration")
         return path
     # a folder of its own: two sources may have the same file name
     place = scratch / sha256_bytes(name.encode())[:16]

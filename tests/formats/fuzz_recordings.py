@@ -44,7 +44,7 @@ def structure_hurt(data: bytes, chance: random.Random) -> bytes:
             if not places:
                 break
             place = chance.choice(places)
-            with suppress(KeyError, ValueError, OSError, RuntimeError):  # what is hurt already may resist
+            with suppress(KeyError, ValueError, OSError, RuntimeError, TypeError):  # what is hurt already may resist
                 chance.choice(HURTS)(file, place, chance)
     return memory.getvalue()
 
@@ -145,7 +145,7 @@ def other_values(file: h5py.File, place: str, chance: random.Random) -> None:
     del file[place]
     match chance.randrange(5):
         case 0:
-            file[place] = values * chance.choice([-1, 57.3, 1e6, 1e300])
+            file[place] = values.astype("f8") * chance.choice([-1, 57.3, 1e6, 1e300])
         case 1:
             file[place] = values.astype(chance.choice(["f8", "f2", "u1", "i8", "c8"]))
         case 2:
