@@ -6,9 +6,9 @@ takes the video whose demo, row0 and seed are its own; without one it fails by n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
@@ -16,10 +16,12 @@ from typing_extensions import override
 from leicos_jobs.backends.base import Generator, Started
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.text import json_lines
 from leicos_jobs.media.probe import probe
 from leicos_jobs.media.remux import restamp, transcode
 
 MAP = "videos.jsonl"
+FIX = "give file, demo, row0 and seed in every line"
 
 
 class ImportSettings(BaseModel):
@@ -41,22 +43,18 @@ class ImportGenerator(Generator[ImportSettings], name="import", version=1):
         self.videos: dict[tuple[str, int, int], Path] = {}
         path = self.folder / MAP
         try:
-            lines = path.read_text().splitlines()
+            data = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read {path}: {error}", fix="write one line a video, see the docs") from None
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                self._add(path, number, line)
+        for number, item in json_lines(data, str(path), FIX):
+            self._add(path, number, item)
 
-    def _add(self, path: Path, number: int, line: str) -> None:
+    def _add(self, path: Path, number: int, item: Any) -> None:
         try:
-            item = json.loads(line)
             key = (str(item["demo"]), int(item["row0"]), int(item["seed"]))
             video = self.folder / str(item["file"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}:{number}: {type(error).__name__}: {error}", fix="give file, demo, row0 and seed in every line"
-            ) from None
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise InputError(f"{path}:{number}: {type(error).__name__}: {error}", fix=FIX) from None
         if key in self.videos:
             raise InputError(f"{path}:{number}: a second video for demo, row0, seed {key}", fix="give it another seed")
         if not video.is_file():

@@ -9,6 +9,7 @@ import click
 
 from leicos_jobs.cli.bars import bar
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.text import require_sentence
 
 V21, V30 = "v2.1", "v3.0"
 EPILOG = """\b
@@ -29,6 +30,7 @@ Examples:
 @click.option("--stride", type=click.IntRange(1, 30), help="Rows a frame; without it found from repeated images.")
 @click.option("--row-for-row", is_flag=True, help="Take every row, as LeIsaac's converter does.")
 @click.option("--control-hz", type=float, default=60.0, show_default=True, help="Rows a second, if no file says it.")
+@click.option("--accept-unmarked", is_flag=True, help="A demo without a success mark counts as successful.")
 @click.option("--strict", is_flag=True, help="A demo left out for another reason than having failed is an error.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; without it all cores.")
 def to_lerobot(
@@ -41,6 +43,7 @@ def to_lerobot(
     stride: int | None,
     row_for_row: bool,
     control_hz: float,
+    accept_unmarked: bool,
     strict: bool,
     workers: int | None,
 ) -> None:
@@ -59,6 +62,7 @@ def to_lerobot(
         return
     if not task:
         raise InputError("--task is missing", fix='write what the robot does, e.g. --task "Lift the red cube up."')
+    require_sentence(task, "--task")
     if stride is not None and row_for_row:
         raise InputError("--stride and --row-for-row contradict each other", fix="leave one out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -71,6 +75,7 @@ def to_lerobot(
         time=TimeBase(stride=stride, row_for_row=row_for_row),
         workers=workers,
         strict=strict,
+        accept_unmarked=accept_unmarked,
     )
     first = out if version == V21 else out.with_name(f".{out.name}.{V21}")
     try:

@@ -23,6 +23,12 @@ Examples:
     "--source", multiple=True, type=click.Path(path_type=Path), help="Recordings; they replace those in CONFIG."
 )
 @click.option("--task", help="Task text, where there is no CONFIG.")
+@click.option("--camera", default="front", show_default=True, help="Camera to generate, where there is no CONFIG.")
+@click.option(
+    "--accept-unmarked",
+    is_flag=True,
+    help="Demos without a success mark count as successful, where there is no CONFIG.",
+)
 @click.option("--out", help="Root of the run; default runs/<name>. Starting it again goes on where it stopped.")
 @click.option("--workers", type=int, default=available_cores(), show_default=True, help="Pods at a time.")
 @click.option("--amend", is_flag=True, help="Accept a changed configuration; what it affects is done again.")
@@ -31,6 +37,8 @@ def run(
     config: Path | None,
     source: tuple[Path, ...],
     task: str | None,
+    camera: str,
+    accept_unmarked: bool,
     out: str | None,
     workers: int,
     amend: bool,
@@ -47,7 +55,7 @@ def run(
     if config is None and not source:
         raise InputError("nothing to run", fix="leicos run CONFIG, or leicos run --source FILE --task TEXT")
     if config is None:
-        chosen = config_for(source, task)
+        chosen = config_for(source, task, camera, accept_unmarked=accept_unmarked)
     else:
         chosen = load_config(config, files=[str(path.resolve()) for path in source])
     sys.exit(run_here(chosen, out or f"runs/{chosen.name}", workers=workers, amend=amend, max_rounds=max_rounds))
@@ -56,12 +64,14 @@ def run(
 @click.command(epilog='Example: leicos init demos.hdf5 --task "Lift the red cube up." > lift.yaml')
 @click.argument("source", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--task", required=True, help="Task text.")
-def init(source: tuple[Path, ...], task: str) -> None:
+@click.option("--camera", default="front", show_default=True, help="Camera to generate.")
+@click.option("--accept-unmarked", is_flag=True, help="A demo without a success mark counts as successful.")
+def init(source: tuple[Path, ...], task: str, camera: str, accept_unmarked: bool) -> None:
     """Write a commented configuration for recordings to standard output."""
     from leicos_jobs.inspect.defaults import config_for
     from leicos_jobs.run.template import commented_yaml
 
-    click.echo(commented_yaml(config_for(source, task)), nl=False)
+    click.echo(commented_yaml(config_for(source, task, camera, accept_unmarked=accept_unmarked)), nl=False)
 
 
 @click.command(epilog="Example: leicos record demos.hdf5 --episodes 90 --seed 0")

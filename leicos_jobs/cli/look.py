@@ -21,13 +21,14 @@ from leicos_jobs.core.errors import InputError
     show_default=True,
     help="Camera that convert would take; again for several.",
 )
+@click.option("--accept-unmarked", is_flag=True, help="A demo without a success mark counts as successful.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--strict", is_flag=True, help="Exit with 78 if there is a problem. A failed demo is none.")
-def inspect(target: str, cameras: tuple[str, ...], as_json: bool, strict: bool) -> None:
+def inspect(target: str, cameras: tuple[str, ...], accept_unmarked: bool, as_json: bool, strict: bool) -> None:
     """Say what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do."""
     from leicos_jobs.inspect.facts import inspect as look
 
-    found = look(target, cameras)
+    found = look(target, cameras, accept_unmarked=accept_unmarked)
     click.echo(found.model_dump_json(indent=2) if as_json else found.text())
     if strict and (count := len(found.problems)):
         raise InputError(f"{target} has {count} problem(s)", fix="see the problems above")

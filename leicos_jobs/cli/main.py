@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from leicos_jobs import __version__
-from leicos_jobs.core.errors import ExitCode, LeicosError
+from leicos_jobs.core.errors import ExitCode, LeicosError, no_room
 from leicos_jobs.core.stages import STAGES
 
 # OpenMP's threads spin while they wait for each other. Where others want the cores too, they spin their time away: a
@@ -87,8 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = cli.main(args=arguments, prog_name="leicos", standalone_mode=False)
     except LeicosError as error:
-        _say(f"error: {error}")
-        code = error.exit_code
+        told = no_room(error) or error
+        _say(f"error: {told}")
+        code = told.exit_code
     except click.exceptions.Exit as error:
         code = error.exit_code
     except click.Abort:
@@ -104,7 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
     except Exception as error:  # noqa: BLE001 - the boundary: whatever is not foreseen is a defect, with its traceback
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        if (full := no_room(error)) is not None:
+            _say(f"error: {full}")
+            code = full.exit_code
+        elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             _say(f"error: {error.filename}: no such file: the name is too long\n  fix: check the path")
             code = ExitCode.INPUT
         else:

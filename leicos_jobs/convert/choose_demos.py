@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,27 +53,69 @@ def opened(sources: Sequence[Path]) -> Iterator[list[Recording]]:
             recording.close()
 
 
-def survey(recordings: Sequence[Recording], cameras: Sequence[str]) -> list[Choice]:
-    """Look at every demo without its images, in the order of the files and natural order within."""
+def survey(recordings: Sequence[Recording], cameras: Sequence[str], *, accept_unmarked: bool = False) -> list[Choice]:
+    """Look at every demo without its images, in the order of the files and natural order within.
+
+    accept_unmarked: a demo without a mark counts as successful.
+    """
     choices = []
     for index, recording in enumerate(recordings):
+        own = []
         for demo in recording.demos(cameras):
             success = demo.success if demo.marked else None
-            choices.append(Choice(index, demo.name, demo.rows, success, demo.seed, demo.camera_sizes, verdict(demo)))
+            problem = verdict(demo, accept_unmarked)
+            own.append(Choice(index, demo.name, demo.rows, success, demo.seed, demo.camera_sizes, problem))
+        _no_marks(own)
+        _other_units(own)
+        choices += own
     for camera in cameras:
         _same_size(choices, camera)
     return choices
 
 
-def verdict(demo: Demo) -> Problem | None:
+def verdict(demo: Demo, accept_unmarked: bool = False) -> Problem | None:
     """Why a demo is left out, as far as its tables and marks say; None if its images decide."""
     if demo.problem and demo.problem.kind == "unreadable":
+        return demo.problem
+    if not demo.marked and accept_unmarked:
         return demo.problem
     if not demo.marked:
         return Problem("interrupted", "it has no success mark; its recording was interrupted")
     if not demo.success:
         return Problem("failed", "it is marked as failed")
     return demo.problem
+
+
+def _no_marks(choices: Sequence[Choice]) -> None:
+    """Where no demo of a file is marked, nothing was interrupted: what recorded it does not mark success."""
+    if any(choice.success is not None for choice in choices):
+        return
+    for choice in choices:
+        if choice.problem and choice.problem.kind == "interrupted":
+            choice.problem = Problem("unmarked", "no demo of the file has a success mark (attribute `success`)")
+
+
+def _other_units(choices: Sequence[Choice]) -> None:
+    """A file has one unit: where most demos cannot be of this robot, the others only happen to lie in its range."""
+    left = [choice for choice in choices if choice.problem is None]
+    out = [choice.problem for choice in choices if choice.problem and choice.problem.kind == "outside-limits"]
+    if len(out) > len(left):
+        for choice in left:
+            choice.problem = Problem("outside-limits", f"most demos of its file cannot be this robot's: {out[0].text}")
+
+
+def camera_sizes(choices: Sequence[Choice]) -> dict[str, tuple[str, ...]]:
+    """Every camera of the demos with the sizes that it has, e.g. front -> 640x480."""
+    found: dict[str, set[tuple[int, int]]] = {}
+    for choice in choices:
+        for camera, size in choice.sizes.items():
+            found.setdefault(camera, set()).add(size)
+    return {name: tuple(f"{wide}x{high}" for wide, high in sorted(found[name])) for name in sorted(found)}
+
+
+def described_cameras(cameras: Mapping[str, Sequence[str]]) -> str:
+    """What `camera_sizes` found, for people: front 640x480, wrist 320x240."""
+    return ", ".join(f"{name} {' and '.join(sizes)}" for name, sizes in cameras.items()) or "none"
 
 
 def _same_size(choices: Sequence[Choice], camera: str) -> None:

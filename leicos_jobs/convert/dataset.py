@@ -19,10 +19,11 @@ from pydantic import BaseModel, ConfigDict
 from leicos_jobs.convert.choose_demos import Choice, opened, same_stride, survey
 from leicos_jobs.convert.demo import DemoJob, DemoResult, convert_demo, prepare_process
 from leicos_jobs.core.errors import InputError, writing
+from leicos_jobs.core.text import json_line
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.leisaac_hdf5 import control_rate
-from leicos_jobs.formats.leisaac_problems import Problem
+from leicos_jobs.formats.leisaac_problems import Problem, fix_for
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_check import require
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter, EncodeSettings
@@ -68,7 +69,8 @@ class ConvertOptions:
 
     task: text of every episode. cameras: which to take. control_hz: rows a second where a file does not say (LeIsaac
     single-arm: 60). time: which rows become frames. encode: x264's settings. workers: processes, all cores if None.
-    strict: a demo left out for another reason than having failed is an error.
+    strict: a demo left out for another reason than having failed is an error. accept_unmarked: a demo without a mark
+    counts as successful.
     """
 
     embodiment: Embodiment
@@ -79,6 +81,7 @@ class ConvertOptions:
     encode: EncodeSettings = field(default_factory=EncodeSettings)
     workers: int | None = None
     strict: bool = False
+    accept_unmarked: bool = False
 
 
 def convert(
@@ -103,7 +106,7 @@ def convert(
         shutil.rmtree(staging, ignore_errors=True)
         try:
             with opened(sources) as recordings:
-                choices = survey(recordings, options.cameras)
+                choices = survey(recordings, options.cameras, accept_unmarked=options.accept_unmarked)
                 rate = control_rate(recordings, options.control_hz)
             _refuse_if_poor(choices, called, options.strict)
             results = _convert_all(choices, sources, staging, rate, options, progress)
@@ -178,7 +181,7 @@ def _refuse_if_poor(choices: Sequence[Choice], called: Sequence[str], strict: bo
     if len(out) == len(choices):
         raise InputError(
             f"no demo of {', '.join(called)} can be used ({len(choices)} in all){_listed(out, called)}",
-            fix="record successful demonstrations (key N marks success in LeIsaac)",
+            fix=fix_for(choice.problem.kind for choice in out if choice.problem),
         )
     if strict and odd:
         raise InputError(
@@ -223,10 +226,10 @@ def _write(
         origins.append({"episode_index": index, "file": file, "demo": choice.name})
         images.append(" ".join(result.images[options.cameras[0]]) + "\n")
     (out / EPISODES).parent.mkdir(parents=True)
-    (out / EPISODES).write_text("".join(map(layout.json_line, episodes)), encoding="utf-8")
-    (out / ORIGINS).write_text("".join(map(layout.json_line, origins)), encoding="utf-8")
+    (out / EPISODES).write_text("".join(map(json_line, episodes)), encoding="utf-8")
+    (out / ORIGINS).write_text("".join(map(json_line, origins)), encoding="utf-8")
     (out / IMAGES).write_text("".join(images), encoding="utf-8")
-    (out / LEFT_OUT).write_text("".join(layout.json_line(entry.model_dump()) for entry in left_out), encoding="utf-8")
+    (out / LEFT_OUT).write_text("".join(json_line(entry.model_dump()) for entry in left_out), encoding="utf-8")
     gr00t.write_meta(out, robot, options.cameras, stats)
     writer.finish()
     return ConvertReport(

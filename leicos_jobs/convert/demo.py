@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.core import signals
 from leicos_jobs.core.digests import digest_of
-from leicos_jobs.core.errors import DefectError
+from leicos_jobs.core.errors import DefectError, no_room
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
 from leicos_jobs.formats.leisaac_images import ChangeFinder, image_digest, keep_large_blocks, read_blocks
 from leicos_jobs.formats.leisaac_problems import Problem
@@ -108,6 +108,8 @@ def _encode_camera(job: DemoJob, demo: Demo, camera: str, path: Path, known: Tim
         if isinstance(found, Timing) and known is None:
             found = _pass(job, demo, camera, path, found)
     except (OSError, RuntimeError) as error:
+        if full := no_room(error):
+            raise full from error
         return Problem("unreadable", f"`obs/{camera}` is damaged ({error})")
     if isinstance(found, Timing):
         raise DefectError(f"{job.file}: {job.name}: `obs/{camera}` changes at other rows when it is read again")

@@ -7,6 +7,9 @@ One enum feeds the command line, the workflow's retry expression and the documen
 from __future__ import annotations
 
 import errno
+import os
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -67,6 +70,50 @@ _NOT_YOURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _WRONG_PLACE = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EEXIST, errno.EINVAL, errno.ENAMETOOLONG})
 
 
+_SAID = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "No usable temporary directory",  # tempfile, where nothing can be written
+)
+"""How libraries and foreign programs say it that lose the number on the way."""
+
+
+def no_room(error: BaseException | None) -> RetryError | None:
+    """A full disk, quota or scratch folder that an exception, or what caused it, tells of; None if none does.
+
+    Nothing else can be blamed then: not the sample, not the file that was read, not leicos.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return _no_room_for(Path(os.fsdecode(error.filename)) if error.filename else _scratch())
+        if isinstance(error, RetryError) and error.message.startswith(_FULL):
+            return error
+        short = isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", str(error))  # numpy
+        if short or any(text in str(error) for text in _SAID):
+            return _no_room_for(_scratch())
+        error = error.__cause__ or error.__context__
+    return None
+
+
+_FULL = "no space left for "
+
+
+def _no_room_for(path: Path) -> RetryError:
+    scratch = _scratch()
+    where = f"free some space in {scratch}, or name a larger disk by TMPDIR,"
+    if not path.is_relative_to(scratch):
+        where = "free some space there (scratch files: where TMPDIR says)"
+    return RetryError(f"{_FULL}{path}", fix=f"{where} and start again; committed work is kept")
+
+
+def _scratch() -> Path:
+    """Where scratch files go; what TMPDIR says where not even a folder for them is found."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
+        return Path(os.environ.get("TMPDIR", "/tmp"))
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn what the file system refuses to do with `path` into an InputError (a wrong place) or a RetryError (a passing
@@ -79,7 +126,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def _disk_error(error: OSError, path: Path) -> LeicosError:
     if error.errno in _NO_ROOM:
-        return RetryError(f"no space left for {path}", fix="free some space and start again; committed work is kept")
+        return _no_room_for(path)
     if error.errno in _NOT_YOURS:
         return InputError(f"cannot write {path}: {error.strerror}", fix="choose a folder that you may write to")
     if error.errno in _WRONG_PLACE:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from leicos_jobs.core.text import printable
+from leicos_jobs.formats.leisaac_filters import missing_filter
 from leicos_jobs.formats.leisaac_images import CHUNK_BYTES, chunk_bytes, is_camera
-from leicos_jobs.formats.leisaac_problems import Problem, wrong_width
+from leicos_jobs.formats.leisaac_links import in_text
+from leicos_jobs.formats.leisaac_problems import Problem, not_images, wrong_width
+from leicos_jobs.robots.embodiment import Embodiment, Joint
 
 MIN_ROWS = 10
 """LeIsaac's converter skips shorter demos."""
@@ -20,30 +25,44 @@ MAX_ROWS = 5_000_000
 MAX_DEPTH = 8
 """Groups may link to themselves."""
 
+MAX_LEAVES = 1000
+"""Objects below a group; LeIsaac writes about ten. Groups may hold themselves, more than once."""
+
+BLOCK_VALUES = 1 << 22
+"""Numbers that are looked at together: 32 MiB at most, however long a recording is."""
+
 ACTIONS = "actions"
 JOINTS = "obs/joint_pos"
+ARM = "articulation/robot/joint_position"
+"""Simulator state from which replays start."""
 WIDTH = 6
 
 
-def leaves(group: h5py.Group, prefix: str = "", depth: int = 0) -> dict[str, h5py.Dataset]:
-    """Every dataset below a group by its path, sorted."""
+def leaves(group: h5py.Group, prefix: str = "") -> dict[str, h5py.Dataset]:
+    """Every dataset below a group by its path, sorted. Raises ValueError for more objects than a recording has."""
     found: dict[str, h5py.Dataset] = {}
-    for key in sorted(group):
-        item = group.get(key)
-        path = f"{prefix}{key}"
-        if isinstance(item, h5py.Group) and depth < MAX_DEPTH:
-            found.update(leaves(item, f"{path}/", depth + 1))
-        elif isinstance(item, h5py.Dataset):
-            found[path] = item
-    return found
+    todo = [(group, prefix, 0)]
+    steps = 0
+    while todo:
+        here, path, depth = todo.pop()
+        for key in here.id:
+            if (steps := steps + 1) > MAX_LEAVES:
+                raise ValueError(f"{group.name} has more than {MAX_LEAVES} objects below it")
+            item = here.get(key)
+            if isinstance(item, h5py.Group) and depth < MAX_DEPTH:
+                todo.append((item, f"{path}{in_text(key)}/", depth + 1))
+            elif isinstance(item, h5py.Dataset):
+                found[path + in_text(key)] = item
+    return dict(sorted(found.items()))
 
 
 def cameras(group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """Cameras of a demo: uint8 (T, H, W, 3) datasets under obs, sorted by name."""
+    """Cameras of a demo: uint8 (T, H, W, 3) datasets under obs, sorted by name, which is printable."""
     obs = group.get("obs")
     if not isinstance(obs, h5py.Group):
         return {}
-    return {key: obs[key] for key in sorted(obs) if is_camera(obs.get(key))}
+    names = sorted(name for key in obs.id if (name := in_text(key)).isprintable())
+    return {name: obs[name] for name in names if is_camera(obs.get(name))}
 
 
 def structure(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
@@ -65,18 +84,19 @@ def structure(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
         return Problem("malformed", "it has no `initial_state`, so nothing could be replayed from it")
     if "states" in group and not isinstance(group.get("states"), h5py.Group):
         return Problem("malformed", "its `states` is no group of tables")
-    return _images(group, wanted) or _lengths(group, wanted)
+    return _images(group, wanted) or _filters(group, wanted) or _lengths(group, wanted)
 
 
 def _images(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
     present = cameras(group)
     for camera in wanted:
         if camera not in present:
-            there = ", ".join(present) or "none"
-            return Problem("missing-camera", f"it has no images `obs/{camera}` (cameras that it has: {there})")
+            return _no_camera(group, camera, sorted(present))
         height, width = present[camera].shape[1:3]
         if height % 2 or width % 2:
             return Problem("image-size", f"`obs/{camera}` is {width}x{height}; H.264 needs even sizes")
+        if height * width * 3 > CHUNK_BYTES:
+            return Problem("image-size", f"`obs/{camera}` is {width}x{height}, more than a video can show")
         size = chunk_bytes(present[camera])
         if size > CHUNK_BYTES:
             rows = max(1, CHUNK_BYTES // 4 // (height * width * 3))
@@ -84,6 +104,26 @@ def _images(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
             return Problem(
                 "oversized-chunks", f"`obs/{camera}` is stored in chunks of {size >> 20} MiB; repack it: {fix}"
             )
+    return None
+
+
+def _no_camera(group: h5py.Group, camera: str, present: Sequence[str]) -> Problem:
+    obs = group.get("obs")
+    item = obs.get(camera) if isinstance(obs, h5py.Group) and camera in obs else None
+    if isinstance(item, h5py.Dataset):
+        return not_images(camera, item.dtype, item.shape)
+    there = ", ".join(map(printable, present)) or "none"
+    return Problem("missing-camera", f"it has no images `obs/{camera}` (cameras that it has: {there})")
+
+
+def _filters(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
+    """A table or camera that this HDF5 cannot decompress."""
+    parts = {name: group[name] for name in (ACTIONS, JOINTS, *(f"obs/{camera}" for camera in wanted))}
+    for name in ("initial_state", "states"):
+        parts |= leaves(group[name], f"{name}/") if name in group else {}
+    for path, item in parts.items():
+        if text := missing_filter(item):
+            return Problem("missing-filter", f"`{path}` {text}")
     return None
 
 
@@ -113,12 +153,31 @@ def row_counts(group: h5py.Group, wanted: Sequence[str]) -> dict[str, int]:
     return {path: int(item.shape[0]) if item.ndim else 0 for path, item in items.items()}
 
 
-def finite(name: str, table: NDArray[np.floating], joint_names: Sequence[str]) -> Problem | None:
-    """A Problem that names the first row and place that is NaN or infinite."""
-    bad = np.argwhere(~np.isfinite(table))
+def values(name: str, table: h5py.Dataset, rows: int, robot: Embodiment) -> Problem | None:
+    """What is wrong with the numbers of a table's first rows: one is NaN or infinite, or no joint of the robot can be
+    there. Reads BLOCK_VALUES at a time."""
+    row = math.prod(table.shape[1:])
+    if row > BLOCK_VALUES or chunk_bytes(table) > CHUNK_BYTES:
+        return Problem("malformed", f"`{name}` has {row} numbers a row, in chunks of {chunk_bytes(table) >> 20} MiB")
+    of_joints = name in (ACTIONS, JOINTS) or (name.endswith(ARM) and row == robot.width)
+    step = max(1, BLOCK_VALUES // max(row, 1))
+    low, high = np.full(row, np.inf), np.full(row, -np.inf)
+    for start in range(0, min(rows, table.shape[0]) if table.ndim else 1, step):
+        block = np.asarray(table[start : min(start + step, rows)] if table.ndim else table[()])
+        if problem := _finite(name, block, start, robot.joints if of_joints else None):
+            return problem
+        if of_joints:
+            flat = block.reshape(-1, row)
+            low, high = np.minimum(low, flat.min(axis=0)), np.maximum(high, flat.max(axis=0))
+    text = robot.impossible(low, high) if of_joints else None
+    return Problem("outside-limits", f"`{name}`: {text}") if text else None
+
+
+def _finite(name: str, block: NDArray[np.floating], start: int, joints: Sequence[Joint] | None) -> Problem | None:
+    bad = np.argwhere(~np.isfinite(block))
     if not len(bad):
         return None
     place = tuple(int(number) for number in bad[0])
-    joint = joint_names[place[1]] if name in (ACTIONS, JOINTS) else f"place {list(place[1:])}"
-    text = f"`{name}` is {table[place]} at row {place[0]}, {joint} ({len(bad)} such values)"
-    return Problem("not-finite", text)
+    where = joints[place[-1]].name if joints else f"place {list(place[1:])}"
+    row = start + (place[0] if place else 0)
+    return Problem("not-finite", f"`{name}` is {block[place]} at row {row}, {where} ({len(bad)} such values)")

@@ -25,17 +25,26 @@ from numpy.typing import NDArray
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import leisaac_checks as checks
 from leicos_jobs.formats.leisaac_images import find_changes, read_rows
+from leicos_jobs.formats.leisaac_links import in_text, require_own
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import MAX_DENOMINATOR, TimeBase, Timing, find_timing
+from leicos_jobs.robots.embodiment import SO101
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
-JOINT_NAMES = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+POSE = 7
+"""Numbers of a pose: x, y, z and a quaternion."""
+
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError)
 """What h5py and numpy raise over a damaged or absurd part of a file."""
 
-_DEMO = re.compile(r"demo_(\d+)")
+FORMAT_VERSIONS = (0, 1)
+"""Isaac Lab's `format_version` of a recording: none or 0 has quaternions as w, x, y, z, 1 (Isaac Lab 3) as x, y, z, w
+(Isaac Lab, "Migrating to Isaac Lab 3.0")."""
+
+_DEMO = re.compile(r"demo_([0-9]{1,100})")
+"""Longer numbers are nobody's, and Python converts no number of more than 4300 digits."""
 
 
 class Demo:
@@ -47,8 +56,11 @@ class Demo:
     are only valid then.
     """
 
-    def __init__(self, file: Path, name: str, group: h5py.Group, wanted: Sequence[str]) -> None:
+    def __init__(
+        self, file: Path, name: str, group: h5py.Group, wanted: Sequence[str], format_version: int = 0
+    ) -> None:
         self.file = file
+        self._version = format_version
         self.name = name
         self.number = int(_DEMO.fullmatch(name)[1])  # type: ignore[index]
         self._group = group
@@ -62,6 +74,8 @@ class Demo:
             self.problem = Problem("unreadable", f"it is damaged ({type(error).__name__}: {error})")
 
     def _look(self, wanted: Sequence[str]) -> Problem | None:
+        for key in self._group.id:
+            require_own(self.file, self._group, key)
         attributes = self._group.attrs
         self.marked = "success" in attributes
         mark = attributes["success"] if self.marked else False
@@ -79,8 +93,7 @@ class Demo:
         for part in ("initial_state", "states"):
             if part in self._group:
                 tables |= {f"{part}/{path}": item for path, item in checks.leaves(self._group[part]).items()}
-        # one after the other: a long recording's tables together may be a gigabyte
-        problems = (checks.finite(name, table[: self.rows], JOINT_NAMES) for name, table in tables.items())
+        problems = (checks.values(name, table, self.rows, SO101) for name, table in tables.items())
         return next((problem for problem in problems if problem), None)
 
     @property
@@ -113,8 +126,9 @@ class Demo:
         """Simulator state in which the image and observation of `row` were taken: path -> values.
 
         Paths as in LeIsaac, e.g. `articulation/robot/joint_position`, `rigid_object/cube/root_pose` (xyz, quaternion
-        wxyz, relative to the environment). It is `states[row - 1]`, for row 0 `initial_state`: the form that
-        GenerateRequest.start and ReplayRequest.start want. Raises InputError if the demo has no such row or no states.
+        wxyz whatever the file's format_version, relative to the environment). It is `states[row - 1]`, for row 0
+        `initial_state`: the form that GenerateRequest.start and ReplayRequest.start want. Raises InputError if the
+        demo has no such row or no states.
         """
         if not 0 <= row < self.rows:
             raise InputError(f"{self.file}: {self.name} has rows 0 to {self.rows - 1}, not {row}")
@@ -125,7 +139,13 @@ class Demo:
             )
         tables = checks.leaves(self._group["states" if row else "initial_state"])
         at = row - 1 if row else 0
-        return {path: [float(value) for value in np.ravel(table[at])] for path, table in tables.items()}
+        return {path: self._state(path, table[at]) for path, table in tables.items()}
+
+    def _state(self, path: str, values: NDArray[Any]) -> list[float]:
+        flat = np.ravel(values)
+        if self._version == 1 and path.endswith("_pose") and len(flat) % POSE == 0:
+            flat = np.ravel(flat.reshape(-1, POSE)[:, [0, 1, 2, 6, 3, 4, 5]])
+        return [float(value) for value in flat]
 
     def images(self, camera: str) -> h5py.Dataset:
         """The HDF5 dataset of a camera, uint8 (at least T, H, W, 3), for `leisaac_images`. Raises InputError."""
@@ -154,21 +174,24 @@ class Recording:
     """An open HDF5 file of LeIsaac; a context manager.
 
     control_hz: rows a second, from the file's own `env_args` if they say so, else None. env_name: of env_args, empty in
-    LeIsaac's own recordings.
+    LeIsaac's own recordings. format_version: one of FORMAT_VERSIONS.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open for reading. Raises InputError: missing, not HDF5, truncated, no group `data`."""
+        """Open for reading. Raises InputError: missing, not HDF5, truncated, no group `data`, an unknown version."""
         self.path = path
         self._file = _open(path)
         try:
+            self.format_version = _format_version(path, self._file)
+            if "data" in self._file:
+                require_own(path, self._file, b"data", depth=0)
             self._data = self._file.get("data")
             if not isinstance(self._data, h5py.Group):
                 raise InputError(f"{path}: has no group `data`", fix="give a recording of LeIsaac or Isaac Lab")
             arguments = _env_args(self._data)
             self.control_hz = _control_hz(arguments)
             self.env_name = str(arguments.get("env_name", ""))
-            self._keys = sorted(self._data)
+            self._keys = sorted(map(in_text, self._data.id))
         except DAMAGE as error:
             self._file.close()
             raise InputError(f"{path}: is damaged ({error})", fix="restore the file") from error
@@ -195,13 +218,15 @@ class Recording:
     def demo(self, name: str, cameras: Sequence[str] = ("front",)) -> Demo:
         """One demo, checked as far as is possible without its images. Raises InputError if it does not exist."""
         try:
+            if name in self._keys:
+                require_own(self.path, self._data, name.encode(), depth=0)
             group = self._data.get(name)
         except DAMAGE as error:
             raise InputError(f"{self.path}: {name} cannot be read ({error})", fix="restore the file") from error
         if not isinstance(group, h5py.Group) or not _DEMO.fullmatch(name):
             listed = ", ".join(self.names[:5]) or "none"
             raise InputError(f"{self.path}: has no demo {name!r}", fix=f"demos begin with: {listed}")
-        return Demo(self.path, name, group, cameras)
+        return Demo(self.path, name, group, cameras, self.format_version)
 
     def demos(self, cameras: Sequence[str] = ("front",)) -> Iterator[Demo]:
         """All demos in natural order."""
@@ -221,6 +246,11 @@ class Recording:
 
 
 def _open(path: Path) -> h5py.File:
+    if path.is_dir():
+        raise InputError(
+            f"{path}: is a folder, not a recording",
+            fix="give LeIsaac HDF5 files (to-lerobot and inspect take datasets)",
+        )
     if not path.is_file():
         raise InputError(f"{path}: no such file", fix="check the path")
     try:
@@ -240,6 +270,16 @@ def _open(path: Path) -> h5py.File:
         raise InputError(f"{path}: cannot be opened: {text}", fix="restore the file") from error
 
 
+def _format_version(path: Path, file: h5py.File) -> int:
+    given = file.attrs.get("format_version", 0)
+    if (version := _whole(given)) not in FORMAT_VERSIONS:
+        raise InputError(
+            f"{path}: its format_version is {given!r:.80}; known are {FORMAT_VERSIONS[0]} to {FORMAT_VERSIONS[-1]}",
+            fix="record it with Isaac Lab 2 or 3, or use a newer leicos",
+        )
+    return version
+
+
 def _whole(value: object) -> int | None:
     """An attribute's whole number or truth value; None if it is something else."""
     return int(value) if isinstance(value, bool | int | np.bool_ | np.integer) else None
@@ -249,7 +289,7 @@ def _env_args(data: h5py.Group) -> dict[str, Any]:
     """The JSON object in `env_args`, empty if there is none."""
     try:
         found = json.loads(data.attrs.get("env_args", "{}"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -49,7 +50,7 @@ def is_camera(item: object) -> bool:
 
 def chunk_bytes(dataset: h5py.Dataset) -> int:
     """Bytes of one decompressed chunk, 0 if it is stored in one piece."""
-    return int(np.prod(dataset.chunks)) if dataset.chunks else 0
+    return math.prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
 
 
 def block_rows(dataset: h5py.Dataset) -> int:

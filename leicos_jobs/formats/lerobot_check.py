@@ -18,11 +18,13 @@ from pydantic import BaseModel
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.lerobot_extras import extra_problems
 from leicos_jobs.formats.lerobot_meta import statistics_problems, validated
 from leicos_jobs.formats.lerobot_read import Dataset, EpisodeEntry
 from leicos_jobs.formats.lerobot_v21 import META
 from leicos_jobs.media.errors import VideoError
 from leicos_jobs.media.probe import VideoInfo, probe, verify
+from leicos_jobs.robots.embodiment import EMBODIMENTS, Embodiment
 
 TIME_TOLERANCE = 1e-4
 """Seconds; lerobot's own."""
@@ -30,32 +32,48 @@ TIME_TOLERANCE = 1e-4
 SHOWN = 10
 
 
-def require(root: Path, *, decode: bool = True) -> None:
+def require(root: Path, *, decode: bool = True, robot: Embodiment | None = None, complete: bool = True) -> None:
     """Raise InputError that lists what `check` finds, if anything."""
-    found = check(root, decode=decode)
+    found = _problems(Dataset(root), decode, robot, complete)
     if found:
         more = f"\n  ... and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         listed = "\n  ".join(found[:SHOWN])
         raise InputError(f"{root}: not a sound LeRobot v2.1 dataset:\n  {listed}{more}", fix="write it again")
 
 
-def check(root: Path, *, decode: bool = True) -> list[str]:
+def robot_of(root: Path, info: Mapping[str, Any]) -> Embodiment | None:
+    """The robot whose limits a dataset's recorded values must keep; None if it is none that we know.
+
+    Nor is one of labels that leicos made: `curate` judged them, and lets a share lie outside.
+    """
+    made = (root / layout.PROVENANCE).is_file()
+    known = [robot for robot in EMBODIMENTS.values() if robot.robot_type == info.get("robot_type")]
+    return known[0] if known and not made else None
+
+
+def check(root: Path, *, decode: bool = True, robot: Embodiment | None = None) -> list[str]:
     """Everything that is wrong, one sentence each that begins with the file; empty if all is well.
 
-    decode: decode every frame of every video; otherwise its packets are counted.
+    decode: decode every frame of every video; otherwise its packets are counted. robot: actions and states must be
+    possible for it.
     """
     try:
         dataset = Dataset(root)
     except InputError as error:
         return [error.message]
+    return _problems(dataset, decode, robot)
+
+
+def _problems(dataset: Dataset, decode: bool, robot: Embodiment | None, complete: bool = True) -> list[str]:
+    """complete: the statistics of every feature must be there."""
     found = list(_totals(dataset))
     first_index = 0
     stats = _stats_lines(dataset, found)
     for entry in dataset.entries:
-        found += _episode(dataset, entry, first_index)
+        found += _episode(dataset, entry, first_index, robot)
         for camera in dataset.cameras:
             found += _video(dataset, entry, camera, decode)
-        found += _stats(dataset, entry, stats.get(entry.index))
+        found += _stats(dataset, entry, stats.get(entry.index), complete)
         first_index += entry.length
     return found
 
@@ -87,7 +105,7 @@ def _totals(dataset: Dataset) -> Iterator[str]:
             yield f"{stray}: belongs to no episode"
 
 
-def _episode(dataset: Dataset, entry: EpisodeEntry, first_index: int) -> Iterator[str]:
+def _episode(dataset: Dataset, entry: EpisodeEntry, first_index: int, robot: Embodiment | None) -> Iterator[str]:
     path = dataset.data_path(entry.index)
     try:
         rows = dataset.table(entry.index)
@@ -97,7 +115,7 @@ def _episode(dataset: Dataset, entry: EpisodeEntry, first_index: int) -> Iterato
     if len(rows) != entry.length:
         yield f"{path}: has {len(rows)} rows, episodes.jsonl says {entry.length}"
         return
-    yield from row_problems(path, rows, entry, first_index, dataset)
+    yield from row_problems(path, rows, entry, first_index, dataset, robot)
 
 
 class Described(Protocol):
@@ -115,11 +133,23 @@ class Described(Protocol):
     def tasks(self) -> Mapping[int, str]:
         """task_index -> text."""
 
+    @property
+    def features(self) -> Mapping[str, Any]:
+        """Of info.json."""
+
 
 def row_problems(
-    path: Path, rows: pa.Table, entry: EpisodeEntry, first_index: int, described: Described
+    path: Path,
+    rows: pa.Table,
+    entry: EpisodeEntry,
+    first_index: int,
+    described: Described,
+    robot: Embodiment | None = None,
 ) -> Iterator[str]:
     """What is wrong with an episode's rows, which are as many as its entry says. first_index: its place in all rows."""
+    if not entry.length:
+        yield f"{path}: episode {entry.index} has no rows"
+        return
     if wrong := layout.column_problem(rows):
         yield f"{path}: {wrong}"
         return
@@ -127,8 +157,7 @@ def row_problems(
     wanted = {"frame_index": steps, "index": steps + first_index, "episode_index": np.full(entry.length, entry.index)}
     for key, values in wanted.items():
         if not np.array_equal(_numbers(rows, key), values):
-            said = f"{key} does not count from {values[0]}" if entry.length else "is empty"
-            yield f"{path}: {said} (episode {entry.index})"
+            yield f"{path}: {key} does not count from {values[0]} (episode {entry.index})"
     drift = np.abs(_numbers(rows, "timestamp") - steps / float(described.fps))
     if not (drift <= TIME_TOLERANCE).all():
         yield f"{path}: timestamp is not frame_index/{float(described.fps):g}, off by up to {drift.max():.4g} s"
@@ -147,6 +176,13 @@ def row_problems(
         if not np.isfinite(table).all():
             row = int(np.argwhere(~np.isfinite(table))[0][0])
             yield f"{path}: {name} is not finite at row {row} (episode {entry.index})"
+        elif robot and robot.width == described.width and (text := _impossible(robot, table)):
+            yield f"{path}: {name}: {text} (episode {entry.index})"
+    yield from extra_problems(path, rows, described.features)
+
+
+def _impossible(robot: Embodiment, table: layout.F32) -> str | None:
+    return robot.impossible(table.min(axis=0), table.max(axis=0), motor=True)
 
 
 def _numbers(rows: pa.Table, key: str) -> np.ndarray[Any, Any]:
@@ -194,9 +230,9 @@ class _StatsLine(BaseModel):
     stats: dict[str, Any]
 
 
-def _stats(dataset: Dataset, entry: EpisodeEntry, stats: Any) -> Iterator[str]:
+def _stats(dataset: Dataset, entry: EpisodeEntry, stats: Any, complete: bool) -> Iterator[str]:
     path = dataset.root / META["stats"]
-    if not isinstance(stats, dict):
+    if not isinstance(stats, dict) and complete:
         yield f"{path}: has no statistics of episode {entry.index}"
         return
-    yield from statistics_problems(f"{path}: episode {entry.index}", dataset.features, stats)
+    yield from statistics_problems(f"{path}: episode {entry.index}", dataset.features, stats, complete=complete)

@@ -6,6 +6,7 @@ As a run of lerobot 0.3.3 and 0.6.1 writes them (docs/decisions/lerobot.md).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.text import from_json, json_lines
 from leicos_jobs.media.probe import VideoInfo
 
 F32 = NDArray[np.float32]
@@ -30,7 +32,11 @@ IMAGES = "observation.images."
 CHUNKS_SIZE = 1000
 """Episodes (v2.1) or files (v3.0) a chunk folder."""
 
+FIX = "write the dataset again"
+
 INFO = Path("meta/info.json")
+PROVENANCE = Path("meta/leicos/provenance.jsonl")
+"""Of a dataset that leicos made: where each episode's video came from."""
 SCALARS = {
     "timestamp": "float32",
     "frame_index": "int64",
@@ -40,7 +46,34 @@ SCALARS = {
 }
 """Columns that every LeRobot table has after the user's, with their types."""
 
+MAX_ROWS = 20_000_000
+"""Of a file; lerobot's hold about a million. A few bytes can stand for any number of equal rows."""
+
 DataRow = Mapping[str, NDArray[Any]]
+
+
+_PLACE = re.compile(r"\{([a-z_]+)(?::0([1-9])d)?\}")
+
+
+def fill_path(template: str, values: Mapping[str, int | str]) -> str:
+    """A path out of info.json's data_path or video_path, e.g. `data/chunk-{episode_chunk:03d}/a.parquet`.
+
+    Only the names in `values` and widths of one digit are filled in: `str.format` would look up attributes and make
+    texts of any width. Raises ValueError for every other brace.
+    """
+    if set("{}") & set(_PLACE.sub("", template)):
+        raise ValueError("it may hold {name} and {name:06d} only")
+
+    def fill(match: re.Match[str]) -> str:
+        name, width = match.groups()
+        if name not in values:
+            raise ValueError(f"{{{name}}} is none of {', '.join(sorted(values))}")
+        value = values[name]
+        if width and not isinstance(value, int):
+            raise ValueError(f"{{{name}}} is no number")
+        return f"{value:0{width}d}" if width else str(value)
+
+    return _PLACE.sub(fill, template)
 
 
 def plain_rate(fps: Fraction) -> int | float:
@@ -145,11 +178,6 @@ def column_problem(rows: pa.Table) -> str | None:
     return None
 
 
-def json_line(value: Any) -> str:
-    """One line of a .jsonl file, as lerobot's writer puts it."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
-
-
 def write_json(path: Path, value: Any) -> None:
     """A .json file as lerobot writes it: 4 spaces, no trailing newline."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,36 +186,31 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises InputError naming it if it is missing or not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file", fix="give the folder of a finished LeRobot dataset") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is not JSON ({error})", fix="write the dataset again") from error
+    return from_json(_text(path, "give the folder of a finished LeRobot dataset"), str(path), FIX)
 
 
 def read_jsonl(path: Path) -> list[Any]:
     """Read a .jsonl file. Raises InputError naming the line that is not JSON."""
+    return [value for _, value in json_lines(_text(path, FIX), str(path), FIX)]
+
+
+def _text(path: Path, fix: str) -> bytes:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        if path.exists() and not path.is_file():  # a pipe or a device would be read without end
+            raise InputError(f"{path}: is not a file", fix=FIX)
+        return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file", fix="write the dataset again") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})", fix="write the dataset again") from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                found.append(json.loads(line))
-            except ValueError as error:
-                raise InputError(f"{path}:{number}: is not JSON ({error})", fix="write the dataset again") from error
-    return found
+        raise InputError(f"{path}: no such file", fix=fix) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})", fix=FIX) from error
 
 
 def read_parquet(path: Path, names: Sequence[str] | None = None) -> pa.Table:
     """Read a parquet file, or some of its columns. Raises InputError naming it if it is missing or broken."""
 
     def read() -> pa.Table:
+        if (rows := pq.read_metadata(path).num_rows) > MAX_ROWS:
+            raise InputError(f"{path}: holds {rows} rows", fix=f"split it into files of under {MAX_ROWS}")
         table = pq.read_table(path, columns=names)
         _ = table.column_names  # decoded when asked for: bytes that are no text shall fail here
         return table

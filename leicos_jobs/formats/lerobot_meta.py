@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -10,10 +11,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.text import printable
 from leicos_jobs.core.validation import describe_errors
 from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.lerobot_extras import PICTURE, is_measured
 
-FIX = "write the dataset again"
+FIX = layout.FIX
+_CAMERA = re.compile(r"[\w.-]*[\w-]")
+"""A camera's key is part of its videos' paths."""
 STATISTICS = frozenset({"min", "max", "mean", "std", "count"})
 """lerobot's keys of a feature's statistics; v3.0 adds quantiles."""
 
@@ -63,6 +68,8 @@ class Info(_Described):
         cameras = [key for key, item in self.features.items() if item.dtype == "video"]
         if wrong := [key for key in cameras if not key.startswith(layout.IMAGES)]:
             raise ValueError(f"features: {wrong[0]} is a video and not {layout.IMAGES}NAME")
+        if wrong := [key for key in cameras if not _CAMERA.fullmatch(key)]:
+            raise ValueError(f"features: {printable(wrong[0])} is no name for a folder of videos")
         if cameras and self.video_path is None:
             raise ValueError("video_path is missing")
         for name, template in (("data_path", self.data_path), ("video_path", self.video_path)):
@@ -106,19 +113,19 @@ def validated(path: Path, model: type[Model], value: Any) -> Model:
         ) from None
 
 
-def statistics_problems(where: str, features: Mapping[str, Any], stats: Any) -> Iterator[str]:
-    """What is wrong with the statistics of all features of an episode or a dataset."""
+def statistics_problems(where: str, features: Mapping[str, Any], stats: Any, *, complete: bool = True) -> Iterator[str]:
+    """What is wrong with the statistics of all features of an episode or a dataset. complete: none may lack."""
     for name, feature in features.items():
-        if feature["dtype"] == "string":  # lerobot has none of these
-            continue
         parts = stats.get(name) if isinstance(stats, dict) else None
+        if not is_measured(feature) or (parts is None and not complete):
+            continue
         if not isinstance(parts, dict) or not set(parts) >= STATISTICS:
             yield f"{where} lacks statistics of {name}"
             continue
         if not all(is_finite(part) for part in parts.values()):
             yield f"{where}: statistics of {name} are not finite"
             continue
-        shape = (3, 1, 1) if feature["dtype"] == "video" else tuple(feature["shape"])
+        shape = (3, 1, 1) if feature["dtype"] in PICTURE else tuple(feature["shape"])
         wanted = dict.fromkeys(parts, shape) | {"count": (1,)}
         if wrong := [key for key, part in parts.items() if np.shape(part) != wanted[key]]:
             found = np.shape(parts[wrong[0]])
@@ -138,8 +145,8 @@ def is_finite(values: Any) -> bool:
 def _require_inside(name: str, template: str, episode: Mapping[str, Any]) -> None:
     """A path template may name what lerobot puts into it, and leads nowhere else."""
     try:
-        path = PurePosixPath(template.format(**episode))
-    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{name}: {template!r} is no template that lerobot fills in ({error})") from None
+        path = PurePosixPath(layout.fill_path(template, episode))
+    except ValueError as error:
+        raise ValueError(f"{name}: {template!r:.200} is no template that lerobot fills in ({error})") from None
     if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{name}: {template!r} leads out of the dataset")
+        raise ValueError(f"{name}: {template!r:.200} leads out of the dataset")

@@ -82,7 +82,7 @@ class Dataset:
 
     def _path(self, template: str, index: int, **names: str) -> Path:
         size = int(self.info.get("chunks_size", layout.CHUNKS_SIZE))
-        return self.root / template.format(episode_chunk=index // size, episode_index=index, **names)
+        return self.root / layout.fill_path(template, {"episode_chunk": index // size, "episode_index": index, **names})
 
     def table(self, index: int) -> pa.Table:
         """An episode's parquet as it is. Raises InputError if it is missing or broken."""

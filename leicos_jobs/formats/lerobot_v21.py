@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.files import link_or_copy
+from leicos_jobs.core.text import json_line
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.lerobot_stats import Stats, episode_stats, video_stats
 from leicos_jobs.media.encode import CRF, GOP, PRESET, write_video
@@ -157,7 +158,7 @@ class DatasetWriter:
     def _record(self, index: int, actions: F32, states: F32, task: str, images: Mapping[str, Stats]) -> None:
         if task not in self._tasks:
             self._tasks[task] = len(self._tasks)
-            self._lines["tasks"].write(layout.json_line({"task_index": self._tasks[task], "task": task}))
+            self._lines["tasks"].write(json_line({"task_index": self._tasks[task], "task": task}))
         data = layout.columns(
             actions,
             states,
@@ -171,9 +172,9 @@ class DatasetWriter:
         rows = layout.table(data, self.embodiment.width)
         pq.write_table(rows, path, compression="snappy", row_group_size=ROW_GROUP)
         episode = {"episode_index": index, "tasks": [task], "length": len(actions)}
-        self._lines["episodes"].write(layout.json_line(episode))
+        self._lines["episodes"].write(json_line(episode))
         stats = {"episode_index": index, "stats": episode_stats(data, images)}
-        self._lines["stats"].write(layout.json_line(stats))
+        self._lines["stats"].write(json_line(stats))
         self.episodes += 1
         self.frames += len(actions)
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.gr00t import StatsBuilder, quantile_name
-from leicos_jobs.formats.lerobot_check import require
+from leicos_jobs.formats.lerobot_check import require, robot_of
+from leicos_jobs.formats.lerobot_extras import PICTURE, carried, image_stats, is_measured, nested, numbers
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_stats import ImageStats, sampled_stats
 from leicos_jobs.formats.lerobot_v21 import META
@@ -60,10 +61,11 @@ def export_v30(
     """Write a v2.1 dataset as v3.0 into the new folder `out`; returns info.json, which is written last.
 
     data_mb, video_mb: about how large a file may get. progress: called with (episodes done, episodes in all).
-    Raises InputError if the source is not sound, each of its frames included, or `out` is not empty.
+    Statistics that the source lacks are computed. Raises InputError if the source is not sound, each of its frames
+    included, or `out` is not empty.
     """
-    require(source)
     dataset = Dataset(source)
+    require(source, robot=robot_of(source, dataset.info), complete=False)
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out}: is not empty", fix="give a new folder")
     out.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,7 @@ class _Export:
             row |= {"dataset_from_index": begun, "dataset_to_index": begun + entry.length}
             for place in places:
                 row |= place[entry.index]
-            row |= self._stats(entry.index, entry.length, table, known[entry.index])
+            row |= self._stats(entry.index, entry.length, table, known.get(entry.index) or {})
             row |= {f"meta/episodes/{key}": value for key, value in meta.next_place(ROW_BYTES).items()}
             meta.write(_one_row(row), ROW_BYTES)
             begun += entry.length
@@ -111,11 +113,12 @@ class _Export:
         return self._write_info(begun)
 
     def _table(self, index: int) -> pa.Table:
-        """An episode's rows in our own schema, whatever list type its file uses."""
+        """An episode's rows in our own schema, whatever list type its file uses, and its other columns after them."""
         episode, rows = self.dataset.episode(index), self.dataset.table(index)
         data = {layout.ACTION: episode.actions, layout.STATE: episode.states}
         data |= {key: rows.column(key).to_numpy() for key in layout.SCALARS}
-        return layout.table(data, self.dataset.width)
+        own = layout.table(data, self.dataset.width)
+        return carried(own, rows, self.dataset.features, self.dataset.data_path(index))
 
     def _join_videos(self, camera: str) -> dict[int, Columns]:
         """Join a camera's videos into files; returns each episode's place. A file also ends where encoding differs."""
@@ -150,40 +153,51 @@ class _Export:
         yield group
 
     def _stats(self, index: int, length: int, table: pa.Table, known: Mapping[str, Any]) -> Columns:
-        """stats/<feature>/<statistic> of one episode: what v2.1 knows, and quantiles from its rows and frames."""
+        """stats/<feature>/<statistic> of one episode: what v2.1 knows, the rest from its rows and frames."""
         own = StatsBuilder(quantiles=QUANTILES)
+        features, path = self.dataset.features, self.dataset.data_path(index)
         data = {
-            name: layout.vectors(table.column(name), self.dataset.width, self.dataset.data_path(index))
-            if name in (layout.ACTION, layout.STATE)
-            else table.column(name).to_numpy()
-            for name in table.column_names
+            name: numbers(table.column(name), feature["shape"])
+            for name, feature in features.items()
+            if is_measured(feature) and feature["dtype"] not in PICTURE
         }
         own.add(data)
         self.builder.add(data)
         found: Columns = {}
-        quantiles = {name: {key: part[key] for key in _QUANTILE_NAMES} for name, part in own.result().items()}
-        for camera in self.dataset.cameras:
-            seen = sampled_stats(read_frames(self.dataset.video_path(index, camera)), length)
-            self.images.setdefault(camera, ImageStats()).merge(seen)
-            named = {quantile_name(share): seen.quantile(share) for share in QUANTILES}
-            quantiles[layout.IMAGES + camera] = named  # type: ignore[assignment]
-        for feature in self.dataset.features:
-            kinds = {key: np.int64 if key == "count" else np.float64 for key in BASIC}
-            basic = {key: np.asarray(known[feature][key], dtype=kind).tolist() for key, kind in kinds.items()}
-            parts = basic | quantiles[feature]
-            found |= {f"stats/{feature}/{key}": value for key, value in parts.items()}
+        columns = own.result()
+        for name, feature in features.items():
+            if name in columns:
+                parts = {key: nested(values, feature["shape"]) for key, values in columns[name].items()}
+                parts["count"] = [length]
+            elif is_measured(feature):
+                seen = self._seen(index, length, name, table, path)
+                self.images.setdefault(name, ImageStats()).merge(seen)
+                parts = _picture_stats(seen)
+            else:
+                continue
+            for key in BASIC if name in known else ():
+                kind = np.int64 if key == "count" else np.float64
+                parts[key] = np.asarray(known[name][key], dtype=kind).tolist()
+            found |= {f"stats/{name}/{key}": parts[key] for key in (*BASIC, *_QUANTILE_NAMES)}
         return found
+
+    def _seen(self, index: int, length: int, name: str, table: pa.Table, path: Path) -> ImageStats:
+        """Statistics of an episode's pictures, in a video or in the table."""
+        if name in table.column_names:
+            return image_stats(table.column(name), path, name)
+        camera = name.removeprefix(layout.IMAGES)
+        return sampled_stats(read_frames(self.dataset.video_path(index, camera)), length)
 
     def _all_stats(self) -> dict[str, Any]:
         columns = self.builder.result()
         rows = sum(entry.length for entry in self.dataset.entries)
         found: dict[str, Any] = {}
-        for feature in self.dataset.features:
-            if feature in columns:
-                found[feature] = columns[feature] | {"count": [rows]}
-            else:
-                images = self.images[feature.removeprefix(layout.IMAGES)]
-                found[feature] = images.result() | {quantile_name(one): images.quantile(one) for one in QUANTILES}
+        for name, feature in self.dataset.features.items():
+            if name in columns:
+                parts = {key: nested(values, feature["shape"]) for key, values in columns[name].items()}
+                found[name] = parts | {"count": [rows]}
+            elif is_measured(feature):
+                found[name] = _picture_stats(self.images[name])
         return found
 
     def _write_tasks(self) -> None:
@@ -201,9 +215,12 @@ class _Export:
         dataset, old = self.dataset, self.dataset.info
         fps = layout.plain_rate(dataset.fps)
         features = {
-            key: feature if feature["dtype"] == "video" else feature | {"fps": fps}
+            key: dict(feature) if feature["dtype"] == "video" else feature | {"fps": fps}
             for key, feature in dataset.features.items()
         }
+        for feature in features.values():
+            if feature["dtype"] in PICTURE and not feature.get("names"):  # lerobot looks for the channels by name
+                feature["names"] = ["height", "width", "channels"]
         info = {
             "codebase_version": VERSION,
             "robot_type": old.get("robot_type"),
@@ -228,6 +245,10 @@ class _Export:
 _QUANTILE_NAMES = tuple(quantile_name(share) for share in QUANTILES)
 
 
+def _picture_stats(seen: ImageStats) -> dict[str, Any]:
+    return seen.result() | {quantile_name(one): seen.quantile(one) for one in QUANTILES}
+
+
 def _place(number: int) -> dict[str, int]:
     return {"chunk_index": number // layout.CHUNKS_SIZE, "file_index": number % layout.CHUNKS_SIZE}
 
@@ -244,7 +265,9 @@ def _one_row(row: Columns) -> pa.Table:
         kind = None
         if key.startswith("stats/"):
             inner = pa.int64() if key.endswith("/count") else pa.float64()
-            kind = pa.list_(pa.list_(pa.list_(inner))) if isinstance(value[0], list) else pa.list_(inner)
+            kind, part = inner, value
+            while isinstance(part, list):
+                kind, part = pa.list_(kind), part[0]
         arrays.append(pa.array([value], type=kind))
         names.append(key)
     return pa.Table.from_arrays(arrays, names=names)

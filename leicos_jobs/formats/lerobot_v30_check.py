@@ -16,6 +16,7 @@ from leicos_jobs.formats.lerobot_meta import FIX, MOST, EpisodeLine, TaskLine, r
 from leicos_jobs.formats.lerobot_read import EpisodeEntry
 from leicos_jobs.formats.lerobot_v30 import STATS_PATH, TASKS_PATH, VERSION
 from leicos_jobs.media.rates import as_rate
+from leicos_jobs.robots.embodiment import Embodiment
 
 EPISODES = Path("meta/episodes")
 
@@ -84,13 +85,14 @@ class DatasetV30:
 
     def _path(self, template: str, row: Mapping[str, Any], prefix: str, **names: str) -> Path:
         numbers = {name: int(row[f"{prefix}/{name}"]) for name in ("chunk_index", "file_index")}
-        return self.root / str(self.info[template]).format(**numbers, **names)
+        return self.root / layout.fill_path(str(self.info[template]), {**numbers, **names})
 
 
-def check_v30(dataset: DatasetV30, *, decode: bool = True) -> list[str]:
+def check_v30(dataset: DatasetV30, *, decode: bool = True, robot: Embodiment | None = None) -> list[str]:
     """Everything that is wrong, one sentence each that begins with the file; empty if all is well.
 
-    decode: decode every frame of every video; otherwise its packets are counted.
+    decode: decode every frame of every video; otherwise its packets are counted. robot: actions and states must be
+    possible for it.
     """
     found = [*_totals(dataset), *_stats(dataset)]
     by_data: dict[Path, list[Place]] = defaultdict(list)
@@ -100,7 +102,7 @@ def check_v30(dataset: DatasetV30, *, decode: bool = True) -> list[str]:
         for key, (path, _, _) in place.videos.items():
             by_video[key, path].append(place)
     for path, places in by_data.items():
-        found += _rows(dataset, path, places)
+        found += _rows(dataset, path, places, robot)
     for (key, path), places in by_video.items():
         rows = sum(place.entry.length for place in places)
         found += video_problems(path, dataset.features[key], rows, dataset.fps, decode)
@@ -133,7 +135,7 @@ def _totals(dataset: DatasetV30) -> Iterator[str]:
         begin = place.rows[1]
 
 
-def _rows(dataset: DatasetV30, path: Path, places: list[Place]) -> Iterator[str]:
+def _rows(dataset: DatasetV30, path: Path, places: list[Place], robot: Embodiment | None) -> Iterator[str]:
     try:
         table = layout.read_parquet(path)
     except InputError as error:
@@ -146,7 +148,7 @@ def _rows(dataset: DatasetV30, path: Path, places: list[Place]) -> Iterator[str]
     begin = 0
     for place in places:
         rows = table.slice(begin, place.entry.length)
-        yield from row_problems(path, rows, place.entry, place.rows[0], dataset)
+        yield from row_problems(path, rows, place.entry, place.rows[0], dataset, robot)
         begin += place.entry.length
 
 

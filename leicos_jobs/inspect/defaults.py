@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leicos_jobs.backends.mujoco.poses import CUBE_POSE
+from leicos_jobs.convert.choose_demos import Choice, camera_sizes, described_cameras, opened, survey
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.text import require_sentence
 from leicos_jobs.formats.leisaac_hdf5 import Recording
-from leicos_jobs.formats.leisaac_probe import probe
+from leicos_jobs.formats.leisaac_problems import fix_for
 from leicos_jobs.formats.leisaac_timing import TimeBase, Timing
 from leicos_jobs.run.config import (
     CurateConfig,
@@ -27,6 +29,8 @@ RECORDER = "leicos-mujoco"
 """What `leicos record` writes as env_args.env_name."""
 TASK = "LiftCube"
 """In the names of the environments that replay/mujoco has: ours, and LeIsaac's LeIsaac-SO101-LiftCube-v0."""
+PIXELS = 16
+"""Width and height of generated videos are multiples of it (generate.width)."""
 VIDEOS = 48
 """Of our own scene, at least: enough to see success rates."""
 
@@ -46,28 +50,33 @@ class _Found:
     sizes: frozenset[tuple[int, int]] = frozenset()
 
 
-def config_for(sources: Sequence[Path], task: str | None, camera: str = "front") -> RunConfig:
+def config_for(
+    sources: Sequence[Path], task: str | None, camera: str = "front", *, accept_unmarked: bool = False
+) -> RunConfig:
     """A configuration for these recordings: generate/mujoco for what our scene recorded, else generate/echo of the
     demos that the IDM does not train on, as long as the longest of all. A task that replay/mujoco has no rule for is
     replayed without one.
 
-    Raises InputError if there is no usable demo or no task text.
+    Raises InputError if there is no usable demo, with what keeps them out, or no task text.
     """
     if not task:
         raise InputError("the task text is missing", fix='add --task "Lift the red cube up."')
+    require_sentence(task, "--task")
     found = _Found()
-    for path in sources:
-        probe(path)
-        with Recording(path) as recording:
-            _look(recording, camera, found)
+    with opened(sources) as recordings:
+        choices = survey(recordings, (camera,), accept_unmarked=accept_unmarked)
+        for index, recording in enumerate(recordings):
+            _look(recording, [one for one in choices if one.source == index and one.problem is None], camera, found)
     if not found.demos:
-        raise InputError(
-            f"{', '.join(map(str, sources))}: no successful demo with camera {camera!r}",
-            fix="look at `leicos inspect FILE`",
-        )
+        raise _nothing_usable(sources, choices, camera)
     if len(found.sizes) > 1:
         raise InputError(f"the demos have different image sizes: {sorted(found.sizes)}", fix="give one file at a time")
     ((width, height),) = found.sizes
+    if width % PIXELS or height % PIXELS:
+        raise InputError(
+            f"{sources[0]}: camera {camera!r} is {width}x{height}; a run needs multiples of {PIXELS}",
+            fix="take another camera with --camera, or crop the images (leicos to-lerobot takes any even size)",
+        )
     name = re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:40].strip("-") or "leicos"
     if found.ours:
         plan = PlanConfig(samples=max(found.demos, VIDEOS))
@@ -78,7 +87,12 @@ def config_for(sources: Sequence[Path], task: str | None, camera: str = "front")
         generate = GenerateConfig(backend="echo", width=width, height=height, frames=found.frames)
     return RunConfig(
         name=name,
-        source=SourceConfig(files=tuple(str(path.resolve()) for path in sources), task=task, camera=camera),
+        source=SourceConfig(
+            files=tuple(str(path.resolve()) for path in sources),
+            task=task,
+            camera=camera,
+            accept_unmarked=accept_unmarked,
+        ),
         plan=plan,
         generate=generate,
         replay=ReplayConfig() if found.liftable else ReplayConfig(settings={"task": "none"}),
@@ -86,9 +100,26 @@ def config_for(sources: Sequence[Path], task: str | None, camera: str = "front")
     )
 
 
-def _look(recording: Recording, camera: str, found: _Found) -> None:
+def _nothing_usable(sources: Sequence[Path], choices: Sequence[Choice], camera: str) -> InputError:
+    """Why no demo can be used: each reason with a demo of it, and the cameras that there are."""
+    names = ", ".join(map(str, sources))
+    if not choices:
+        return InputError(f"{names}: has no demo (groups data/demo_0, ...)", fix="give a recording of LeIsaac")
+    reasons: dict[str, list[Choice]] = {}
+    for choice in choices:
+        if choice.problem:
+            reasons.setdefault(choice.problem.kind, []).append(choice)
+    lines = [f"\n  {len(same)} demos, e.g. {same[0].name}: {same[0].problem}" for same in reasons.values()]
+    there = described_cameras(camera_sizes(choices))
+    return InputError(
+        f"{names}: no demo can be used with camera {camera!r}{''.join(lines)}\n  cameras: {there}",
+        fix=fix_for(choice.problem.kind for choice in choices if choice.problem),
+    )
+
+
+def _look(recording: Recording, chosen: Sequence[Choice], camera: str, found: _Found) -> None:
     """Add one recording's usable demos."""
-    usable = [demo for demo in recording.demos((camera,)) if demo.problem is None and demo.success]
+    usable = [recording.demo(choice.name, (camera,)) for choice in chosen]
     if not usable:
         return
     ours = recording.env_name.startswith(RECORDER)

@@ -12,16 +12,25 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.convert.choose_demos import Choice, opened, same_stride, survey
+from leicos_jobs.convert.choose_demos import (
+    Choice,
+    camera_sizes,
+    described_cameras,
+    opened,
+    same_stride,
+    survey,
+)
 from leicos_jobs.convert.demo import prepare_process
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.text import printable
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.formats.leisaac_images import find_changes
-from leicos_jobs.formats.leisaac_problems import Problem
+from leicos_jobs.formats.leisaac_problems import Problem, fix_for
 from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
-from leicos_jobs.formats.lerobot_check import check
+from leicos_jobs.formats.lerobot_check import check, robot_of
+from leicos_jobs.formats.lerobot_extras import stored_images
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v30 import VERSION as V30
 from leicos_jobs.formats.lerobot_v30_check import DatasetV30, check_v30
@@ -33,6 +42,10 @@ DEFAULT_HZ = 60.0
 
 RUN_DATASETS = ("dataset", "synthetic")
 """Datasets below a run's root."""
+
+
+SHOWN = 10
+"""Names that a remark lists."""
 
 
 class _Model(BaseModel):
@@ -67,12 +80,14 @@ class DemoFacts(_Model):
 
 
 class RecordingFacts(_Model):
-    """A LeIsaac HDF5 file. control_hz None: the file does not say. strangers: entries that are no demos. remarks: what
-    is odd and keeps nobody from anything. problems: what `convert` with `strict` would refuse it for."""
+    """A LeIsaac HDF5 file. control_hz None: the file does not say. cameras: camera -> the sizes it has. strangers:
+    entries that are no demos. remarks: what is odd and keeps nobody from anything. problems: what `convert` with
+    `strict` would refuse it for."""
 
     path: str
     bytes: int
     control_hz: float | None
+    cameras: dict[str, tuple[str, ...]]
     demos: tuple[DemoFacts, ...]
     strangers: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -88,6 +103,7 @@ class RecordingFacts(_Model):
             f"{self.path}: LeIsaac recording, {self.bytes / 1e6:.1f} MB, control rate {rate}",
             f"  {len(self.demos)} demos; convert takes {len(taken)} ({sum(demo.frames or 0 for demo in taken)} frames),"
             f" leaves out: {reasons}",
+            f"  cameras: {described_cameras(self.cameras)}",
         ]
         head += [f"  remark: {remark}" for remark in self.remarks]
         head += [f"  problem: {problem}" for problem in self.problems]
@@ -137,20 +153,21 @@ def inspect(
     target: str | Path,
     cameras: Sequence[str] = ("front",),
     *,
+    accept_unmarked: bool = False,
     time: TimeBase | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> RecordingFacts | DatasetFacts | RunFacts:
     """Look at an HDF5 file, a LeRobot folder (v2.1, v3.0) or a run's folder.
 
-    cameras: which ones convert would take. time: how it would choose rows. Reads all images of the demos that are
-    sound. Raises InputError if the target is none of them.
+    cameras: which ones convert would take. accept_unmarked: as convert's. time: how it would choose rows. Reads all
+    images of the demos that are sound. Raises InputError if the target is none of them.
     """
     if str(target).startswith("s3:"):
         raise InputError(f"{target}: inspect looks at what is on this machine", fix="copy it here (aws s3 cp)")
     path = Path(target)
     if path.is_file():
-        return _recording(path, tuple(cameras), time or TimeBase(), workers, progress)
+        return _recording(path, tuple(cameras), accept_unmarked, time or TimeBase(), workers, progress)
     if (path / layout.INFO).is_file():
         return _dataset(path)
     if (path / "run.json").is_file():
@@ -186,12 +203,17 @@ def _timing(look: _Look) -> Timing | Problem:
 
 
 def _recording(
-    path: Path, cameras: tuple[str, ...], base: TimeBase, workers: int | None, progress: Progress | None
+    path: Path,
+    cameras: tuple[str, ...],
+    accept_unmarked: bool,
+    base: TimeBase,
+    workers: int | None,
+    progress: Progress | None,
 ) -> RecordingFacts:
     with opened([path]) as (recording,):
-        choices = survey([recording], cameras)
+        choices = survey([recording], cameras, accept_unmarked=accept_unmarked)
         order = {name: place for place, name in enumerate(recording.lexicographic)}
-        rate, strangers = recording.control_hz, tuple(recording.strangers)
+        rate, strangers = recording.control_hz, tuple(map(printable, recording.strangers))
         remarks = _remarks(recording, choices)
     todo = [choice for choice in choices if choice.problem is None]
     looks = [_Look(path, choice.name, cameras, base) for choice in todo]
@@ -212,16 +234,23 @@ def _recording(
     if not choices:
         problems.append("it has no demo (groups data/demo_0, data/demo_1, ...)")
     elif all(choice.problem for choice in choices):
-        problems.append("convert would take no demo and stop with exit code 78")
+        advice = fix_for(choice.problem.kind for choice in choices if choice.problem)
+        problems.append(f"convert would take no demo and stop with exit code 78; {advice}")
     return RecordingFacts(
         path=str(path),
         bytes=path.stat().st_size,
         control_hz=rate,
+        cameras=camera_sizes(choices),
         demos=tuple(_demo_facts(choice, order[choice.name]) for choice in choices),
         strangers=strangers,
         remarks=tuple(remarks),
         problems=tuple(problems),
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(printable, names[:SHOWN])) + more
 
 
 def _demo_facts(choice: Choice, position: int) -> DemoFacts:
@@ -247,7 +276,7 @@ def _remarks(recording: Recording, choices: Sequence[Choice]) -> list[str]:
     if recording.control_hz is None:
         found.append("env_args does not say the control rate; convert needs control_hz")
     if recording.strangers:
-        found.append(f"entries of `data` that are no demos are ignored: {', '.join(recording.strangers)}")
+        found.append(f"entries of `data` that are no demos are ignored: {_some(recording.strangers)}")
     numbers = [int(choice.name.removeprefix("demo_")) for choice in choices]
     if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         found.append(f"demo numbers have gaps (demo_{numbers[0]} to demo_{numbers[-1]}, {len(numbers)} demos)")
@@ -261,10 +290,10 @@ def _dataset(path: Path) -> DatasetFacts:
     dataset: Dataset | DatasetV30
     if isinstance(info, dict) and info.get("codebase_version") == V30:
         dataset = DatasetV30(path)
-        problems = check_v30(dataset)
+        problems = check_v30(dataset, robot=robot_of(path, dataset.info))
     else:
         dataset = Dataset(path)
-        problems = check(path)
+        problems = check(path, robot=robot_of(path, dataset.info))
     robots = [robot for robot in EMBODIMENTS.values() if robot.robot_type == dataset.info.get("robot_type")]
     if robots and (path / gr00t.MODALITY).is_file():
         problems += gr00t.check(path, robots[0], dataset.cameras)
@@ -275,7 +304,7 @@ def _dataset(path: Path) -> DatasetFacts:
         episodes=len(dataset.entries),
         frames=sum(entry.length for entry in dataset.entries),
         fps=float(dataset.fps),
-        cameras=dataset.cameras,
+        cameras=(*dataset.cameras, *(f"{name} (images in the tables)" for name in stored_images(dataset.features))),
         tasks=tuple(dataset.tasks.values()),
         problems=tuple(problems),
     )

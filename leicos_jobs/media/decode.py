@@ -16,12 +16,17 @@ from leicos_jobs.media.errors import VideoError
 
 U8 = NDArray[np.uint8]
 
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,ivf,obu,h264,hevc,mpegvideo,m4v,gif,yuv4mpegpipe"
+)
+"""FFmpeg's names of what is a video itself. Lists (concat, hls, dash) name other files, which would be opened."""
+
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
     """Open a file and its first video stream. Raises VideoError: missing, unreadable, no-video or codec."""
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(str(path), metadata_errors="replace", options={"format_whitelist": CONTAINERS})
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise VideoError(path, "missing", f"cannot be opened: {error.strerror}", fix="check the path") from error
     except (av.FFmpegError, OSError) as error:

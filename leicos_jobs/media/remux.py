@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 from av.bitstream import BitStreamFilterContext
 
+from leicos_jobs.core.errors import no_room
 from leicos_jobs.media.decode import open_video, read_frames
 from leicos_jobs.media.encode import CRF, GOP, PRESET, write_video
 from leicos_jobs.media.errors import VideoError
@@ -74,6 +75,8 @@ def _join(sources: Sequence[Path], dst: Path, rate: Fraction) -> list[int]:
                 begun += len(order)
         part.replace(dst)
     except av.FFmpegError as error:
+        if full := no_room(error):
+            raise full from error
         raise VideoError(source, "unreadable", f"cannot be re-stamped ({error})") from error
     finally:
         part.unlink(missing_ok=True)

@@ -16,6 +16,14 @@ from leicos_jobs.core.errors import InputError
 
 F32 = NDArray[np.float32]
 
+MARGIN = 0.25
+"""Share of a joint's range by which recorded values may lie beyond its limits. A leader arm's targets and a controller
+overshoot by a few degrees, and other models of the same arm bend up to 7 degrees further; degrees taken for radians
+pass it after 2 to 5 degrees of motion, motor units at once."""
+MOTOR_MARGIN = 2.0
+"""The same in motor units: real arms have calibrations of their own, and lerobot may store degrees (`use_degrees`);
+what passes it is of another kind, such as a servo's counts (0 to 4095), or was converted twice."""
+
 
 @dataclass(frozen=True)
 class Joint:
@@ -67,6 +75,26 @@ class Embodiment:
         """Degrees that one motor unit is, per joint (width,): turns an error in motor units into degrees."""
         low, high, motor_low, motor_high = self._ranges()
         return (high - low) / (motor_high - motor_low)
+
+    def impossible(self, low: NDArray[np.floating], high: NDArray[np.floating], *, motor: bool = False) -> str | None:
+        """Say which joint has values that this robot cannot have, and what was expected; None if none has.
+
+        low, high: (width,) the extremes that were seen, in radians, or in motor units.
+        """
+        limits = self.motor_limits() if motor else np.deg2rad([joint.usd_deg for joint in self.joints])
+        unit = "motor units" if motor else "rad"
+        margin = (MOTOR_MARGIN if motor else MARGIN) * (limits[:, 1] - limits[:, 0])
+        wrong = np.flatnonzero((low < limits[:, 0] - margin) | (high > limits[:, 1] + margin))
+        if not len(wrong):
+            return None
+        beyond = np.maximum(limits[:, 0] - low, high - limits[:, 1]) / margin
+        at = int(np.argmax(beyond))
+        more = f" (and {len(wrong) - 1} more joints)" if len(wrong) > 1 else ""
+        return (
+            f"{self.joints[at].name} runs from {low[at]:.4g} to {high[at]:.4g}{more}, which is no value in {unit} of a"
+            f" {self.name}: its range is {limits[at, 0]:.4g} to {limits[at, 1]:.4g} {unit};"
+            " are these degrees, another unit, or another robot?"
+        )
 
     def motor_limits(self) -> NDArray[np.float64]:
         """(width, 2) low and high in motor units."""

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.text import sentence_problem
 from leicos_jobs.core.validation import describe_errors
 from leicos_jobs.core.workflow_size import ROUNDS, most_shards, too_large
 from leicos_jobs.core.yaml_text import mapping
@@ -34,10 +35,12 @@ class SourceConfig(Section):
     """Task text as the dataset stores it, e.g. 'Lift the red cube up.'"""
     robot: str = "so101"
     """Embodiment: joints, limits and units."""
-    camera: str = Field("front", pattern=r"^[a-z][a-z0-9_]*$")
+    camera: str = Field("front", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     """The camera that is generated; obs/<camera> in the HDF5."""
     strict: bool = False
     """Refuse recordings of which a demo must be left out for another reason than having failed."""
+    accept_unmarked: bool = False
+    """Take demos without a success mark as successful: files of recorders that mark none."""
 
 
 class TimeConfig(Section):
@@ -279,6 +282,8 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
             f"{where}: {error.error_count()} error(s) in the configuration\n" + describe_errors(error),
             fix="correct these fields; `leicos config --schema` lists all of them",
         ) from None
+    if problem := sentence_problem(config.source.task):
+        raise InputError(f"{where}: source.task {problem}", fix="write what the robot does, e.g. Lift the red cube up.")
     _require_fit(config, where)
     if wrong := list(_no_text(config.model_dump())):
         raise InputError(

@@ -57,7 +57,8 @@ def locate(name: str, store: Store) -> tuple[Store, str] | Path:
     if name.startswith(S3):
         return open_object(name)
     if not os.path.isfile(name):  # noqa: PTH113 - Path.is_file raises over a name too long
-        raise InputError(f"source file {name} does not exist", fix="correct source.files in the configuration")
+        what = "is a folder, not a recording" if os.path.isdir(name) else "does not exist"  # noqa: PTH112
+        raise InputError(f"source file {name} {what}", fix="correct source.files in the configuration")
     return Path(name)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from leicos_jobs.backends.requests import ReplayRequest, ReplayResult
 from leicos_jobs.core import logs, signals
-from leicos_jobs.core.errors import DefectError
+from leicos_jobs.core.errors import DefectError, RetryError
 from leicos_jobs.core.stages import CONTROLS
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.leisaac_hdf5 import Recording
@@ -83,6 +83,8 @@ def _replayed(child: Child, requests: Sequence[ReplayRequest]) -> Iterator[Repla
                 yield result
             case messages.Failed(_, text, where):
                 raise DefectError(f"controls: the simulator failed: {text}\n{where}")
+            case messages.Retry(text, fix):
+                raise RetryError(text, fix=fix)
 
 
 def _requests(run: Run, labelled: Sequence[State], scratch: Path) -> Iterator[ReplayRequest]:

@@ -35,6 +35,7 @@ def convert(run: Run) -> StageRecord:
                 time=TimeBase(time.stride, time.row_for_row, time.drop_rows),
                 encode=EncodeSettings(video.crf, video.preset, video.gop),
                 strict=source.strict,
+                accept_unmarked=source.accept_unmarked,
             )
             report = write_dataset(files, folder, options, names=source.files)
             for item in source.files:  # afterwards: what was read is then known to be what the run began with

@@ -52,7 +52,7 @@ def check_geometry(folder: Path, config: GenerateConfig) -> None:
     path = folder / "artifact.json"
     try:
         found = json.loads(path.read_text()).get("geometry") if path.is_file() else None
-    except (ValueError, AttributeError) as error:
+    except (ValueError, RecursionError, AttributeError) as error:
         raise InputError(f"{path} cannot be read: {error}", fix="copy or train the model again") from error
     if found is not None:
         _require_size(found, config, f"the IDM in {folder} was trained on")

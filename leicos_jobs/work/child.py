@@ -20,7 +20,7 @@ from typing import Any
 from leicos_jobs.backends.base import Processor
 from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core import logs, signals
-from leicos_jobs.core.errors import DefectError, InputError, RetryError
+from leicos_jobs.core.errors import DefectError, InputError, RetryError, no_room
 from leicos_jobs.core.programs import die_with
 from leicos_jobs.work import messages
 
@@ -39,6 +39,9 @@ def child_main(connection: Connection, spec: BackendSpec[Processor[Any, Any]], p
         connection.send(messages.Refused(error.message, error.fix))
         return
     except Exception as error:  # noqa: BLE001 - the parent decides, from what is sent
+        if passing := _passing(error):
+            connection.send(messages.Retry(passing.message, passing.fix))
+            return
         connection.send(messages.Broken(f"{type(error).__name__}: {error}", traceback.format_exc()))
         return
     connection.send(messages.Ready(backend.batch, time.monotonic() - begun))
@@ -66,10 +69,17 @@ def _serve(connection: Connection, backend: Processor[Any, Any], requests: Seque
             if waits:
                 _until_asked(connection)
     except Exception as error:  # noqa: BLE001 - counted against the sample by the parent
+        if passing := _passing(error):
+            connection.send(messages.Retry(passing.message, passing.fix))
+            return
         text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         connection.send(messages.Failed(current[0], text, traceback.format_exc()))
         return
     connection.send(messages.End())
+
+
+def _passing(error: Exception) -> RetryError | None:
+    return no_room(error) or (error if isinstance(error, RetryError) else None)
 
 
 def _until_asked(connection: Connection) -> None:
@@ -113,6 +123,8 @@ class Child:
                 return answer
             case messages.Refused(message, fix):
                 raise InputError(message, fix=fix)
+            case messages.Retry(message, fix):
+                raise RetryError(message, fix=fix)
             case messages.Broken(text, where):
                 raise DefectError(f"{name}: the backend does not start: {text}\n{where}")
             case _:

@@ -40,6 +40,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """A passing fault, such as a full disk: no sample is to blame. A RetryError's message and fix."""
+
+    message: str
+    fix: str | None
+
+
+@dataclass(frozen=True)
 class Broken:
     """The backend could not be made. text: the error in a line."""
 
@@ -76,5 +84,5 @@ class End:
     """The batch is done."""
 
 
-Answer = Ready | Refused | Broken | Started | Result | Failed | End
-"""All that a child says: first one of Ready, Refused and Broken, the others of each batch."""
+Answer = Ready | Refused | Retry | Broken | Started | Result | Failed | End
+"""All that a child says: first one of Ready, Refused, Retry and Broken, the others (and Retry) of each batch."""

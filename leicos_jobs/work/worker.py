@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from leicos_jobs.backends.base import Processor
 from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core import logs, signals
-from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError
+from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError, no_room
 from leicos_jobs.run import failures, layout, sealed
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record, attempt_facts
@@ -206,8 +206,9 @@ class Worker:
                     child.kill()
                     child = None
                 self._beat([])
-        except RetryError:
-            self._beat([])
+        except (LeicosError, OSError) as error:
+            if isinstance(error, RetryError) or no_room(error):  # the boundary says it
+                self._beat([])
             raise
         finally:
             if child is not None:
@@ -279,6 +280,8 @@ class Worker:
                     last, self.current = time.monotonic(), None
                     if signals.stopping():
                         signals.check()
+                case messages.Retry(text, fix):
+                    raise RetryError(text, fix=fix)
                 case messages.Failed(sample, text, where):
                     logs.event(f"{self.stage.name}.exception", text=where)
                     return again + self._blame(opened, sample, text), True
@@ -296,7 +299,7 @@ class Worker:
         try:
             checked = self.stage.check(state, result, folder)
         except LeicosError as error:
-            if isinstance(error, RetryError):
+            if isinstance(error, RetryError) or no_room(error):
                 raise
             self._fail(state, str(error))
             return False

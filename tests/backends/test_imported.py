@@ -77,7 +77,7 @@ def test_a_sample_without_a_video_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "videos.jsonl:1: JSONDecodeError"),
+        ("{", "videos.jsonl:1: is not JSON"),
         ({"file": "a.mp4", "demo": "demo_0", "row0": 5}, "videos.jsonl:1: KeyError: 'seed'"),
         ({"file": "a.mp4", "demo": "demo_0", "row0": "x", "seed": 1}, "videos.jsonl:1: ValueError"),
         ({"file": "gone.mp4", "demo": "demo_0", "row0": 5, "seed": 1}, "gone.mp4 does not exist"),

@@ -25,11 +25,15 @@ NUMBERS = (
 TEXTS = (
     "''", "' '", "x", "a" * 5000, r'"\ud800"', r'"\0"', r'"\e[31m"', r'"\u202e"', "../..", "/", "/dev/null", "file:///x",
     "/proc/self/mem", "run:", "run:../x", "run:source/none.hdf5", "mujoco", "echo", "compact", "cosmos-predict2.5",
-    "null", "import", "gr00t-dreams", "isaac-sim", "ultrafast", "prose", "front", "so101", "https://127.0.0.1:9/",
+    r'"a\u2028b"', r'"a\x0bb"', r'"a\u0085b"', r'"\u00a0"', "null", "import",
+    "gr00t-dreams", "isaac-sim", "ultrafast", "prose", "front", "so101", "https://127.0.0.1:9/",
 )  # fmt: skip
 OTHERS = (
     "null", "[]", "{}", "[1, 2]", "[[[]]]", "{a: 1}", "{1: 2}", "{? [1] : 2}", "2020-01-01", "2020-13-45", "*nowhere",
     "!!binary gA==", "!!set {a, b}", "!!python/object:os.system {}", "[" * 2000, "&again {again: *again}",
+    "[&a [1, 1, 1, 1, 1, 1], &b [*a, *a, *a, *a, *a, *a], &c [*b, *b, *b, *b, *b, *b], &d [*c, *c, *c, *c, *c, *c],"
+    " &e [*d, *d, *d, *d, *d, *d], &f [*e, *e, *e, *e, *e, *e], &g [*f, *f, *f, *f, *f, *f], *g]",
+    "!!timestamp x", "!!bool x", "!!int ''", "!!float ''", "0x" + "f" * 6000, "1" + ":01" * 3000, "{" * 500,
     *NUMBERS, *TEXTS,
 )  # fmt: skip
 """YAML of values that some field or other does not expect; no s3://, which would ask a network for credentials."""
@@ -69,7 +73,7 @@ def damage(data: bytes, chance: random.Random) -> bytes:
     written = yaml.safe_dump(tree, sort_keys=False)
     for mark, odd in text.items():
         written = written.replace(mark, odd)
-    return written.encode()
+    return written.encode(chance.choice(["utf-8"] * 17 + ["utf-8-sig", "utf-16", "latin-1"]), "replace")
 
 
 def _odd(value: Any, chance: random.Random) -> str:

@@ -25,6 +25,7 @@ from leicos_jobs.robots.embodiment import SO101
 SUFFIX = ".zip"
 
 ODD: tuple[Any, ...] = (
+    "{episode_index:>3000000000}", "{episode_index.__class__}", "{video_key:06d}", "a\u2028b", 10**400,
     None, 0, -1, 1.5, 1e9, 10**30, float("nan"), float("inf"), True, "", "x", "30", "v3.0", "{chunk_index}", "{nope}/x",
     "{0}", "{episode_index.real}", "../..", "/etc", "\x00", [], {}, [1, 2], [[]], [[1], [1, 2]], {"a": 1},
 )  # fmt: skip
@@ -36,7 +37,7 @@ def good(folder: Path, chance: random.Random) -> bytes:
     writer = DatasetWriter(folder / "good/v21", SO101, ("front",), 30)
     numbers = np.random.default_rng(chance.randrange(1 << 32))
     for episode, length in enumerate((6, 8)):
-        actions, states = (numbers.normal(0, 50, (length, 6)).astype(np.float32) for _ in range(2))
+        actions, states = (numbers.uniform(0, 90, (length, 6)).astype(np.float32) for _ in range(2))
         writer.add_episode(
             actions, states, f"Task {episode}.", {"front": [paint(episode, frame) for frame in range(length)]}
         )
@@ -59,6 +60,10 @@ def damage(data: bytes, chance: random.Random) -> bytes:
         for _ in range(chance.choice([1, 2, 5])):
             broken[chance.randrange(len(broken))] = chance.randrange(256)
         files[name] = bytes(broken)
+    elif kind < 0.35:
+        files[name] = chance.choice(
+            [b"[" * 100_000, b"9" * 5000, b"{}", files[name].decode("latin-1").encode("utf-16")]
+        )
     elif name.endswith(".parquet"):
         files[name] = _other_table(files[name], chance)
     elif name.endswith(".jsonl"):
@@ -119,6 +124,7 @@ def _other_table(data: bytes, chance: random.Random) -> bytes:
         pa.array([chance.choice([-1.0, 3.0, 1e18, float("nan"), float("inf")])] * rows),
         pa.array([chance.choice([-1, 0, 7, 2**62])] * rows),
         pa.array([["x"]] * rows),
+        pa.array([[chance.choice([500.0, 4095.0, 1e30])] * 6] * rows),
         pa.array([[1.0] * 6, *[[2.0]] * (rows - 1)]),
     )
     changed = chance.choice([None, None, *columns])

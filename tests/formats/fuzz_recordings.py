@@ -44,7 +44,7 @@ def structure_hurt(data: bytes, chance: random.Random) -> bytes:
             if not places:
                 break
             place = chance.choice(places)
-            with suppress(KeyError, ValueError, OSError, RuntimeError):  # what is hurt already may resist
+            with suppress(KeyError, ValueError, OSError, RuntimeError, TypeError):  # what is hurt already may resist
                 chance.choice(HURTS)(file, place, chance)
     return memory.getvalue()
 
@@ -122,5 +122,53 @@ def inspect(path: Path, out: Path) -> None:
     look.inspect(path, workers=1).text()
 
 
-HURTS: tuple[Callable[[h5py.File, str, random.Random], None], ...] = (other_table, other_mark, link, missing, renamed)
+def outside(file: h5py.File, place: str, chance: random.Random) -> None:
+    """Values that lie in another file."""
+    old = file[place]
+    shape, kind = (old.shape, old.dtype) if isinstance(old, h5py.Dataset) else ((30, 6), "f4")
+    parent, name = old.parent, place.rpartition("/")[2]
+    del file[place]
+    if chance.random() < 0.5:
+        parent.create_dataset(name, shape, kind, external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
+    else:
+        layout = h5py.VirtualLayout(shape, kind)
+        layout[...] = h5py.VirtualSource("other.hdf5", "x", shape)
+        parent.create_virtual_dataset(name, layout)
+
+
+def other_values(file: h5py.File, place: str, chance: random.Random) -> None:
+    """Another unit, type or order of axes, huge or compressed by a filter that nobody has."""
+    old = file[place]
+    if not isinstance(old, h5py.Dataset):
+        return
+    values = old[...]
+    del file[place]
+    match chance.randrange(5):
+        case 0:
+            file[place] = values.astype("f8") * chance.choice([-1, 57.3, 1e6, 1e300])
+        case 1:
+            file[place] = values.astype(chance.choice(["f8", "f2", "u1", "i8", "c8"]))
+        case 2:
+            file[place] = values.T
+        case 3:
+            file.create_dataset(place, (len(values), 1 << 40), "f4", chunks=(1, 1 << 20), compression="gzip")
+        case 4:
+            plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plan.set_chunk(values.shape or (1,))
+            plan.set_filter(chance.choice([32001, 32015, 33333]), h5py.h5z.FLAG_OPTIONAL, ())
+            kind, space = h5py.h5t.py_create(values.dtype), h5py.h5s.create_simple(values.shape or (1,))
+            made = h5py.h5d.create(file.id, place.encode(), kind, space, plan)
+            made.write_direct_chunk((0,) * len(made.shape), values.tobytes(), 0)
+
+
+def other_version(file: h5py.File, place: str, chance: random.Random) -> None:
+    """Isaac Lab's mark of how quaternions are stored, and a demo of an odd name."""
+    file.attrs["format_version"] = chance.choice([0, 1, 1, 2, -1, "1", 1.0, 2**40])
+    if "data/demo_1" in file and chance.random() < 0.5:
+        file.move("data/demo_1", chance.choice([b"data/demo_" + b"9" * 6000, b"data/demo_\xff", "data/demo_\u0663"]))
+
+
+HURTS: tuple[Callable[[h5py.File, str, random.Random], None], ...] = (
+    other_table, other_mark, link, missing, renamed, outside, other_values, other_version,
+)  # fmt: skip
 WORKS = (convert, inspect)

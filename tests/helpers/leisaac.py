@@ -83,12 +83,12 @@ def read_code(picture: np.ndarray) -> tuple[int, int]:
 
 def action(demo: int, row: int, joint: int) -> float:
     """Joint target in radians."""
-    return float(np.float32(0.01 * row - 0.05 * joint + 0.001 * demo))
+    return float(np.float32(0.005 * row - 0.05 * joint + 0.001 * demo))
 
 
 def joint(demo: int, row: int, joint_index: int) -> float:
     """Joint position in radians before the row's action."""
-    return float(np.float32(0.01 * (row - 1) - 0.05 * joint_index + 0.001 * demo + 0.0001))
+    return float(np.float32(0.005 * (row - 1) - 0.05 * joint_index + 0.001 * demo + 0.0001))
 
 
 def motor(radians: float, joint_index: int) -> float:

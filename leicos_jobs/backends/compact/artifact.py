@@ -101,7 +101,7 @@ class Artifact:
             norms = Norms.from_dict(facts["normalisation"])
             recipe, joints, guided = facts["recipe"], len(facts["joints"]), facts["guided"]
             digest = facts["weights_sha256"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} does not describe a compact model: {error!r}", fix="give the folder that training wrote"
             ) from error

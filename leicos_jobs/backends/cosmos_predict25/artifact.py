@@ -48,7 +48,7 @@ def load_artifact(folder: Path) -> CosmosArtifact:
     path = folder / DESCRIPTION
     try:
         artifact = CosmosArtifact.model_validate(json.loads(path.read_text()))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, RecursionError, ValueError, ValidationError) as error:
         raise InputError(
             f"{path} does not describe a Cosmos checkpoint: {error}",
             fix="give the folder that post-train wrote, or see docs/verify.md for making one of a .pt file",

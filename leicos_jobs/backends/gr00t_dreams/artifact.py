@@ -158,7 +158,7 @@ def load(folder: Path, *, check_files: bool = True) -> Description:
             high=high,
             digest=digest_of(facts),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} does not describe a gr00t-dreams artifact: {error!r}", fix="give the folder that training wrote"
         ) from error
@@ -167,7 +167,7 @@ def load(folder: Path, *, check_files: bool = True) -> Description:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", fix="copy or train the model again") from error
 
 

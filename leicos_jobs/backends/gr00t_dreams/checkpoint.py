@@ -84,7 +84,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     for path in weight_files(folder):
         try:
             found |= _read_file(path)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is not a whole safetensors file: {error}", fix="copy it again") from error
     return found
 
@@ -115,7 +115,7 @@ def is_whole(path: Path) -> bool:
             header = json.loads(stream.read(size))
         ends = [item["data_offsets"][1] for name, item in header.items() if name != "__metadata__"]
         return path.stat().st_size == 8 + size + int(max(ends))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RecursionError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -151,7 +151,7 @@ def read_architecture(folder: Path, vision: dict[str, Any] | None = None) -> Arc
             action_dim=config["action_dim"],
             slots=config.get("max_num_embodiments", 32),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} does not describe a GR00T-Dreams IDM: {error!r}") from error
 
 

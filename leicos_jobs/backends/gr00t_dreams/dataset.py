@@ -14,6 +14,7 @@ from typing import Any
 
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.text import json_line
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.gr00t import StatsBuilder, write_meta
 from leicos_jobs.formats.lerobot_read import Dataset
@@ -92,4 +93,4 @@ def _link(source: Path, target: Path) -> None:
 
 def _write_lines(path: Path, lines: Sequence[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(layout.json_line(line) for line in lines), encoding="utf-8")
+    path.write_text("".join(json_line(line) for line in lines), encoding="utf-8")
