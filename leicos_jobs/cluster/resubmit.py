@@ -5,11 +5,12 @@ Samples that were set aside stay so unless they are to be tried again: then the 
 
 from __future__ import annotations
 
-from leicos_jobs.cluster.submit import PIPELINE, Submission, cluster_uri, create
+from leicos_jobs.cluster.submit import PIPELINE, Submission, create
 from leicos_jobs.cluster.workflows import Workflows
 from leicos_jobs.core import stages
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import failures
+from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.opened import open_run
 
 

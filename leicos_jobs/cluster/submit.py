@@ -17,10 +17,10 @@ from leicos_jobs.core import logs
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run.check_config import check_backends
+from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.stages.start import resolve_config
-from leicos_jobs.store import S3, open_store
 
 PIPELINE = "leicos-pipeline"
 RUN_LABEL = "leicos.dev/run"
@@ -97,16 +97,6 @@ def workflow_object(template: str, values: Mapping[str, str]) -> dict[str, objec
         "metadata": {"generateName": f"{template}-", "labels": labels},
         "spec": {"workflowTemplateRef": {"name": template}, "arguments": {"parameters": arguments}},
     }
-
-
-def cluster_uri(uri: str) -> str:
-    """The run's URI if pods can reach it. Raises InputError."""
-    if not uri.startswith(S3):
-        raise InputError(
-            f"run {uri}: pods cannot reach a folder of this machine",
-            fix="write s3://bucket/folder/run-id, or use `leicos run` to work here",
-        )
-    return open_store(uri).uri
 
 
 def _values(workflows: Workflows, template: str, values: dict[str, str]) -> dict[str, str]:

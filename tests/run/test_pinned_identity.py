@@ -79,12 +79,12 @@ STAGE_KEYS = {
     "report": "146ae84d2fd5946ae5dfb9b8",
 }
 MANIFESTS = {
-    "leicos-generate.yaml": "ce6c463d56f6831166554c310c88e1e96ab82c1ec4192235220e0ae4bf39e6ac",
-    "leicos-pipeline.yaml": "99eb8935c9267f80ad940b918bdceff236f77a64b7e660ff37f73f0980ee3538",
-    "leicos-prepare.yaml": "706dff513292f3da598521a5a0c5caf52b96eaf68e3636ed93d75f1e739ff75a",
-    "leicos-replay.yaml": "9dc5ec91e8b99bc6458cfa62efc95fce60c6bb17e55015c9052f0b1a15257159",
-    "leicos-report.yaml": "0acda8183f90158956a18e87fabdc5facdce962e980a8e1262d9d4f6178d7070",
-    "leicos-train.yaml": "74a0a6ee91e35d87b1a637a034c8b4bdd4298ed60aeabbe3496bda2528e8dd1a",
+    "leicos-generate.yaml": "934bcbfed6233507b11b8bd9900733a35d1b627473cf0f8f576cb9cfe291365f",
+    "leicos-pipeline.yaml": "7615154bff9460850fc20e9650afcce89b4ff3bcc93b3d30ea861b5877b1f0b1",
+    "leicos-prepare.yaml": "95e9a344df707518066de77f4a7bd532315747a9fa343b344492a64cbb67fe74",
+    "leicos-replay.yaml": "60f313bddd8c5fc1cd97056265dbb84c989d6dd7185cfc0b5abd06dfcb171fb8",
+    "leicos-report.yaml": "42384d38c63fb4e9ddf3e76d4ecb1adb0c20c4fcfeb7c3e76307e9887000572c",
+    "leicos-train.yaml": "696da9044375c357de722dde8d240e08cd4cbd0a793826336720d5553313f13a",
 }
 
 FUNCTIONS: dict[str, tuple[Any, Callable[[Run], Any]]] = {
