@@ -72,15 +72,27 @@ def submit(
         open_run(root)
     workflows = cluster or Workflows.connect(namespace, context)
     values = _values(workflows, template, {"run": root, **(parameters or {})})
+    if amend and (others := workflows.active(root)):
+        raise InputError(
+            f"{root}: {', '.join(others)} works on it, with the configuration that --amend would replace",
+            fix=f"wait for its end, or stop it first: argo stop -n {workflows.namespace} {' '.join(others)}",
+        )
     notes = [] if given is None else _bring(root, given, amend=amend)
     return create(workflows, template, values, notes)
 
 
 def create(workflows: Workflows, template: str, values: dict[str, str], notes: list[str]) -> Submission:
-    """Create the Workflow, and say if others work on the same run: that costs double work, never a wrong result."""
-    others = workflows.active(values["run"])
-    if others:
-        notes.append(f"note: {', '.join(others)} works on the same run; stop it with `argo stop` unless that is meant")
+    """Create the Workflow, and say what it will wait for: others on the same run, slots that ended ones still hold."""
+    if others := workflows.active(values["run"]):
+        notes.append(
+            f"note: {', '.join(others)} works on the same run; this one waits for its end "
+            f"(sooner: argo stop -n {workflows.namespace} {' '.join(others)})"
+        )
+    for name, pools in workflows.ended_holders().items():
+        notes.append(
+            f"note: {name} has ended, but Argo still counts it in the pool {', '.join(pools)}, and pods wait for that; "
+            f"free it: kubectl -n {workflows.namespace} delete workflow {name}"
+        )
     name = workflows.create(workflow_object(template, values))
     return Submission(
         workflow=name, namespace=workflows.namespace, template=template, parameters=values, notes=tuple(notes)

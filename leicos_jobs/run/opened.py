@@ -67,7 +67,8 @@ def create_run(uri: str, config: RunConfig, *, amend: bool = False) -> Run:
             if not amend:
                 raise InputError(
                     f"{store.uri} was started with another configuration:\n" + _differences(former.config, config),
-                    fix="use another run URI, or add --amend to do what this affects again",
+                    fix="use another run URI, or add --amend to do what this affects again "
+                    "(on a cluster: leicos submit RUN --config FILE --amend)",
                 )
             store.create(f"run-{former.digest[:16]}.json", winner)
             store.put(layout.RUN, data)

@@ -65,10 +65,17 @@ def values(cluster: Cluster, image: str, pool: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def install(cluster: Cluster, namespace: str, image: str, pool: dict[str, Any] | None = None, **more: Any) -> Cluster:
+def install(
+    cluster: Cluster,
+    namespace: str,
+    image: str,
+    pool: dict[str, Any] | None = None,
+    with_helm: tuple[str | Path, ...] = (),
+    **more: Any,
+) -> Cluster:
     """Install the chart as its README says, and return the cluster as seen from its namespace.
 
-    pool: values of every pool; more: other values.
+    pool: values of every pool; more: other values. with_helm: another helm, and options for it.
     """
     here = cluster.in_namespace(namespace)
     keys = {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
@@ -77,8 +84,9 @@ def install(cluster: Cluster, namespace: str, image: str, pool: dict[str, Any] |
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(text)
         file.flush()
+        program, *options = with_helm or (helm(),)
         command = ("upgrade", "--install", RELEASE, CHART, "--namespace", namespace, "--values", file.name)
-        run(helm(), *command, env={"KUBECONFIG": str(here.kubeconfig)})
+        run(program, *command, *options, env={"KUBECONFIG": str(here.kubeconfig)})
     return here
 
 
