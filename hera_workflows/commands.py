@@ -41,8 +41,8 @@ The mount is optional, so a name that does not exist leaves an empty folder and 
 
 IN_WORKFLOW = ("--workflow", "{{workflow.name}}")
 WORKFLOW = "{{workflow.namespace}}/{{workflow.name}}"
-OUTCOME = ("--run", RUN_OF_WORKFLOW, "--status", "{{workflow.status}}", "--workflow", WORKFLOW)
-OUTCOME += ("--failures", "{{workflow.failures}}")
+ENDED = ("--status", "{{workflow.status}}", "--failures", "{{workflow.failures}}")
+OUTCOME = ("--run", RUN_OF_WORKFLOW, *ENDED, "--workflow", WORKFLOW)
 """Arguments of the exit handler. Nobody gives it any, so it is the one template that reads a workflow parameter."""
 
 

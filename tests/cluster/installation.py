@@ -71,14 +71,16 @@ def install(
     image: str,
     pool: dict[str, Any] | None = None,
     with_helm: tuple[str | Path, ...] = (),
+    keys: dict[str, str] | None = None,
     **more: Any,
 ) -> Cluster:
     """Install the chart as its README says, and return the cluster as seen from its namespace.
 
-    pool: values of every pool; more: other values. with_helm: another helm, and options for it.
+    pool: values of every pool; more: other values. with_helm: another helm, and options for it. keys: other
+    credentials than those for all of the bucket.
     """
     here = cluster.in_namespace(namespace)
-    keys = {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
+    keys = keys or {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
     here.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": STORE_SECRET}, "stringData": keys})
     text = yaml.safe_dump({**values(cluster, image, pool or {}), **more})
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

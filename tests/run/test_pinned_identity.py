@@ -79,12 +79,12 @@ STAGE_KEYS = {
     "report": "146ae84d2fd5946ae5dfb9b8",
 }
 MANIFESTS = {
-    "leicos-generate.yaml": "934bcbfed6233507b11b8bd9900733a35d1b627473cf0f8f576cb9cfe291365f",
-    "leicos-pipeline.yaml": "7615154bff9460850fc20e9650afcce89b4ff3bcc93b3d30ea861b5877b1f0b1",
-    "leicos-prepare.yaml": "95e9a344df707518066de77f4a7bd532315747a9fa343b344492a64cbb67fe74",
-    "leicos-replay.yaml": "60f313bddd8c5fc1cd97056265dbb84c989d6dd7185cfc0b5abd06dfcb171fb8",
-    "leicos-report.yaml": "42384d38c63fb4e9ddf3e76d4ecb1adb0c20c4fcfeb7c3e76307e9887000572c",
-    "leicos-train.yaml": "696da9044375c357de722dde8d240e08cd4cbd0a793826336720d5553313f13a",
+    "leicos-generate.yaml": "efcf507aef8c8456ad4dfc98d14dfcbcd5888b40dc605c212c31c0d8d6280ddf",
+    "leicos-pipeline.yaml": "f8acb348d019360877ac9bef4032905584651504721b6845ffbf0b43f1e61bc3",
+    "leicos-prepare.yaml": "2cd0b2a709a8dbe7a2c88b6b846466905927ab6e9942f78b0c2c50df9ef7df65",
+    "leicos-replay.yaml": "5ddb830fc307ae69fbc0b5670ae991880829ecb21f465f3e50b16a5c42059983",
+    "leicos-report.yaml": "512c0a72ef917fe4cb71d29c4f7ac9551b12a670257dab0d6384aeeeb33428d4",
+    "leicos-train.yaml": "f29eaacde7484186491a64d2e25d4a6637d419ecafcbc192ae0952f75cae677b",
 }
 
 FUNCTIONS: dict[str, tuple[Any, Callable[[Run], Any]]] = {
