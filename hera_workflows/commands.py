@@ -15,12 +15,19 @@ from hera_workflows.images import Images
 from hera_workflows.parameters import RUN_OF_WORKFLOW
 from hera_workflows.policies import HOUR, container_security, pod_security, retry
 from hera_workflows.strict import exactly
+from leicos_jobs.core.pod import POD
 from leicos_jobs.core.stages import FINISH, REPORT, START, Pool, Stage
 
 OUTPUTS = "/tmp/outputs"
 CONFIG_DIRECTORY = "/etc/leicos/config"
 STORE_ENV = "leicos-s3"
 """Name of the optional Secret and ConfigMap whose keys become environment variables (AWS_*, endpoint)."""
+
+TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where Kubernetes puts the token of the pod's account into every container that mounts nothing there itself."""
+
+REPORT_KEY = "{{=sprig.regexReplaceAll('^s3://[^/]*/|/+$', inputs.parameters.run, '')}}/argo/report/"
+"""Where the report's copy lies: below the run, so that the rights for the run suffice and it goes when the run goes."""
 
 CONFIG_MAP_NAME = (
     "{{=inputs.parameters.config matches '^[a-z0-9][-a-z0-9.]{0,252}$'"
@@ -34,7 +41,8 @@ The mount is optional, so a name that does not exist leaves an empty folder and 
 
 IN_WORKFLOW = ("--workflow", "{{workflow.name}}")
 WORKFLOW = "{{workflow.namespace}}/{{workflow.name}}"
-OUTCOME = ("--run", RUN_OF_WORKFLOW, "--status", "{{workflow.status}}", "--workflow", WORKFLOW)
+ENDED = ("--status", "{{workflow.status}}", "--failures", "{{workflow.failures}}")
+OUTCOME = ("--run", RUN_OF_WORKFLOW, *ENDED, "--workflow", WORKFLOW)
 """Arguments of the exit handler. Nobody gives it any, so it is the one template that reads a workflow parameter."""
 
 
@@ -90,13 +98,14 @@ def report_artifact() -> models.Artifact:
         path=f"{OUTPUTS}/report",
         archive=exactly(models.ArchiveStrategy, none=models.NoneStrategy()),
         optional=True,
-        s3=exactly(models.S3Artifact, key="{{workflow.name}}/report/"),
+        s3=exactly(models.S3Artifact, key=REPORT_KEY),
     )
 
 
 def environment(command: Stage) -> list[Env]:
     """Variables of every pod. HOME must be writable, libraries keep caches there; the root file system is not."""
     variables = [Env(name="HOME", value="/tmp"), Env(name="LEICOS_ATTEMPT", value="{{retries}}")]
+    variables.append(Env(name=POD, value="true"))
     if command is START:
         variables.append(Env(name="LEICOS_CONFIG_DIRECTORY", value=CONFIG_DIRECTORY))
     if command is REPORT:
@@ -124,6 +133,7 @@ def volumes(command: Stage) -> list[models.Volume]:
     """Scratch space at /tmp, the only place where a pod may write; for `start` also the configuration's ConfigMap."""
     size = exactly(models.EmptyDirVolumeSource, size_limit=pools.SIZES[command.pool].scratch)
     found = [exactly(models.Volume, name="tmp", empty_dir=size)]
+    found.append(exactly(models.Volume, name="no-token", empty_dir=exactly(models.EmptyDirVolumeSource)))
     if command is START:
         source = exactly(models.ConfigMapVolumeSource, name=CONFIG_MAP_NAME, optional=True)
         found.append(exactly(models.Volume, name="config", config_map=source))
@@ -133,6 +143,8 @@ def volumes(command: Stage) -> list[models.Volume]:
 def mounts(command: Stage) -> list[models.VolumeMount]:
     """Where the volumes are mounted."""
     found = [exactly(models.VolumeMount, name="tmp", mount_path="/tmp")]
+    # Only Argo's executor talks to the API server: an empty folder keeps the account's token out of this container.
+    found.append(exactly(models.VolumeMount, name="no-token", mount_path=TOKEN_DIRECTORY, read_only=True))
     if command is START:
         found.append(exactly(models.VolumeMount, name="config", mount_path=CONFIG_DIRECTORY, read_only=True))
     return found

@@ -7,6 +7,15 @@ from hera.workflows import Parameter
 from leicos_jobs.core.workflow_size import ROUNDS
 
 RUN_OF_WORKFLOW = "{{workflow.parameters.run}}"
+MUTEX = "run-{{=sprig.sha256sum(sprig.regexReplaceAll('/+$', workflow.parameters.run, ''))}}"
+"""Name of the mutex that a workflow holds: one for each run. A digest, because the parts of a lock's name in Argo are
+separated by slashes."""
+
+HOW_TO_GO_ON = (
+    f"Run {RUN_OF_WORKFLOW}. After a failure: `leicos resubmit {RUN_OF_WORKFLOW}`, which does only what is missing. "
+    "Do not use RETRY: Argo 4.1 cannot retry a workflow that holds a mutex and semaphores."
+)
+"""Shown with every workflow, because the RETRY button is the first thing that people try."""
 
 
 def run() -> Parameter:

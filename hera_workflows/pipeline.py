@@ -19,6 +19,8 @@ from leicos_jobs.core.stages import GENERATION, PREPARE, REPLAYING, REPORTING, T
 SERVICE_ACCOUNT = "leicos-workflow"
 MAIN = "main"
 DAY = 86_400
+DESCRIPTION = "workflows.argoproj.io/description"
+"""Annotation that the Argo UI shows."""
 
 CONFIG = {"config": "{{workflow.parameters.config}}"}
 MAX_ROUNDS = "{{workflow.parameters.max-rounds}}"
@@ -55,11 +57,13 @@ def workflow_template(
     return WorkflowTemplate(
         name=name,
         labels={"app.kubernetes.io/name": "leicos", "app.kubernetes.io/component": name.removeprefix("leicos-")},
-        annotations={"workflows.argoproj.io/description": description},
+        annotations={DESCRIPTION: description},
         entrypoint=MAIN,
         on_exit=stages.FINISH.name,
         service_account_name=SERVICE_ACCOUNT,
         arguments=arguments,
+        synchronization=exactly(models.Synchronization, mutexes=[exactly(models.Mutex, name=parameters.MUTEX)]),
+        workflow_metadata=exactly(models.WorkflowMetadata, annotations={DESCRIPTION: parameters.HOW_TO_GO_ON}),
         ttl_strategy=exactly(models.TTLStrategy, seconds_after_success=7 * DAY, seconds_after_failure=30 * DAY),
         templates=[DAG(name=MAIN, tasks=[*tasks]), *loops, *own, finish],
     )

@@ -19,13 +19,15 @@ pod that outgrew its own disk limit is not among them; its program was killed, a
 RETRY_EXPRESSION = (
     'lastRetry.status == "Error"'
     f" || asInt(lastRetry.exitCode) in [{ExitCode.RETRY.value},{SIGKILLED},{SIGTERMED}]"
-    f' || lastRetry.message matches "{LOST_POD_MESSAGES}"'
+    f" || !(asInt(lastRetry.exitCode) in [{ExitCode.DEFECT.value},{ExitCode.INPUT.value}])"
+    f' && lastRetry.message matches "{LOST_POD_MESSAGES}"'
 )
 """Again when the pod was lost or ran out of time (Argo says Error, or Failed with the kubelet's message), or leicos
 asked for it.
 
-A wrong input (78) and a defect (70) are not in the list: trying again cannot help. The policy must be Always, because a
-graceful node shutdown shows as Failed and a deleted pod as Error; policy and expression both have to agree.
+A wrong input (78) and a defect (70) are not in the list: trying again cannot help, whatever words the message holds
+(what the program says about its failure is part of it). The policy must be Always, because a graceful node shutdown
+shows as Failed and a deleted pod as Error; policy and expression both have to agree.
 """
 
 USER = 1000

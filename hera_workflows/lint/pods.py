@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from leicos_jobs.core.stages import Pool
 
 GPU_RESOURCES = ("nvidia.com/", "amd.com/gpu")
 OUTPUTS = "/tmp/outputs/"
+NUMBER = re.compile(r"\d+")
 
 
 def check(manifests: list[dict[str, Any]]) -> list[Problem]:
@@ -72,6 +74,8 @@ def policies(template: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if not template.get("activeDeadlineSeconds"):
         yield "no activeDeadlineSeconds", "set it: a pod that hangs holds its GPU for ever"
     retry = template.get("retryStrategy", {})
+    if retry.get("limit") is not None and not NUMBER.fullmatch(str(retry["limit"])):
+        yield f"retryStrategy.limit is {retry['limit']!r}, not a number", "write how often it is tried again, as 6"
     if retry.get("retryPolicy") != "Always" or not retry.get("expression") or not retry.get("limit"):
         yield "retryStrategy lacks retryPolicy Always, an expression or a limit", "use hera_workflows.policies.retry"
 

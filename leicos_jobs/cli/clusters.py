@@ -42,7 +42,7 @@ def submit(
 
 @click.command(epilog="Example: leicos resubmit s3://robots/runs/lift --retry-quarantined")
 @click.argument("uri", metavar="RUN")
-@click.option("--retry-quarantined", is_flag=True, help="Give samples that were set aside new chances.")
+@click.option("--retry-quarantined", is_flag=True, help="Give quarantined samples new chances.")
 @click.option("--template", default="leicos-pipeline", show_default=True, help="WorkflowTemplate to submit.")
 @click.option("-n", "--namespace", help="Kubernetes namespace; default: the context's.")
 @click.option("--context", help="kubeconfig context.")

@@ -16,6 +16,7 @@ from leicos_jobs.core.errors import ExitCode, InputError
 Examples:
   leicos run examples/lift_cube.yaml
   leicos run --source demos.hdf5 --task "Lift the red cube up." --out runs/lift
+  leicos run --out runs/lift --retry-quarantined
 """
 )
 @click.argument("config", required=False, type=click.Path(path_type=Path))
@@ -32,6 +33,7 @@ Examples:
 @click.option("--out", help="Root of the run; default runs/<name>. Starting it again goes on where it stopped.")
 @click.option("--workers", type=int, default=available_cores(), show_default=True, help="Pods at a time.")
 @click.option("--amend", is_flag=True, help="Accept a changed configuration; what it affects is done again.")
+@click.option("--retry-quarantined", is_flag=True, help="Give quarantined samples new chances.")
 @click.option("--max-rounds", type=int, default=3, show_default=True, help="Rounds for what earlier ones left over.")
 def run(
     config: Path | None,
@@ -42,23 +44,32 @@ def run(
     out: str | None,
     workers: int,
     amend: bool,
+    retry_quarantined: bool,
     max_rounds: int,
 ) -> None:
     """Run the whole pipeline here: the manifest that a cluster runs, each pod as a local process.
 
-    Everything that is committed stays; the same command again does only what is missing.
+    Everything that is committed stays; the same command again does only what is missing. With --out alone it goes on
+    with the configuration that the run has.
     """
     from leicos_jobs.cli.local_run import run_here
     from leicos_jobs.inspect.defaults import config_for
     from leicos_jobs.run.config import load_config
+    from leicos_jobs.run.opened import open_run
 
-    if config is None and not source:
-        raise InputError("nothing to run", fix="leicos run CONFIG, or leicos run --source FILE --task TEXT")
-    if config is None:
-        chosen = config_for(source, task, camera, accept_unmarked=accept_unmarked)
-    else:
+    if config is not None:
         chosen = load_config(config, files=[str(path.resolve()) for path in source])
-    sys.exit(run_here(chosen, out or f"runs/{chosen.name}", workers=workers, amend=amend, max_rounds=max_rounds))
+    elif source:
+        chosen = config_for(source, task, camera, accept_unmarked=accept_unmarked)
+    elif out is not None:
+        chosen = open_run(out).config
+    else:
+        raise InputError("nothing to run", fix="leicos run CONFIG, or leicos run --source FILE --task TEXT")
+    root = out or f"runs/{chosen.name}"
+    code = run_here(
+        chosen, root, workers=workers, amend=amend, max_rounds=max_rounds, retry_quarantined=retry_quarantined
+    )
+    sys.exit(code)
 
 
 @click.command(epilog='Example: leicos init demos.hdf5 --task "Lift the red cube up." > lift.yaml')

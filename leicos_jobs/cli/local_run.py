@@ -13,6 +13,7 @@ import click
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import ExitCode
 from leicos_jobs.local import NodeEvent, NodeResult, WorkflowResult, run_workflow, shipped_manifests
+from leicos_jobs.run import failures
 from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run
@@ -77,11 +78,15 @@ def label(name: str) -> str:
     return " ".join(parts)
 
 
-def run_here(config: RunConfig, out: str, *, workers: int, amend: bool, max_rounds: int) -> int:
+def run_here(
+    config: RunConfig, out: str, *, workers: int, amend: bool, max_rounds: int, retry_quarantined: bool = False
+) -> int:
     """Run the whole pipeline on this machine; returns the exit code. Committed work is kept whatever happens."""
     signals.install()
     check_backends(config)
     run = create_run(out, config, amend=amend)
+    if retry_quarantined:
+        click.echo(failures.forget(run.store), err=True)
     local = "://" not in out
     logs = (Path(out) if local else Path("runs") / config.name) / "logs" / time.strftime("%Y%m%d-%H%M%S")
     click.echo(f"run {run.store.uri}, logs {logs}", err=True)

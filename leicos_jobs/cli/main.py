@@ -13,6 +13,7 @@ import click
 
 from leicos_jobs import __version__
 from leicos_jobs.core.errors import ExitCode, LeicosError, no_room
+from leicos_jobs.core.pod import explain
 from leicos_jobs.core.stages import STAGES
 
 # OpenMP's threads spin while they wait for each other. Where others want the cores too, they spin their time away: a
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LeicosError as error:
         told = no_room(error) or error
         _say(f"error: {told}")
+        explain(str(told))
         code = told.exit_code
     except click.exceptions.Exit as error:
         code = error.exit_code
@@ -97,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = ExitCode.RETRY
     except click.ClickException as error:
         error.show()
+        explain(error.format_message())
         code = ExitCode.INPUT
     except KeyboardInterrupt:
         _say("stopped; start again to go on")
@@ -114,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             traceback.print_exc()
             _say("this is a defect in leicos; please report the traceback above")
+            explain(f"a defect in leicos, its traceback is in the log: {type(error).__name__}: {error}")
             code = ExitCode.DEFECT
     sys.exit(code if isinstance(code, int) else ExitCode.DONE)
 

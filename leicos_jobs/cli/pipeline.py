@@ -10,13 +10,28 @@ from typing import Any, TypeVar
 
 import click
 
+from leicos_jobs.core.pod import in_pod
 from leicos_jobs.core.stages import REPLAY, STAGES, Kind, Stage
+from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.opened import Run, open_run
 from leicos_jobs.run.samples import Sample
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-run_option = click.option("--run", "uri", required=True, metavar="URI", help="Root of the run: a folder or s3://...")
+
+def _reachable(_context: click.Context, _option: click.Parameter, uri: str) -> str:
+    """The run's URI; in a pod, where a folder would vanish with it, only what `leicos submit` takes too."""
+    return cluster_uri(uri) if in_pod() else uri
+
+
+run_option = click.option(
+    "--run",
+    "uri",
+    required=True,
+    metavar="URI",
+    callback=_reachable,
+    help="Root of the run: a folder or s3://...",
+)
 outputs_option = click.option(
     "--outputs",
     type=click.Path(path_type=Path),
@@ -152,21 +167,23 @@ def fan_in(uri: str, outputs: Path) -> None:
 
 @click.command(epilog="Example: leicos replay --run runs/lift --shard 0")
 @run_option
+@click.option("--workflow", default="here", show_default=True, help="Name of the workflow; workers are named after it.")
 @click.option("--shard", type=int, default=0, show_default=True, help="Index of the slice of the plan.")
-def replay(uri: str, shard: int) -> None:
+def replay(uri: str, workflow: str, shard: int) -> None:
     """Replay a slice of the labelled samples in the simulator."""
     from leicos_jobs.run import rounds
 
     run = open_run(uri)
-    _work(REPLAY, run, rounds.replay_shard(run, shard), f"replay-{shard:05d}")
+    _work(REPLAY, run, rounds.replay_shard(run, shard), f"{workflow}-{shard:05d}")
 
 
 @click.command(epilog="Example: leicos finish --run runs/lift --status Succeeded")
-@run_option
+@click.option("--run", "uri", required=True, metavar="URI", help="Root of the run.")
 @click.option("--status", required=True, help="The workflow's status as Argo says it.")
 @click.option("--workflow", metavar="NAMESPACE/NAME", help="The workflow, for the message's link to Argo.")
-def finish(uri: str, status: str, workflow: str | None) -> None:
-    """Print how the workflow ended and send the configured webhook. Never fails: it must not hide the real outcome."""
+@click.option("--failures", default="", metavar="JSON", help="What failed: Argo's {{workflow.failures}}.")
+def finish(uri: str, status: str, workflow: str | None, failures: str) -> None:
+    """Print how and why the workflow ended and send the webhook. Never fails: it must not hide the real outcome."""
     from leicos_jobs.stages.finish import finish as stage
 
-    stage(uri, status, workflow)
+    stage(uri, status, workflow, failures)

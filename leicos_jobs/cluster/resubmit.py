@@ -5,11 +5,11 @@ Samples that were set aside stay so unless they are to be tried again: then the 
 
 from __future__ import annotations
 
-from leicos_jobs.cluster.submit import PIPELINE, Submission, cluster_uri, create
+from leicos_jobs.cluster.submit import PIPELINE, Submission, create
 from leicos_jobs.cluster.workflows import Workflows
-from leicos_jobs.core import stages
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import failures
+from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.opened import open_run
 
 
@@ -30,7 +30,5 @@ def resubmit(
         raise InputError(f"WorkflowTemplate {template} has no parameter run", fix="name one of leicos' templates")
     notes = []
     if retry_quarantined:
-        counts = {stage: failures.forget(run.store, stage) for stage in stages.SAMPLE}
-        said = ", ".join(f"{count} in {stage}" for stage, count in counts.items() if count)
-        notes.append(f"failures forgotten: {said or 'there were none'}")
+        notes.append(failures.forget(run.store))
     return create(workflows, template, {"run": root}, notes)

@@ -17,11 +17,11 @@ from leicos_jobs.core import logs
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run.check_config import check_backends
+from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.inputs import RUN_PREFIX
 from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.stages.start import resolve_config
-from leicos_jobs.store import S3, open_store
 
 PIPELINE = "leicos-pipeline"
 RUN_LABEL = "leicos.dev/run"
@@ -73,15 +73,27 @@ def submit(
         open_run(root)
     workflows = cluster or Workflows.connect(namespace, context)
     values = _values(workflows, template, {"run": root, **(parameters or {})})
+    if amend and (others := workflows.active(root)):
+        raise InputError(
+            f"{root}: {', '.join(others)} works on it, with the configuration that --amend would replace",
+            fix=f"wait for its end, or stop it first: argo stop -n {workflows.namespace} {' '.join(others)}",
+        )
     notes = [] if given is None else _bring(root, given, amend=amend)
     return create(workflows, template, values, notes)
 
 
 def create(workflows: Workflows, template: str, values: dict[str, str], notes: list[str]) -> Submission:
-    """Create the Workflow, and say if others work on the same run: that costs double work, never a wrong result."""
-    others = workflows.active(values["run"])
-    if others:
-        notes.append(f"note: {', '.join(others)} works on the same run; stop it with `argo stop` unless that is meant")
+    """Create the Workflow, and say what it will wait for: others on the same run, slots that ended ones still hold."""
+    if others := workflows.active(values["run"]):
+        notes.append(
+            f"note: {', '.join(others)} works on the same run; this one waits for its end "
+            f"(sooner: argo stop -n {workflows.namespace} {' '.join(others)})"
+        )
+    for name, pools in workflows.ended_holders().items():
+        notes.append(
+            f"note: {name} has ended, but Argo still counts it in the pool {', '.join(pools)}, and pods wait for that; "
+            f"free it: kubectl -n {workflows.namespace} delete workflow {name}"
+        )
     name = workflows.create(workflow_object(template, values))
     return Submission(
         workflow=name, namespace=workflows.namespace, template=template, parameters=values, notes=tuple(notes)
@@ -98,16 +110,6 @@ def workflow_object(template: str, values: Mapping[str, str]) -> dict[str, objec
         "metadata": {"generateName": f"{template}-", "labels": labels},
         "spec": {"workflowTemplateRef": {"name": template}, "arguments": {"parameters": arguments}},
     }
-
-
-def cluster_uri(uri: str) -> str:
-    """The run's URI if pods can reach it. Raises InputError."""
-    if not uri.startswith(S3):
-        raise InputError(
-            f"run {uri}: pods cannot reach a folder of this machine",
-            fix="write s3://bucket/folder/run-id, or use `leicos run` to work here",
-        )
-    return open_store(uri).uri
 
 
 def _values(workflows: Workflows, template: str, values: dict[str, str]) -> dict[str, str]:

@@ -58,15 +58,33 @@ class Workflows:
         return str(made["metadata"]["name"])
 
     def active(self, run: str) -> list[str]:
-        """Names of unfinished workflows that work on a run."""
+        """Names of unfinished workflows that work on a run, or wait for their turn to."""
+        return sorted(item["metadata"]["name"] for item in self._all() if not _ended(item) and run in _runs(item))
+
+    def ended_holders(self) -> dict[str, list[str]]:
+        """Ended workflows that others wait for -> the pools in which they still hold a slot.
+
+        Argo 4.1 forgets to release some slots of a workflow that is stopped while several of its pods run (in
+        `Manager.ReleaseAll` of workflow/sync it deletes from the list that it goes through). They are free again a
+        minute after the workflow is deleted.
+        """
+        items = self._all()
+        ended = {item["metadata"]["name"] for item in items if _ended(item)}
+        held: dict[str, set[str]] = {}
+        for item in items:
+            waiting = item.get("status", {}).get("synchronization", {}).get("semaphore", {}).get("waiting") or []
+            for lock in waiting if not _ended(item) else []:
+                for holder in lock.get("holders") or []:
+                    name = holder.split("/")[1] if "/" in holder else holder
+                    if name in ended:
+                        held.setdefault(name, set()).add(lock["semaphore"].rpartition("/")[2])
+        return {name: sorted(pools) for name, pools in sorted(held.items())}
+
+    def _all(self) -> list[dict[str, Any]]:
         fix = "check that Argo Workflows is installed"
         place = (GROUP, VERSION, self.namespace, "workflows")
-        found = self._call("workflows", fix, lambda: self.api.list_namespaced_custom_object(*place))
-        return sorted(
-            item["metadata"]["name"]
-            for item in found.get("items", [])
-            if item.get("status", {}).get("phase") not in FINISHED and run in _runs(item)
-        )
+        listed = self._call("workflows", fix, lambda: self.api.list_namespaced_custom_object(*place))
+        return list(listed.get("items", []))
 
     def _call(self, what: str, fix: str, act: Callable[[], Any]) -> Any:
         from kubernetes.client import ApiException
@@ -90,6 +108,10 @@ class Workflows:
         if error.status in (400, 422):
             return InputError(f"{what}: refused by the cluster: {error.body or error.reason}", fix=fix)
         return RetryError(f"{what}: {error.status} {error.reason}", fix="try again")
+
+
+def _ended(workflow: dict[str, Any]) -> bool:
+    return workflow.get("status", {}).get("phase") in FINISHED
 
 
 def _runs(workflow: dict[str, Any]) -> list[str]:

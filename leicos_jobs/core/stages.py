@@ -58,8 +58,9 @@ class Stage:
     image: Image = Image.JOBS
     hours: float = 1
     """Deadline of one attempt of its pod."""
-    retries: int = 3
-    """Attempts of a lost or interrupted pod after the first; more for pools that run on spot machines."""
+    retries: int = 6
+    """Attempts of a lost or interrupted pod after the first. The waits between six (hera_workflows.policies) are ten
+    minutes in all, so an S3 server may be away for some."""
     inputs: tuple[str, ...] = ()
     """Parameters besides `run`, in the order of the command's arguments."""
     outputs: tuple[tuple[str, str], ...] = ()
@@ -93,31 +94,31 @@ CONVERT = Stage("convert", Kind.WHOLE, PREPARE, "Convert the recordings to a LeR
 COSMOS_DATASET = Stage("cosmos-dataset", Kind.WHOLE, PREPARE, "Write the generator's post-training folder.",
     hours=6, needs=("convert",), prefix="cosmos/dataset")  # fmt: skip
 POST_TRAIN = Stage("post-train", Kind.WHOLE, TRAIN, "Post-train the generator, export its checkpoint.",
-    pool=Pool.TRAIN, image=Image.COSMOS, hours=48, retries=6, needs=("cosmos-dataset",), prefix="cosmos/checkpoint",
+    pool=Pool.TRAIN, image=Image.COSMOS, hours=48, needs=("cosmos-dataset",), prefix="cosmos/checkpoint",
     )  # fmt: skip
 TRAIN_IDM = Stage("train-idm", Kind.WHOLE, TRAIN, "Train the IDM, label the held-out demos' real videos.",
-    pool=Pool.TRAIN, image=Image.IDM, hours=24, retries=6, needs=("convert",), prefix="idm")  # fmt: skip
+    pool=Pool.TRAIN, image=Image.IDM, hours=24, needs=("convert",), prefix="idm")  # fmt: skip
 PLAN = Stage("plan", Kind.WHOLE, PREPARE, "Choose the samples; write their clips and start states.",
     hours=6, needs=("convert",), prefix="plan")  # fmt: skip
 PLAN_ROUND = Stage("plan-round", Kind.STEP, GENERATION, "Cut what is missing into shards.",
     inputs=("round",), outputs=(("shards", "[]"),), names_workflow=True)  # fmt: skip
 GENERATE = Stage("generate", Kind.SAMPLE, GENERATION, "Generate a shard's videos; each is committed once verified.",
-    pool=Pool.GENERATE, image=Image.COSMOS, hours=12, retries=6, inputs=("round", "shard"), names_workflow=True,
+    pool=Pool.GENERATE, image=Image.COSMOS, hours=12, inputs=("round", "shard"), names_workflow=True,
     prefix="generate", in_round=True)  # fmt: skip
 GATE = Stage("gate", Kind.SAMPLE, GENERATION, "Check a shard's videos.",
-    hours=2, retries=6, inputs=("round", "shard"), names_workflow=True, prefix="gate", in_round=True)  # fmt: skip
+    hours=2, inputs=("round", "shard"), names_workflow=True, prefix="gate", in_round=True)  # fmt: skip
 LABEL = Stage("label", Kind.SAMPLE, GENERATION, "Label a shard's videos with actions.",
-    pool=Pool.LABEL, image=Image.IDM, hours=4, retries=6, inputs=("round", "shard"), names_workflow=True,
+    pool=Pool.LABEL, image=Image.IDM, hours=4, inputs=("round", "shard"), names_workflow=True,
     prefix="label", in_round=True, after_gate=True)  # fmt: skip
 ACCOUNT = Stage("account", Kind.STEP, GENERATION, "Count what a round left over.",
     inputs=("round",), outputs=(("missing", "0"),), names_workflow=True)  # fmt: skip
 FAN_IN = Stage("fan-in", Kind.STEP, GENERATION, "Decide whether enough samples succeeded.",
     outputs=(("replay-shards", "[]"),))  # fmt: skip
 REPLAY = Stage("replay", Kind.SAMPLE, REPLAYING, "Replay labels in the simulator.",
-    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, retries=6, inputs=("shard",), prefix="replay", after_gate=True,
-    )  # fmt: skip
+    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, inputs=("shard",), names_workflow=True, prefix="replay",
+    after_gate=True)  # fmt: skip
 CONTROLS = Stage("controls", Kind.WHOLE, REPLAYING, "Replay true, foreign and shuffled actions for comparison.",
-    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, retries=6, needs=("plan", "train-idm"), prefix="controls",
+    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, needs=("plan", "train-idm"), prefix="controls",
     )  # fmt: skip
 CURATE = Stage("curate", Kind.WHOLE, REPORTING, "Choose the samples that enter the synthetic dataset.",
     needs=("plan",), prefix="curate")  # fmt: skip

@@ -32,7 +32,7 @@ def reachable(workflows: dict[str, Workflow], entry: Workflow) -> dict[tuple[str
     known = frozenset({"workflow.name", "workflow.namespace", *parameters})
     found = walk(workflows, entry, entry.entrypoint, "entrypoint", known)
     if entry.on_exit is not None:
-        found |= walk(workflows, entry, entry.on_exit, "onExit", known | {"workflow.status"})
+        found |= walk(workflows, entry, entry.on_exit, "onExit", known | {"workflow.status", "workflow.failures"})
     return found
 
 

@@ -6,6 +6,8 @@ and `activeDeadlineSeconds` are implemented and not listed.
 
 from __future__ import annotations
 
+from leicos_jobs.core.pod import POD
+
 METADATA = frozenset({"labels", "annotations", "namespace", "generateName"})
 """Names for people and selectors. (A workflow's own name is given to `run_workflow`.)"""
 
@@ -64,8 +66,9 @@ CONTAINER = frozenset(
     }
 )
 
-ENVIRONMENT = frozenset({"HOME"})
-"""Variables that make a read-only root file system bearable; here HOME holds the user's credentials and caches."""
+ENVIRONMENT = frozenset({"HOME", POD})
+"""HOME makes a read-only root file system bearable; here it holds the user's credentials and caches. And a process here
+is no pod."""
 
 PARAMETER = frozenset({"description"})
 

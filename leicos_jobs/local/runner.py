@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sys
 import tempfile
@@ -19,11 +20,21 @@ from leicos_jobs.local.manifest import parse
 from leicos_jobs.local.model import Workflow
 from leicos_jobs.local.nodes import Node, Nodes
 from leicos_jobs.local.pods import GRACE, POLL, Pods, environment_of
-from leicos_jobs.local.results import ERROR, FAILED, OMITTED, SKIPPED, SUCCEEDED, NodeEvent, WorkflowResult
+from leicos_jobs.local.results import (
+    ERROR,
+    FAILED,
+    OMITTED,
+    SKIPPED,
+    SUCCEEDED,
+    UNSUCCESSFUL,
+    NodeEvent,
+    WorkflowResult,
+)
 
 INTERRUPTED = "interrupted"
 NAMESPACE = "local"
 """{{workflow.namespace}}: this machine has none."""
+TIMESTAMP = "%Y-%m-%dT%H:%M:%SZ"
 LEICOS_HERE = (sys.executable, "-m", "leicos_jobs.cli.main")
 
 
@@ -98,6 +109,23 @@ def workflow_parameters(workflow: Workflow, given: Mapping[str, str]) -> dict[st
     return found
 
 
+def failures_text(result: WorkflowResult) -> str:
+    """workflow.failures as Argo gives it to the exit handler: a JSON list, quoted once more as a string."""
+    failed = [
+        {
+            "displayName": node.display_name,
+            "message": node.message,
+            "templateName": node.template,
+            "phase": node.phase,
+            "podName": node.name,
+            "finishedAt": None if node.finished is None else time.strftime(TIMESTAMP, time.gmtime(node.finished)),
+        }
+        for node in result.nodes.values()
+        if node.phase in UNSUCCESSFUL
+    ]
+    return json.dumps(json.dumps(failed, ensure_ascii=False), ensure_ascii=False)
+
+
 class Runner:
     """Repeats passes until the workflow and its exit handler have ended."""
 
@@ -144,6 +172,7 @@ class Runner:
         if self._workflow.on_exit is None:
             return self._result(phase, root.message)
         self._execution.scope["workflow.status"] = phase
+        self._execution.scope["workflow.failures"] = failures_text(self._result(phase, root.message))
         handler = self._execute(f"{self._name}.onExit", self._workflow.on_exit, on_exit=True)
         if handler is None or not handler.fulfilled:
             return None

@@ -32,7 +32,7 @@ from leicos_jobs.store import KeyMissingError, Store, open_store
 Progress = Callable[[int, int], None]
 """Called with (objects looked at, objects in all)."""
 SAMPLE_STAGES = {STAGES[name].prefix: name for name in SAMPLE}
-CACHES = ("resume", "timings", "workers", "logs")
+CACHES = ("resume", "timings", "workers", "logs", "argo")
 """Folders that nothing is believed from."""
 
 

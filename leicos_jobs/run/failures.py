@@ -7,6 +7,8 @@ away says little about the sample. Notes belong to a key, so new settings give a
 
 from __future__ import annotations
 
+import itertools
+import shlex
 import uuid
 from collections import defaultdict
 from collections.abc import Container
@@ -14,11 +16,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from leicos_jobs.core import stages
 from leicos_jobs.run import layout, sealed
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import RoundsConfig
 from leicos_jobs.run.sealed import DamageError
-from leicos_jobs.store import KeyMissingError, Store
+from leicos_jobs.store import S3, KeyMissingError, Store
 
 Kind = Literal["failed", "lost"]
 
@@ -86,9 +89,17 @@ def suspected(failures: list[Failure], key: str, limits: RoundsConfig) -> bool:
     return sum(failure.key == key and failure.kind == "lost" for failure in failures) >= limits.losses_max / 2
 
 
-def forget(store: Store, stage: str) -> int:
-    """Delete all failure notes of a stage (`leicos resubmit --retry-quarantined`); returns how many."""
-    keys = list(store.list(layout.failures(stage)))
-    for key in keys:
+def forget(store: Store) -> str:
+    """Delete all failure notes of a run, so that what is quarantined gets new chances; returns what that was."""
+    counts = {stage: list(store.list(layout.failures(stage))) for stage in stages.SAMPLE}
+    for key in itertools.chain(*counts.values()):
         store.delete(key)
-    return len(keys)
+    said = ", ".join(f"{len(keys)} in {stage}" for stage, keys in counts.items() if keys)
+    return f"failures forgotten: {said or 'there were none'}"
+
+
+def retry_command(uri: str) -> str:
+    """The command that calls `forget` and goes on, by where the run lives."""
+    if uri.startswith(S3):
+        return f"leicos resubmit {shlex.quote(uri)} --retry-quarantined"
+    return f"leicos run --out {shlex.quote(uri)} --retry-quarantined"

@@ -74,7 +74,8 @@ def create_run(uri: str, config: RunConfig, *, amend: bool = False, known: Mappi
         if not amend:
             raise InputError(
                 f"{store.uri} was started with another configuration:\n" + "\n".join(lines),
-                fix="use another run URI, or add --amend to do what this affects again",
+                fix="use another run URI, or add --amend to do what this affects again "
+                "(on a cluster: leicos submit RUN --config FILE --amend)",
             )
         store.create(layout.former(digest_of(former.model_dump(mode="json"))), winner)
         store.put(layout.RUN, data)

@@ -94,7 +94,7 @@ class RunStatus(_Model):
 
     @property
     def done(self) -> bool:
-        """Nothing is missing and the report is written; samples set aside stay so until `leicos resubmit`."""
+        """Nothing is missing and the report is written; quarantined samples stay so until `--retry-quarantined`."""
         return (
             self.samples > 0
             and self.whole_stages[stages.REPORT.name]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from leicos_jobs.run.failures import retry_command
+
 if TYPE_CHECKING:
     from leicos_jobs.run.status import RunStatus, StageStatus
 
@@ -47,7 +49,7 @@ def text(found: RunStatus) -> str:
         values = ", ".join(f"{value} ({count} records)" for value, count in found.makers[name].items())
         lines.append(f"mixed {name}: {values}")
     if found.quarantine_reasons:
-        lines.append(f"to try those again: leicos resubmit {found.run} --retry-quarantined")
+        lines.append(f"to try those again: {retry_command(found.run)}")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.run.failures import retry_command
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.rounds import Account, account
 
@@ -31,7 +32,7 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
             f"{result.ratio:.0%} of {result.total} samples are done, {needed:.0%} are needed "
             f"({len(result.quarantined)} quarantined, {len(result.missing)} missing, {result.labelled} labelled)"
             + _listed(reasons),
-            fix="see `leicos status`; then `leicos resubmit --retry-quarantined`, or lower rounds.min_success_ratio",
+            fix=f"see `leicos status`; then `{retry_command(run.store.uri)}`, or lower rounds.min_success_ratio",
         )
     if result.labelled == 0:
         raise DefectError(

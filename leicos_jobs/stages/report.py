@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import REPORT
 from leicos_jobs.formats.lerobot_v21 import video_file
@@ -31,6 +32,8 @@ from leicos_jobs.work.whole import whole_stage
 
 REPORT_DIRECTORY = "LEICOS_REPORT_DIRECTORY"
 """Environment variable: the output artifact's folder in the pod."""
+ARTIFACT_BUCKET = "LEICOS_ARTIFACT_BUCKET"
+"""Environment variable of the chart: the bucket that Argo's artifacts go to."""
 SHOWN = 12
 """Videos on a contact sheet."""
 TRAJECTORIES = 3
@@ -66,8 +69,12 @@ def report(run: Run) -> StageRecord:
 def export(run: Run, record: StageRecord) -> None:
     """Copy the pages to where Argo collects them as an artifact, if the workflow says where. The links into the run
     lead nowhere from there; the pictures are beside the page."""
-    directory = os.environ.get(REPORT_DIRECTORY)
+    directory, bucket = os.environ.get(REPORT_DIRECTORY), os.environ.get(ARTIFACT_BUCKET)
     if not directory:
+        return
+    if bucket and not f"{run.store.uri}/".startswith(f"s3://{bucket}/"):
+        # A copy in a bucket that is not the run's may be refused, and would fail a run that has succeeded.
+        logs.event("report.no_artifact", run=run.store.uri, artifacts=f"s3://{bucket}")
         return
     target = Path(directory)
     target.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,23 @@ def test_submitters_can_neither_read_secrets_nor_change_templates() -> None:
     assert "leicos-submitter" not in bindings
 
 
+def test_where_only_other_pools_are_limited_the_first_pod_asks_for_a_semaphore_all_the_same() -> None:
+    others = {pool: {"concurrency": None} for pool in ("cpu", "generate", "label", "replay")}
+    objects = render({"pools": others})
+    assert of_kind(objects, "ConfigMap")["leicos-semaphores"]["data"] == {"cpu": "100000", "train": "4"}
+    (semaphore,) = containers(objects)["start"]["synchronization"]["semaphores"]
+    assert semaphore["configMapKeyRef"] == {"name": "leicos-semaphores", "key": "cpu"}
+    assert "synchronization" not in containers(objects)["generate"]
+
+
+def test_the_report_is_told_where_argos_artifacts_go() -> None:
+    for values, bucket in (({"store": {"bucket": "robots"}}, "robots"), ({}, None)):
+        environment = {
+            item["name"]: item.get("value") for item in containers(render(values))["report"]["container"]["env"]
+        }
+        assert environment.get("LEICOS_ARTIFACT_BUCKET") == bucket
+
+
 def test_all_leicos_pods_are_cut_off_and_get_back_what_they_need() -> None:
     policies = of_kind(rendered("everything"), "NetworkPolicy")
     deny, jobs, web = (policies[name]["spec"] for name in ("leicos-deny", "leicos-jobs", "leicos-web"))
@@ -44,6 +61,8 @@ def test_all_leicos_pods_are_cut_off_and_get_back_what_they_need() -> None:
     assert reached == [
         (None, "UDP", 53),
         (None, "TCP", 53),
+        ("169.254.20.10/32", "UDP", 53),
+        ("169.254.20.10/32", "TCP", 53),
         ("10.0.0.1/32", "TCP", 6443),
         ("10.1.0.0/16", "TCP", 443),
         ("10.1.0.0/16", "TCP", 9000),

@@ -108,7 +108,7 @@ def test_volumes_of_a_pool_are_scratch_cache_certificates_shared_memory_and_its_
     template = containers(rendered("everything"))["label"]
     volumes = {volume["name"]: volume for volume in template["volumes"]}
     mounts = {mount["name"]: mount for mount in template["container"]["volumeMounts"]}
-    assert volumes.keys() == mounts.keys() == {"tmp", "models", "ca", "shm", "extra"}
+    assert volumes.keys() == mounts.keys() == {"tmp", "no-token", "models", "ca", "shm", "extra"}
     claim = volumes["tmp"]["ephemeral"]["volumeClaimTemplate"]["spec"]
     assert claim["storageClassName"] == "fast"
     assert claim["resources"]["requests"]["storage"] == "100Gi"

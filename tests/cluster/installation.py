@@ -65,20 +65,30 @@ def values(cluster: Cluster, image: str, pool: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def install(cluster: Cluster, namespace: str, image: str, pool: dict[str, Any] | None = None, **more: Any) -> Cluster:
+def install(
+    cluster: Cluster,
+    namespace: str,
+    image: str,
+    pool: dict[str, Any] | None = None,
+    with_helm: tuple[str | Path, ...] = (),
+    keys: dict[str, str] | None = None,
+    **more: Any,
+) -> Cluster:
     """Install the chart as its README says, and return the cluster as seen from its namespace.
 
-    pool: values of every pool; more: other values.
+    pool: values of every pool; more: other values. with_helm: another helm, and options for it. keys: other
+    credentials than those for all of the bucket.
     """
     here = cluster.in_namespace(namespace)
-    keys = {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
+    keys = keys or {"AWS_ACCESS_KEY_ID": cluster.s3_access_key, "AWS_SECRET_ACCESS_KEY": cluster.s3_secret_key}
     here.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": STORE_SECRET}, "stringData": keys})
     text = yaml.safe_dump({**values(cluster, image, pool or {}), **more})
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(text)
         file.flush()
+        program, *options = with_helm or (helm(),)
         command = ("upgrade", "--install", RELEASE, CHART, "--namespace", namespace, "--values", file.name)
-        run(helm(), *command, env={"KUBECONFIG": str(here.kubeconfig)})
+        run(program, *command, *options, env={"KUBECONFIG": str(here.kubeconfig)})
     return here
 
 

@@ -121,7 +121,7 @@ def test_reasons_are_grouped_and_shown_with_an_example_and_the_next_command(made
     assert found.gate_reasons == {"static": 1, "jump": 1}
     text = found.text()
     assert f"set aside: 1 in label: labels are not finite (for example {reason.example})" in text
-    assert "leicos resubmit" in text
+    assert f"leicos run --out {made.run.store.uri} --retry-quarantined" in text
     assert "refused by the gate: 1 static, 1 jump" in text
 
 

@@ -112,6 +112,40 @@ def test_submitting_again_sends_nothing_twice_and_says_who_is_at_work(
     assert not any("works on" in note for note in submit(uri, None, cluster=cluster).notes)
 
 
+def test_an_amendment_beside_a_live_workflow_is_refused_with_the_command_that_stops_it(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi
+) -> None:
+    submit(uri, str(config), cluster=cluster)
+    before = open_store(uri).read("run.json")
+    config.write_text(config.read_text() + "name: other\n")
+    with pytest.raises(InputError, match="leicos-pipeline-0 works on it") as caught:
+        submit(uri, str(config), cluster=cluster, amend=True)
+    assert "argo stop -n leicos leicos-pipeline-0" in str(caught.value)
+    assert open_store(uri).read("run.json") == before
+    assert len(api.workflows) == 1
+    api.workflows[0]["status"] = {"phase": "Failed"}
+    submit(uri, str(config), cluster=cluster, amend=True)
+    assert open_run(uri).config.name == "other"
+
+
+def test_an_ended_workflow_that_still_holds_a_slot_is_named(
+    uri: str, config: Path, cluster: Workflows, api: FakeApi
+) -> None:
+    submit(uri, str(config), cluster=cluster)
+    submit(uri, None, cluster=cluster)
+    lock = {
+        "semaphore": "leicos/ConfigMap/leicos-semaphores/generate",
+        "holders": ["leicos/leicos-pipeline-0/leicos-pipeline-0-77", "leicos/leicos-pipeline-1/leicos-pipeline-1-5"],
+    }
+    api.workflows[0]["status"] = {"phase": "Failed"}
+    api.workflows[1]["status"] = {"phase": "Running", "synchronization": {"semaphore": {"waiting": [lock]}}}
+    (note,) = [note for note in submit(uri, None, cluster=cluster).notes if "pool" in note]
+    assert "leicos-pipeline-0 has ended" in note
+    assert note.endswith("kubectl -n leicos delete workflow leicos-pipeline-0")
+    api.workflows[1]["status"]["phase"] = "Succeeded"
+    assert not any("pool" in note for note in submit(uri, None, cluster=cluster).notes)
+
+
 def test_another_recording_under_the_same_name_is_refused_unless_amended(
     uri: str, config: Path, cluster: Workflows, api: FakeApi
 ) -> None:
@@ -120,6 +154,7 @@ def test_another_recording_under_the_same_name_is_refused_unless_amended(
     with pytest.raises(InputError, match="uploaded from another file"):
         submit(uri, str(config), cluster=cluster)
     assert len(api.workflows) == 1
+    api.workflows[0]["status"] = {"phase": "Failed"}
     submit(uri, str(config), cluster=cluster, amend=True)
     assert open_store(uri).read("source/my-demos.hdf5") == b"other"
 
@@ -144,6 +179,10 @@ def test_two_recordings_of_one_name_are_kept_apart(uri: str, cluster: Workflows,
         ({"template": "leicos-nothing"}, "WorkflowTemplate leicos-nothing in namespace leicos: not found"),
         ({"parameters": {"rounds": "3"}}, "has no parameter rounds"),
         ({"uri": "runs/lift"}, "pods cannot reach a folder"),
+        ({"uri": "s3://bucket/runs/../lift"}, "segment '..'"),
+        ({"uri": "s3://bucket/runs/li'ft"}, "cannot be part of a run's URI"),
+        ({"uri": "s3://bucket/runs/{{workflow.name}}"}, "cannot be part of a run's URI"),
+        ({"uri": "s3://bucket/runs/a\nb"}, "control character"),
         ({"config": None}, "is not a run"),
     ],
 )

@@ -6,11 +6,13 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster_cli.handmade import HandMade, configuration
 
+from leicos_jobs.core import pod
 from leicos_jobs.run import summary
 from leicos_jobs.run.opened import create_run
 from leicos_jobs.stages import finish
@@ -88,6 +90,56 @@ def test_a_run_that_cannot_be_read_is_still_told(
     finish.finish(made.run.store.uri, "Error")
     (message,) = listener.received
     assert message["text"] == f"leicos run: Error\nrun: {made.run.store.uri}"
+
+
+def told(*nodes: tuple[str, str, str]) -> str:
+    """workflow.failures as Argo writes it: a JSON list, quoted once more."""
+    names = ("templateName", "message", "finishedAt")
+    return json.dumps(json.dumps([dict(zip(names, node, strict=True)) | {"phase": "Failed"} for node in nodes]))
+
+
+START = ("start", "main: Error (exit code 78): gate.x: no such field\n  fix: remove it", "2026-11-28T06:00:01Z")
+DAG = ("main", "child 'leicos-pipeline-x-1' failed", "2026-11-28T06:00:09Z")
+
+
+def test_why_it_failed_is_told_before_the_rest_even_without_a_run(
+    made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(finish.URL, listener.url)
+    monkeypatch.setenv(pod.POD, "true")
+    finish.finish(made.run.store.uri, "Failed", failures=told(DAG, START, START))
+    create_run(made.run.store.uri, configuration(name="lift"))
+    finish.finish(made.run.store.uri, "Failed", failures=told(DAG, START))
+    without, with_run = (message["text"].splitlines() for message in listener.received)
+    cause = "failed: start: main: Error (exit code 78): gate.x: no such field fix: remove it"
+    assert without[:3] == ["leicos run: Failed", cause, f"run: {made.run.store.uri}"]
+    assert without[3].endswith(f"leicos submit {made.run.store.uri} --config FILE")
+    assert with_run[:2] == ["leicos lift: Failed", cause]
+    assert with_run[-1].endswith(f"leicos resubmit {made.run.store.uri}")
+
+
+def test_the_latest_causes_are_told_and_the_others_counted() -> None:
+    nodes = [
+        ("label", f"main: Error (exit code 70): fault {number}", f"2026-11-28T06:00:0{number}Z") for number in range(5)
+    ]
+    lines = finish.causes(told(*nodes))
+    assert [line[-7:] for line in lines[:3]] == ["fault 4", "fault 3", "fault 2"]
+    assert lines[3:] == ["failed: 2 more, see the workflow"]
+
+
+def test_failures_in_a_file_are_read_and_what_cannot_be_read_is_a_line_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "argument").write_text(told(START))
+    assert len(finish.causes(f"@{tmp_path / 'argument'}")) == 1
+    assert finish.causes('"null"') == finish.causes("{{workflow.failures}}") == finish.causes("@/no/such") == []
+    assert capsys.readouterr().err.count("finish.failures_not_read") == 3
+
+
+def test_of_a_workflow_that_succeeded_no_failures_are_told(made: HandMade, capsys: pytest.CaptureFixture[str]) -> None:
+    create_run(made.run.store.uri, configuration())
+    finish.finish(made.run.store.uri, "Succeeded", failures=told(START))
+    assert "failed:" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("status", [404, 500])

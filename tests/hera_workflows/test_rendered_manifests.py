@@ -112,11 +112,12 @@ def test_each_workflow_template_has_few_parameters_with_descriptions() -> None:
 @pytest.mark.parametrize("found", containers())
 def test_a_pod_is_retried_by_the_exit_codes_of_the_one_enum(found: dict[str, Any]) -> None:
     expression = found["retryStrategy"]["expression"]
-    (listed,) = re.findall(r"asInt\(lastRetry\.exitCode\) in \[([\d,]+)\]", expression)
-    codes = {int(code) for code in listed.split(",")}
+    again, never = re.findall(r"asInt\(lastRetry\.exitCode\) in \[([\d,]+)\]", expression)
+    codes = {int(code) for code in again.split(",")}
 
     assert expression == RETRY_EXPRESSION
     assert codes == {ExitCode.RETRY, 137, 143}
+    assert {int(code) for code in never.split(",")} == {ExitCode.DEFECT, ExitCode.INPUT}
     assert found["retryStrategy"]["retryPolicy"] == "Always"
 
 

@@ -123,6 +123,11 @@ BROKEN: list[tuple[str, Callable[[Manifests], object], str]] = [
     ),
     ("deadline", lambda m: template(m, "plan").pop("activeDeadlineSeconds"), "no activeDeadlineSeconds"),
     (
+        "retry limit",
+        lambda m: template(m, "plan")["retryStrategy"].update(limit="six"),
+        "retryStrategy.limit is 'six', not a number",
+    ),
+    (
         "retry policy",
         lambda m: template(m, "plan")["retryStrategy"].update(retryPolicy="OnError"),
         "retryStrategy lacks",

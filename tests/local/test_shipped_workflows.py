@@ -125,12 +125,12 @@ def arguments_of(manifests: list[dict[str, Any]], name: str) -> list[str]:
         ("label", {"--run", "--workflow", "--round", "--shard"}),
         ("account", {"--run", "--workflow", "--round", "--outputs"}),
         ("fan-in", {"--run", "--outputs"}),
-        ("replay", {"--run", "--shard"}),
+        ("replay", {"--run", "--shard", "--workflow"}),
         ("controls", {"--run"}),
         ("curate", {"--run"}),
         ("assemble", {"--run"}),
         ("report", {"--run"}),
-        ("finish", {"--run", "--status", "--workflow"}),
+        ("finish", {"--run", "--status", "--workflow", "--failures"}),
     ],
 )
 def test_the_command_lines_are_agreed_upon(command: str, options: set[str]) -> None:

@@ -65,12 +65,12 @@ STAGE_KEYS = {
     "report": "0ff0e3f7b81ffd1de219b08f",
 }
 MANIFESTS = {
-    "leicos-generate.yaml": "ce6c463d56f6831166554c310c88e1e96ab82c1ec4192235220e0ae4bf39e6ac",
-    "leicos-pipeline.yaml": "99eb8935c9267f80ad940b918bdceff236f77a64b7e660ff37f73f0980ee3538",
-    "leicos-prepare.yaml": "706dff513292f3da598521a5a0c5caf52b96eaf68e3636ed93d75f1e739ff75a",
-    "leicos-replay.yaml": "9dc5ec91e8b99bc6458cfa62efc95fce60c6bb17e55015c9052f0b1a15257159",
-    "leicos-report.yaml": "0acda8183f90158956a18e87fabdc5facdce962e980a8e1262d9d4f6178d7070",
-    "leicos-train.yaml": "74a0a6ee91e35d87b1a637a034c8b4bdd4298ed60aeabbe3496bda2528e8dd1a",
+    "leicos-generate.yaml": "efcf507aef8c8456ad4dfc98d14dfcbcd5888b40dc605c212c31c0d8d6280ddf",
+    "leicos-pipeline.yaml": "f8acb348d019360877ac9bef4032905584651504721b6845ffbf0b43f1e61bc3",
+    "leicos-prepare.yaml": "2cd0b2a709a8dbe7a2c88b6b846466905927ab6e9942f78b0c2c50df9ef7df65",
+    "leicos-replay.yaml": "5ddb830fc307ae69fbc0b5670ae991880829ecb21f465f3e50b16a5c42059983",
+    "leicos-report.yaml": "512c0a72ef917fe4cb71d29c4f7ac9551b12a670257dab0d6384aeeeb33428d4",
+    "leicos-train.yaml": "f29eaacde7484186491a64d2e25d4a6637d419ecafcbc192ae0952f75cae677b",
 }
 
 

@@ -3,7 +3,7 @@
 - to:
     {{- range .cidrs }}
     - ipBlock:
-        cidr: {{ . }}
+        cidr: {{ . | quote }}
     {{- end }}
   ports:
     {{- range .ports | uniq }}

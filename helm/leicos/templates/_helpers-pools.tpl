@@ -13,7 +13,7 @@ leicos.dev/image; where values say nothing it stays as it is. Call with (dict "r
 {{- include "leicos.overlayVolumes" $call -}}
 {{- include "leicos.overlayPlacement" $call -}}
 {{- include "leicos.overlayMetadata" $call -}}
-{{- if $pool.concurrency -}}
+{{- if hasKey (include "leicos.concurrency" $root | fromYaml) $name -}}
 {{- $key := dict "name" $root.Values.semaphores.name "key" $name -}}
 {{- $_ := set $template "synchronization" (dict "semaphores" (list (dict "configMapKeyRef" $key))) -}}
 {{- end -}}
@@ -41,6 +41,9 @@ leicos.dev/image; where values say nothing it stays as it is. Call with (dict "r
 {{- end -}}
 {{- if and $values.backends.isaac.enabled (eq .kind "isaac") -}}
 {{- $env = concat $env (list (dict "name" "ACCEPT_EULA" "value" "Y") (dict "name" "NVIDIA_DRIVER_CAPABILITIES" "value" "all")) -}}
+{{- end -}}
+{{- if and (eq .template.name "report") $values.artifactRepository.create $values.store.bucket -}}
+{{- $env = append $env (dict "name" "LEICOS_ARTIFACT_BUCKET" "value" $values.store.bucket) -}}
 {{- end -}}
 {{- if eq .template.name "finish" -}}
 {{- with $values.workflow.argoUrl -}}

@@ -1,4 +1,7 @@
-"""An S3 server (SeaweedFS) with one identity and one bucket, at an address that pods reach."""
+"""An S3 server (SeaweedFS) with one bucket at an address that pods reach.
+
+It has two identities: for all of the bucket, and for what lies below one prefix of it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from .places import HOST_IP, S3_PORT, WORK
 from .processes import start, stop, wait_until
 
 _MASTER, _VOLUME, _FILER = 29333, 28080, 28888
+LIMITED = "limited"
 _GRPC = 10000  # SeaweedFS listens for its own protocol at each port plus this
 
 
@@ -25,17 +29,20 @@ class ObjectStore:
     access_key: str
     secret_key: str
     bucket: str
+    limited_access_key: str  # of who may read, write and list below LIMITED, and nothing else
+    limited_secret_key: str
 
 
 def up(bucket: str) -> ObjectStore:
     """Start the server and make the bucket."""
-    store = ObjectStore(f"http://{HOST_IP}:{S3_PORT}", secrets.token_hex(8), secrets.token_hex(16), bucket)
+    keys = [secrets.token_hex(length) for length in (8, 16, 8, 16)]
+    store = ObjectStore(f"http://{HOST_IP}:{S3_PORT}", keys[0], keys[1], bucket, keys[2], keys[3])
     data = WORK / "s3"
     data.mkdir()
     identities = data / "identities.json"
-    credentials = [{"accessKey": store.access_key, "secretKey": store.secret_key}]
-    identity = {"name": "leicos", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    identities.write_text(json.dumps({"identities": [identity]}))
+    everything = _identity("leicos", keys[:2], ["Admin", "Read", "Write", "List", "Tagging"])
+    limited = _identity("limited", keys[2:], [f"{action}:{bucket}/{LIMITED}/*" for action in ("Read", "Write", "List")])
+    identities.write_text(json.dumps({"identities": [everything, limited]}))
     options = {
         "dir": data,
         "ip": "127.0.0.1",
@@ -69,6 +76,10 @@ def down() -> None:
     for port in (_MASTER, _VOLUME, _FILER, S3_PORT):
         for socket in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + _GRPC}.sock"):  # no option moves these
             socket.unlink()
+
+
+def _identity(name: str, keys: list[str], actions: list[str]) -> dict[str, object]:
+    return {"name": name, "credentials": [{"accessKey": keys[0], "secretKey": keys[1]}], "actions": actions}
 
 
 def _status(url: str, method: str = "GET") -> int:

@@ -7,6 +7,7 @@ nothing afterwards. Argo is not fetched: `missing_argo` says what is lacking.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -15,7 +16,19 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from .places import ARGO, ARGO_PROGRAMS, ETCD, GO_SOURCES, HELM, HELM_PROGRAMS, KUBE, KUBERNETES, SEAWEEDFS, TOOLS
+from .places import (
+    ARGO,
+    ARGO_PROGRAMS,
+    CACHE,
+    ETCD,
+    GO_SOURCES,
+    HELM,
+    HELM_PROGRAMS,
+    KUBE,
+    KUBERNETES,
+    SEAWEEDFS,
+    TOOLS,
+)
 from .processes import HarnessError, run
 
 _DEBIAN = {  # program: package
@@ -28,6 +41,7 @@ _DEBIAN = {  # program: package
     "openssl": "openssl",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
+_APT_PATIENCE = 600  # seconds
 _KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 
 
@@ -37,12 +51,15 @@ def kubernetes(name: str) -> Path:
 
 
 def provide() -> None:
-    """Install or build whatever is missing."""
-    packages()
-    build_all()
-    weed()
-    kubectl()
-    helm()
+    """Install or build whatever is missing; one process at a time, the others find it done."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        packages()
+        build_all()
+        weed()
+        kubectl()
+        helm()
 
 
 def packages() -> None:
@@ -51,8 +68,9 @@ def packages() -> None:
     if missing:
         say(f"installing {' '.join(missing)}")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        run("apt-get", "update", env=quiet)
-        run("apt-get", "install", "-y", "--no-install-recommends", *missing, env=quiet)
+        patient = ("-o", f"DPkg::Lock::Timeout={_APT_PATIENCE}")  # another apt may be at work
+        run("apt-get", *patient, "update", env=quiet)
+        run("apt-get", *patient, "install", "-y", "--no-install-recommends", *missing, env=quiet)
 
 
 def build_all() -> None:
@@ -93,6 +111,11 @@ def helm() -> Path:
         environment = {"CGO_ENABLED": "0", "GOBIN": str(folder)}
         run("go", "install", "-ldflags", "-s -w", f"helm.sh/helm/v3/cmd/helm@{HELM}", env=environment)
     return folder / "helm"
+
+
+def helms() -> list[Path]:
+    """All versions of helm that are here: the harness's, and others in folders of their own beside it."""
+    return sorted({helm(), *HELM_PROGRAMS.glob("*/helm")})
 
 
 def missing_argo() -> list[str]:
