@@ -18,6 +18,7 @@ from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run
 from leicos_jobs.run.summary import summary
+from leicos_jobs.stages.start import amended
 
 ENTRY = "leicos-pipeline"
 SHOWN_TYPES = ("Pod", "Retry")
@@ -84,7 +85,7 @@ def run_here(
     """Run the whole pipeline on this machine; returns the exit code. Committed work is kept whatever happens."""
     signals.install()
     check_backends(config)
-    run = create_run(out, config, amend=amend)
+    run = amended(out, config) if amend else create_run(out, config)
     if retry_quarantined:
         click.echo(failures.forget(run.store), err=True)
     local = "://" not in out

@@ -21,7 +21,7 @@ from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.inputs import RUN_PREFIX
 from leicos_jobs.run.opened import create_run, open_run
-from leicos_jobs.stages.start import resolve_config
+from leicos_jobs.stages.start import amended, resolve_config
 
 PIPELINE = "leicos-pipeline"
 RUN_LABEL = "leicos.dev/run"
@@ -132,7 +132,7 @@ def _bring(root: str, given: RunConfig, *, amend: bool) -> list[str]:
         notes.append(f"note: not checked here, the first pod will: {error.message}")
     config, sources = plan_sources(given)
     known = {f"{RUN_PREFIX}{source.key}": f"sha256:{source.sha256}" for source in sources}
-    run = create_run(root, config, amend=amend, known=known)
+    run = amended(root, config, known) if amend else create_run(root, config, known=known)
     for source in sources:
         sent = upload(run.store, source, replace=amend)
         logs.event("submit.source", key=source.key, sha256=source.sha256, sent=sent)

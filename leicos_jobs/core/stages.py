@@ -123,7 +123,7 @@ CONTROLS = Stage("controls", Kind.WHOLE, REPLAYING, "Replay true, foreign and sh
 CURATE = Stage("curate", Kind.WHOLE, REPORTING, "Choose the samples that enter the synthetic dataset.",
     needs=("plan",), prefix="curate")  # fmt: skip
 ASSEMBLE = Stage("assemble", Kind.WHOLE, REPORTING, "Write the synthetic LeRobot v2.1 dataset with provenance.",
-    hours=12, needs=("curate", "convert"), prefix="synthetic")  # fmt: skip
+    hours=12, needs=("plan", "curate", "convert"), prefix="synthetic")  # fmt: skip
 REPORT = Stage("report", Kind.WHOLE, REPORTING, "Write the HTML report.",
     hours=2, needs=("convert", "plan", "curate", "assemble"), prefix="report")  # fmt: skip
 FINISH = Stage("finish", Kind.STEP, EVERY, "Exit handler: summary and webhook.", hours=0.25)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from leicos_jobs.backends import registry
 from leicos_jobs.backends.base import Kind
 from leicos_jobs.core.digests import digest_of
-from leicos_jobs.core.stages import STAGES
+from leicos_jobs.core.stages import SAMPLE, STAGES
 from leicos_jobs.formats.cosmos import prompt_for
 from leicos_jobs.run.commits import Record, make_key
 from leicos_jobs.run.config import RunConfig
@@ -80,10 +80,10 @@ def sample_rules(config: RunConfig, idm: str | None) -> SampleRules:
     own = {
         "generate": {},
         "gate": _gate_identity(config),
-        "label": backend_identity("label", config.idm.backend, config.label.settings),
+        "label": backend_identity("label", config.idm.backend, config.label.settings) | {"seed": config.idm.seed},
         "replay": replay | {"hold": config.replay.hold, "repeats": config.replay.repeats},
     }
-    return SampleRules({name: own.get(name, _settings_named(config, name)) for name in STAGES}, idm)
+    return SampleRules({name: own.get(name, _settings_named(config, name)) for name in SAMPLE}, idm)
 
 
 def _gate_identity(config: RunConfig) -> dict[str, Any]:
@@ -237,6 +237,8 @@ def _plan(up: Upstream) -> dict[str, Any] | None:
         "split": config.split.model_dump(mode="json"),
         "prompt": config.prompt.model_dump(mode="json"),
         "task": config.source.task,
+        "camera": config.source.camera,
+        "frames": config.generate.frames,
         "generate": generate_identity(config, checkpoint),
     }
 
@@ -250,11 +252,14 @@ def _curate(up: Upstream) -> dict[str, Any]:
 
 
 def _assemble(up: Upstream) -> dict[str, Any]:
-    return {"task": up.config.source.task, "samples": up.standing()}
+    source, split = up.config.source, up.config.split.model_dump(mode="json")
+    return {"task": source.task, "robot": source.robot, "split": split, "samples": up.standing()}
 
 
 def _report(up: Upstream) -> dict[str, Any]:
-    return {"name": up.config.name, "samples": up.standing(), "controls": up.result("controls")}
+    """It shows the configuration, so any change makes another report."""
+    config = up.config.model_dump(mode="json", exclude={"source": {"files"}, "webhook": True})
+    return {"config": config, "samples": up.standing(), "controls": up.result("controls")}
 
 
 _WHOLE: dict[str, WholeRule] = {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import check_config
+from leicos_jobs.run.amendment import foresee
 from leicos_jobs.run.config import RunConfig, load_config, parse_config
 from leicos_jobs.run.opened import Run, create_run, open_run, require_same_inputs
 from leicos_jobs.store import S3, KeyMissingError, open_object
@@ -48,7 +51,17 @@ def start(uri: str, config: str, *, amend: bool = False) -> Run:
         if not amend:
             require_same_inputs(run)
             return run
-        return create_run(uri, run.config, amend=True)
+        return amended(uri, run.config)
     resolved = resolve_config(config)
     check_config.check_backends(resolved)
-    return create_run(uri, resolved, amend=amend)
+    return amended(uri, resolved) if amend else create_run(uri, resolved)
+
+
+def amended(uri: str, config: RunConfig, known: Mapping[str, str] | None = None) -> Run:
+    """Give a run this configuration, whatever it had. What becomes stale, and what that cost, is said before.
+
+    known: see `create_run`.
+    """
+    if (amendment := foresee(uri, config, known)) is not None:
+        logs.event("start.amend", text=amendment.text())
+    return create_run(uri, config, amend=True, known=known)

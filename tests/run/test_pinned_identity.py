@@ -6,13 +6,17 @@ A change that is not meant to alter identities must leave this file alone.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from leicos_jobs.local.shipped import shipped_texts
 from leicos_jobs.run import identity
 from leicos_jobs.run.commits import Record
-from leicos_jobs.run.config import RunConfig, parse_config
+from leicos_jobs.run.config import CriticConfig, RunConfig, parse_config
 from leicos_jobs.run.episodes import Episode, split
 from leicos_jobs.run.plan import make_samples
 from leicos_jobs.run.samples import Sample
@@ -50,7 +54,7 @@ SPLIT = "httt"
 SAMPLE_KEYS = {
     "generate": "93348c89f0e625fd675788f7",
     "gate": "7703a2e7597b92726ab1ed7c",
-    "label": "3174aedd1f801ed1c1e86f5a",
+    "label": "d37a267d1ebce86a2cc93d83",
     "replay": "f919d88af57290ffdddf6166",
 }
 STAGE_KEYS = {
@@ -58,11 +62,11 @@ STAGE_KEYS = {
     "cosmos-dataset": "f681c7fc03b35e183799809c",
     "post-train": "7a77ef80984847b19a936f70",
     "train-idm": "1f2d614f70c8fd9a8db77640",
-    "plan": "63ed15f49381e02ca6a16049",
+    "plan": "bf037fcfa31225deca496558",
     "controls": "128419898ff59dbfe04bc38f",
     "curate": "9905d862c6accb7329174a89",
-    "assemble": "a209104d30eb394af7e3fed2",
-    "report": "0ff0e3f7b81ffd1de219b08f",
+    "assemble": "b85ee17951865a55a9a751fe",
+    "report": "5faa8f42fafcb68b170da4d2",
 }
 MANIFESTS = {
     "leicos-generate.yaml": "efcf507aef8c8456ad4dfc98d14dfcbcd5888b40dc605c212c31c0d8d6280ddf",
@@ -136,6 +140,67 @@ class Known:
 @pytest.mark.parametrize("stage", STAGE_KEYS)
 def test_a_stage_keeps_its_key(stage: str) -> None:
     assert identity.whole_key(Known(), stage) == STAGE_KEYS[stage]
+
+
+def leaves(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+OTHERS: dict[str, Any] = {
+    "webhook": "https://example.com/x", "source.files": ("s3://b/x/other.hdf5",), "source.robot": "other", "source.camera": "top", "time.stride": 3,
+    "time.row_for_row": True, "video.preset": "fast", "prompt.form": "underscored", "plan.row0": (-1,),
+    "generate.backend": "echo", "generate.settings": {"guidance": 5}, "generate.checkpoint": "s3://b/other",
+    "gate.critic": CriticConfig(backend="judge", min_scores={"physics": 0.5}), "idm.backend": "compact",
+    "idm.settings": {"steps": 3}, "idm.checkpoint": "s3://b/other", "label.settings": {"videos": 3},
+    "replay.backend": "mujoco", "replay.settings": {"enable_cameras": True},
+}  # fmt: skip
+NO_RESULT = {
+    "name": "the report's alone", "webhook": "tells", "source.strict": "refuses", "plan.samples_per_shard": "shards",
+    "plan.min_shards": "shards", "plan.max_shards": "shards", "replay.samples_per_shard": "shards",
+}  # fmt: skip
+"""Fields that change no sample and no dataset, and why; those of `rounds` and `cost` likewise."""
+
+
+def another(value: Any) -> Any:
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1 if value >= 1 else value / 2 + 0.1
+        case str():
+            return value + "x"
+    raise AssertionError(f"give OTHERS a value for {value!r}")
+
+
+FIELDS = [name for name, _ in leaves(config("cosmos")) if not name.startswith(("rounds.", "cost."))]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_that_changes_a_result_enters_a_key(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "backend_identity", lambda kind, name, settings: {kind: [name, settings]})
+    monkeypatch.setattr(identity, "is_trained", lambda _config: True)
+    monkeypatch.setattr(identity.registry, "settings", lambda kind, name, settings: settings)
+    trainer = SimpleNamespace(identity=lambda settings: settings)
+    monkeypatch.setattr(identity.registry, "load", lambda kind, name: trainer)
+    before = config("cosmos")
+    section, _, name = field.rpartition(".")
+    part = getattr(before, section) if section else before
+    value = getattr(part, name)
+    part = part.model_copy(update={name: OTHERS[field] if field in OTHERS else another(value)})
+    after = before.model_copy(update={section: part}) if section else part
+
+    def keys(chosen: RunConfig) -> dict[str, Any]:
+        known = Known()
+        known.config = chosen  # type: ignore[misc]
+        made = {stage: identity.whole_key(known, stage) for stage in STAGE_KEYS if stage != "report"}
+        return made | dict(identity.sample_rules(chosen, "d").settings)
+
+    assert (keys(before) != keys(after)) is (field not in NO_RESULT)
 
 
 def test_the_split_stays() -> None:
