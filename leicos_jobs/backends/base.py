@@ -168,6 +168,17 @@ class Generator(SampleBackend[S, GenerateRequest, GenerateResult], name="", vers
         return 1
 
     @classmethod
+    def folders(cls, settings: S) -> tuple[str, ...]:
+        """Folders outside the run from which its videos come: what changes in them makes another plan."""
+        return ()
+
+    @classmethod
+    def outside(cls, settings: S, demo: str, row0: int, seed: int) -> dict[str, str]:
+        """Digests, by name, of what lies in those folders and determines the video of a start and seed. They are part
+        of the sample's id, and are compared again when the video is made."""
+        return {}
+
+    @classmethod
     def check_run(cls, settings: S, frames: int, width: int, height: int) -> None:
         """Raises InputError if it cannot make videos of this length and size (pixels) with these settings."""
 

@@ -7,14 +7,15 @@ takes the video whose demo, row0 and seed are its own; without one it fails by n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from leicos_jobs.backends.base import Generator, Started
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
+from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.text import json_lines
 from leicos_jobs.media.probe import probe
@@ -40,26 +41,19 @@ class ImportGenerator(Generator[ImportSettings], name="import", version=1):
         """Read the map. Raises InputError naming the line that is wrong."""
         super().__init__(settings, checkpoint, work)
         self.folder = settings.folder
-        self.videos: dict[tuple[str, int, int], Path] = {}
-        path = self.folder / MAP
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error}", fix="write one line a video, see the docs") from None
-        for number, item in json_lines(data, str(path), FIX):
-            self._add(path, number, item)
+        self.videos = read_map(self.folder)
 
-    def _add(self, path: Path, number: int, item: Any) -> None:
-        try:
-            key = (str(item["demo"]), int(item["row0"]), int(item["seed"]))
-            video = self.folder / str(item["file"])
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise InputError(f"{path}:{number}: {type(error).__name__}: {error}", fix=FIX) from None
-        if key in self.videos:
-            raise InputError(f"{path}:{number}: a second video for demo, row0, seed {key}", fix="give it another seed")
-        if not video.is_file():
-            raise InputError(f"{path}:{number}: {video} does not exist", fix="correct the file name")
-        self.videos[key] = video
+    @override
+    @classmethod
+    def folders(cls, settings: ImportSettings) -> tuple[str, ...]:
+        return (str(settings.folder),)
+
+    @override
+    @classmethod
+    def outside(cls, settings: ImportSettings, demo: str, row0: int, seed: int) -> dict[str, str]:
+        """The digest of the mapped video; "none" where there is none, so that one which comes later is taken."""
+        video = read_map(settings.folder).get((demo, row0, seed))
+        return {"video": sha256_file(video) if video else "none"}
 
     @override
     def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
@@ -76,3 +70,31 @@ class ImportGenerator(Generator[ImportSettings], name="import", version=1):
             else:
                 transcode(source, target, fps=request.fps)
             yield GenerateResult(request.sample, target, notes={"imported": source.name})
+
+
+@lru_cache(maxsize=1)
+def _parsed(folder: Path, data: bytes) -> dict[tuple[str, int, int], Path]:
+    videos: dict[tuple[str, int, int], Path] = {}
+    path = folder / MAP
+    for number, item in json_lines(data, str(path), FIX):
+        try:
+            key = (str(item["demo"]), int(item["row0"]), int(item["seed"]))
+            video = folder / str(item["file"])
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise InputError(f"{path}:{number}: {type(error).__name__}: {error}", fix=FIX) from None
+        if key in videos:
+            raise InputError(f"{path}:{number}: a second video for demo, row0, seed {key}", fix="give it another seed")
+        if not video.is_file():
+            raise InputError(f"{path}:{number}: {video} does not exist", fix="correct the file name")
+        videos[key] = video
+    return videos
+
+
+def read_map(folder: Path) -> dict[tuple[str, int, int], Path]:
+    """Video of each (demo, row0, seed) that a folder's videos.jsonl maps. Raises InputError naming the wrong line."""
+    path = folder / MAP
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error}", fix="write one line per video, see the docs") from None
+    return _parsed(folder, data)

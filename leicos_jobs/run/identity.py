@@ -47,6 +47,12 @@ def generate_identity(config: RunConfig, checkpoint: str | None) -> dict[str, An
     return generator_identity(config) | geometry | {"checkpoint": checkpoint}
 
 
+def generator_folders(config: RunConfig) -> tuple[str, ...]:
+    """Folders outside the run that the generator takes its videos from."""
+    backend = registry.load("generate", config.generate.backend)
+    return backend.folders(registry.settings("generate", config.generate.backend, config.generate.settings))
+
+
 def is_trained(config: RunConfig) -> bool:
     """Whether the generator must be trained or its checkpoint fetched."""
     return registry.load("generate", config.generate.backend).trained
@@ -240,6 +246,7 @@ def _plan(up: Upstream) -> dict[str, Any] | None:
         "camera": config.source.camera,
         "frames": config.generate.frames,
         "generate": generate_identity(config, checkpoint),
+        "outside": [up.outside(name) for name in generator_folders(config)],
     }
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from leicos_jobs.backends import registry
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.validation import parsed_json
@@ -30,8 +31,15 @@ def upload_note(key: str) -> str:
 
 def names(config: RunConfig) -> tuple[str, ...]:
     """Everything outside the run that a configuration names, in order."""
+    return tuple(dict.fromkeys((*config.source.files, *folders(config))))
+
+
+def folders(config: RunConfig) -> tuple[str, ...]:
+    """Those of them that are folders: checkpoints, and what the generator takes its videos from."""
     checkpoints = (config.generate.checkpoint, config.idm.checkpoint)
-    return tuple(dict.fromkeys((*config.source.files, *(name for name in checkpoints if name))))
+    backend = registry.load("generate", config.generate.backend)
+    settings = registry.settings("generate", config.generate.backend, config.generate.settings)
+    return (*(name for name in checkpoints if name), *backend.folders(settings))
 
 
 def fingerprints(config: RunConfig, store: Store, known: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -40,10 +48,9 @@ def fingerprints(config: RunConfig, store: Store, known: Mapping[str, str] | Non
     Raises InputError that names the first one that is not there.
     """
     given = known or {}
-    folders = {name for name in (config.generate.checkpoint, config.idm.checkpoint) if name}
+    places = set(folders(config))
     return {
-        name: given.get(name) or (of_folder(name) if name in folders else of_file(name, store))
-        for name in names(config)
+        name: given.get(name) or (of_folder(name) if name in places else of_file(name, store)) for name in names(config)
     }
 
 
@@ -92,7 +99,7 @@ def of_folder(uri: str) -> str:
     store = open_store(uri)
     keys = [key for key in store.list("") if not key.startswith(BESIDE)]
     if not keys:
-        raise InputError(f"there is no checkpoint at {uri}", fix="name the folder that holds the checkpoint's files")
+        raise InputError(f"there is no file at {uri}", fix="name the folder that holds the files")
     return "folder:" + digest_of({key: store.fingerprint(key) for key in keys})
 
 

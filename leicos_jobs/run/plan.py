@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from leicos_jobs.backends import registry
@@ -11,7 +13,7 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.cosmos import CONDITIONING_FRAMES, spaced_seed
 from leicos_jobs.run import identity
 from leicos_jobs.run.config import RunConfig
-from leicos_jobs.run.episodes import Episode, split
+from leicos_jobs.run.episodes import Episode, Side, split
 from leicos_jobs.run.samples import Sample, sample_id
 
 CONDITIONING = CONDITIONING_FRAMES["video2world"]
@@ -32,19 +34,33 @@ def make_samples(items: Sequence[Episode], config: RunConfig, checkpoint: str | 
         held = config.plan.samples
     backend = registry.load("generate", config.generate.backend)
     settings = registry.settings("generate", config.generate.backend, config.generate.settings)
-    spacing = backend.seeds_per_sample(settings, config.generate.frames)
-    generator = identity.generate_identity(config, checkpoint)
+    making = _Making(
+        config=config,
+        spacing=backend.seeds_per_sample(settings, config.generate.frames),
+        generator=identity.generate_identity(config, checkpoint),
+        outside=partial(backend.outside, settings),
+    )
     samples = []
     for side, count in (("train", config.plan.samples - held), ("held_out", held)):
         for number in range(count):
             item = groups[side][number % len(groups[side])]
-            samples.append(_sample(item, number // len(groups[side]), side, config, spacing, generator))
+            samples.append(_sample(making, item, number // len(groups[side]), sides[item.episode_index]))
     return samples
 
 
-def _sample(
-    item: Episode, variant: int, side: str, config: RunConfig, spacing: int, generator: dict[str, Any]
-) -> Sample:
+@dataclass(frozen=True)
+class _Making:
+    """What all samples of a plan share. spacing: between seeds of one start. generator: its identity. outside: see
+    `Generator.outside`."""
+
+    config: RunConfig
+    spacing: int
+    generator: dict[str, Any]
+    outside: Callable[[str, int, int], dict[str, str]]
+
+
+def _sample(making: _Making, item: Episode, variant: int, side: Side) -> Sample:
+    config = making.config
     choices = config.plan.row0
     row0 = choices[variant % len(choices)]
     row0 = item.first_row if row0 < 0 else row0
@@ -53,7 +69,7 @@ def _sample(
             f"plan.row0: row {row0} of {item.demo} cannot start a video",
             fix=f"use rows {item.row(0)}, {item.row(1)}, ... of the demo, or -1 for the first",
         )
-    seed = spaced_seed(config.plan.first_seed, variant // len(choices), spacing)
+    seed = spaced_seed(config.plan.first_seed, variant // len(choices), making.spacing)
     clip = {"conditioning": CONDITIONING, "crf": CLIP_CRF}
     start = identity.start_identity(item.demo_sha256, row0, item.control_hz, item.stride, config.source.camera, clip)
     prompt = identity.prompt_of(config)
@@ -62,17 +78,20 @@ def _sample(
         "prompt": prompt,
         "seed": seed,
         "frames": config.generate.frames,
-        "generate": generator,
+        "generate": making.generator,
     }
+    if outside := making.outside(item.demo, row0, seed):
+        determinants["outside"] = outside
     return Sample(
         id=sample_id(determinants),
         demo=item.demo,
         demo_sha256=item.demo_sha256,
         episode=item.episode_index,
-        split="held_out" if side == "held_out" else "train",
+        split=side,
         row0=row0,
         frames=config.generate.frames,
         prompt=prompt,
         seed=seed,
         start=start,
+        outside=outside,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from leicos_jobs.core.digests import digest_of
 
@@ -38,6 +38,8 @@ class Sample(BaseModel):
     seed: int
     start: str
     """Identity of the start: conditioning clip and simulator state at row0."""
+    outside: dict[str, str] = Field(default_factory=dict)
+    """Digests of what the generator takes from outside the run for it, e.g. an imported video."""
 
 
 def sample_id(determinants: dict[str, Any]) -> str:

@@ -62,7 +62,7 @@ STAGE_KEYS = {
     "cosmos-dataset": "f681c7fc03b35e183799809c",
     "post-train": "7a77ef80984847b19a936f70",
     "train-idm": "1f2d614f70c8fd9a8db77640",
-    "plan": "bf037fcfa31225deca496558",
+    "plan": "3ee226dec596c7306c68dc72",
     "controls": "128419898ff59dbfe04bc38f",
     "curate": "9905d862c6accb7329174a89",
     "assemble": "b85ee17951865a55a9a751fe",
@@ -184,6 +184,7 @@ FIELDS = [name for name, _ in leaves(config("cosmos")) if not name.startswith(("
 def test_every_field_that_changes_a_result_enters_a_key(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "backend_identity", lambda kind, name, settings: {kind: [name, settings]})
     monkeypatch.setattr(identity, "is_trained", lambda _config: True)
+    monkeypatch.setattr(identity, "generator_folders", lambda _config: ())
     monkeypatch.setattr(identity.registry, "settings", lambda kind, name, settings: settings)
     trainer = SimpleNamespace(identity=lambda settings: settings)
     monkeypatch.setattr(identity.registry, "load", lambda kind, name: trainer)
