@@ -14,7 +14,7 @@ from leicos_jobs.run import failures, layout, sealed
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.results import Results, read_states
+from leicos_jobs.run.results import read_states
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.work.worker import Heartbeat
 

@@ -134,9 +134,10 @@ def test_an_amended_upload_that_was_cut_goes_on(
 ) -> None:
     submit(uri, str(config), cluster=cluster)
     (config.parent / "my demos.hdf5").write_bytes(b"other")
-    with monkeypatch.context() as cut, pytest.raises(RetryError):
-        cut.setattr(S3Store, "upload_resumable", cut_off)
-        submit(uri, str(config), cluster=cluster, amend=True)
+    with monkeypatch.context() as line:
+        line.setattr(S3Store, "upload_resumable", cut_off)
+        with pytest.raises(RetryError, match="cut"):
+            submit(uri, str(config), cluster=cluster, amend=True)
     submit(uri, str(config), cluster=cluster)
     assert open_store(uri).read("source/my-demos.hdf5") == b"other"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.leisaac import DemoSpec, write_recording
+from leicos_jobs.run.states import read_states
 
 from leicos_jobs.backends.base import GenerateResult
 from leicos_jobs.core import stages
@@ -17,7 +18,6 @@ from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.failures import why_quarantined
 from leicos_jobs.run.opened import Run, create_run
-from leicos_jobs.run.states import read_states
 from leicos_jobs.stages.convert import convert as convert_run
 from leicos_jobs.stages.generate import GenerateStage
 from leicos_jobs.stages.plan import plan
