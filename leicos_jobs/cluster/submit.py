@@ -134,7 +134,7 @@ def _bring(root: str, given: RunConfig, *, amend: bool) -> list[str]:
     known = {f"{RUN_PREFIX}{source.key}": f"sha256:{source.sha256}" for source in sources}
     run = amended(root, config, known) if amend else create_run(root, config, known=known)
     for source in sources:
-        sent = upload(run.store, source, replace=amend)
+        sent = upload(run.store, source)
         logs.event("submit.source", key=source.key, sha256=source.sha256, sent=sent)
         notes.append(f"{source.path}: {'uploaded to' if sent else 'already at'} {root}/{source.key}")
     return notes

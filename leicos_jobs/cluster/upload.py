@@ -54,18 +54,12 @@ def plan_sources(config: RunConfig) -> tuple[RunConfig, list[Source]]:
     return config.model_copy(update={"source": source}), list(found.values())
 
 
-def upload(store: Store, source: Source, *, replace: bool = False) -> bool:
-    """Bring a recording into the run; False if it was there. Raises InputError if another one stands in its place."""
+def upload(store: Store, source: Source) -> bool:
+    """Bring a recording into the run, whose run.json names its content; False if it was there. Raises RetryError."""
     note = upload_note(source.key)
     size = source.path.stat().st_size
-    there = _noted(store, note)
-    if there == source.sha256 and store.size(source.key) == size:
+    if _noted(store, note) == source.sha256 and store.size(source.key) == size:
         return False
-    if there is not None and there != source.sha256 and not replace:
-        raise InputError(
-            f"{store.uri}/{source.key} was uploaded from another file than {source.path} is now",
-            fix="use another run URI, or add --amend to replace it",
-        )
     store.upload_resumable(source.key, source.path)
     if store.size(source.key) != size:
         raise RetryError(f"{store.uri}/{source.key} is incomplete", fix="submit again; what was sent is kept")

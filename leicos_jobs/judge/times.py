@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from leicos_jobs.core import logs, stages
-from leicos_jobs.core.errors import InputError
-from leicos_jobs.core.validation import parsed_json
+from leicos_jobs.core import stages
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
+from leicos_jobs.run.measured import Timing, read_timing
 from leicos_jobs.run.results import Results
 
-Timing = dict[str, Any]
-"""What a stage's process wrote under `layout.timing`."""
 ORDER = stages.COMMITTING
 
 
@@ -22,18 +19,18 @@ def by_stage(timings: Sequence[Timing]) -> list[dict[str, Any]]:
     totals: dict[str, dict[str, Any]] = {}
     for item in timings:
         row = totals.setdefault(
-            item["stage"], {"stage": item["stage"], "processes": 0, "seconds": 0.0, "load_seconds": 0.0, "samples": 0}
+            item.stage, {"stage": item.stage, "processes": 0, "seconds": 0.0, "load_seconds": 0.0, "samples": 0}
         )
         row["processes"] += 1
-        row["seconds"] += item["seconds"]
-        row["load_seconds"] += item["load_seconds"]
-        row["samples"] += item["samples"] or 0
+        row["seconds"] += item.seconds
+        row["load_seconds"] += item.load_seconds
+        row["samples"] += item.samples or 0
     return sorted(totals.values(), key=lambda row: ORDER.index(row["stage"]) if row["stage"] in ORDER else len(ORDER))
 
 
 def wall_seconds(timings: Sequence[Timing]) -> float:
     """From the first stage's start to the last one's end, interruptions included."""
-    spans = [(item["ended"] - item["seconds"], item["ended"]) for item in timings if "ended" in item]
+    spans = [(item.ended - item.seconds, item.ended) for item in timings if item.ended is not None]
     return max(end for _, end in spans) - min(begin for begin, _ in spans) if spans else 0.0
 
 
@@ -46,14 +43,12 @@ def counted(results: Results, states: Sequence[State]) -> Iterator[Timing]:
         for stage in stages.SAMPLE
     }
     for key in store.list("timings/"):
-        try:
-            item = parsed_json(store.read(key), f"{store.uri}/{key}")
-            stage = item["stage"]
-        except (InputError, TypeError, KeyError):  # a cache: the table lacks a line
-            logs.event("report.unreadable", key=key)
+        if (item := read_timing(store, key)) is None:  # a cache: the table lacks a line
             continue
-        if stage in current:
-            if not item["samples"] or item.get("attempt") in current[stage]:
+        if item.stage in current:
+            if not item.samples or item.attempt in current[item.stage]:
                 yield item
-        elif (whole := results.current(stage)) is not None and key == layout.timing(stage, whole.key):
-            yield item
+        elif item.stage in stages.WHOLE:
+            whole = results.current(item.stage)
+            if whole is not None and key == layout.timing(item.stage, whole.key):
+                yield item

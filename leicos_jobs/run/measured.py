@@ -6,15 +6,17 @@ they count. A worker is an object that names samples in hand; one that vanished 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import STAGES
-from leicos_jobs.core.validation import parsed_json
+from leicos_jobs.core.validation import describe_errors, parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import CostConfig
 from leicos_jobs.run.results import READERS
@@ -22,6 +24,25 @@ from leicos_jobs.store import KeyMissingError, Store
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Timing(BaseModel):
+    """How long one process of a stage took. A cache: one that cannot be read is left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    stage: str
+    seconds: float = Field(ge=0)
+    load_seconds: float = Field(0.0, ge=0)
+    """Of those, spent loading a model."""
+    samples: int | None = None
+    """How many it committed; None for a stage done as a whole."""
+    gpus: int = Field(1, ge=1)
+    """Of its pod."""
+    ended: float | None = None
+    """Unix time."""
+    attempt: str | None = None
+    """The worker's, as its records have it."""
 
 
 @dataclass(frozen=True)
@@ -54,32 +75,45 @@ class Measured:
 
 def measure(store: Store, stage: str, record_seconds: float = 0.0) -> Measured:
     """Read a stage's timings and heartbeats. `record_seconds`: sum over its records, the least that it took."""
-    timings = _read_all(store, layout.timing(stage, ""))
-    beats = _read_all(store, layout.heartbeat(stage, ""))
-    seconds = sum(float(item["seconds"]) for item in timings)
+    timings = [item for item in in_parallel(_reader(store), _beside(store, layout.timing(stage, ""))) if item]
+    beats = in_parallel(lambda key: _json(store, key), _beside(store, layout.heartbeat(stage, "")))
+    seconds = sum(item.seconds for item in timings)
     return Measured(
         seconds=max(seconds, record_seconds),
-        gpu_seconds=max(sum(float(item["seconds"]) * item.get("gpus", 1) for item in timings), record_seconds),
-        load_seconds=sum(float(item["load_seconds"]) for item in timings),
-        workers=sum(bool(beat["samples"]) for beat in beats),
+        gpu_seconds=max(sum(item.seconds * item.gpus for item in timings), record_seconds),
+        load_seconds=sum(item.load_seconds for item in timings),
+        workers=sum(isinstance(beat, dict) and bool(beat.get("samples")) for beat in beats),
     )
 
 
-def _read_all(store: Store, example: str) -> list[dict[str, Any]]:
-    """All JSON objects in the folder of a key."""
-    keys = store.list(example.rpartition("/")[0] + "/")
-    return [item for item in in_parallel(lambda key: _read(store, key), keys) if item is not None]
-
-
-def _read(store: Store, key: str) -> dict[str, Any] | None:
+def read_timing(store: Store, key: str) -> Timing | None:
+    """A timing, None if there is none that can be read."""
+    found = _json(store, key)
     try:
-        found = parsed_json(store.read(key), f"{store.uri}/{key}")
+        return Timing.model_validate(found) if found is not None else None
+    except ValidationError as error:
+        logs.event("timing.unreadable", key=key, error=describe_errors(error))
+        return None
+
+
+def _reader(store: Store) -> Callable[[str], Timing | None]:
+    return lambda key: read_timing(store, key)
+
+
+def _beside(store: Store, example: str) -> Iterator[str]:
+    """All keys in the folder of a key."""
+    return store.list(example.rpartition("/")[0] + "/")
+
+
+def _json(store: Store, key: str) -> Any:
+    """What an object holds, None if it cannot be read: without it the stage took a little less, as far as is known."""
+    try:
+        return parsed_json(store.read(key), f"{store.uri}/{key}")
     except KeyMissingError:
         return None
-    except InputError as error:  # a cache: without it the stage took a little less, as far as is known
-        logs.event("status.unreadable", error=error.message)
+    except InputError as error:
+        logs.event("timing.unreadable", key=key, error=error.message)
         return None
-    return found if isinstance(found, dict) else None
 
 
 def in_parallel(act: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cluster_cli.handmade import HandMade, StandInBackend, configuration
+from cluster_cli.handmade import INPUTS, HandMade, StandInBackend, configuration
 
 from leicos_jobs.backends import registry
 from leicos_jobs.run.commits import Commits
@@ -21,4 +21,4 @@ def backends(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def made(tmp_path: Path) -> HandMade:
     store = open_store(str(tmp_path / "run"))
-    return HandMade(Run(store, configuration(), Commits(store)))
+    return HandMade(Run(store, configuration(), INPUTS, Commits(store)))

@@ -6,15 +6,20 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.whole import commit_plan, commit_whole
 from pydantic import BaseModel
 
 from leicos_jobs.core import stages
-from leicos_jobs.run import failures, layout
+from leicos_jobs.run import failures, layout, sealed
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.samples import Sample, dump_lines
-from leicos_jobs.run.states import read_states
+from leicos_jobs.run.results import read_states
+from leicos_jobs.run.samples import Sample
+from leicos_jobs.work.worker import Heartbeat
+
+INPUTS = {"demos.hdf5": "sha256:" + "f" * 64}
+"""The fingerprint of the recording that `configuration` names, and that nobody wrote."""
 
 
 class StandInBackend:
@@ -26,6 +31,16 @@ class StandInBackend:
         """None."""
 
 
+class TrainedBackend(StandInBackend):
+    """A generator that is trained, and its trainer."""
+
+    trained = True
+
+    @staticmethod
+    def identity(settings: BaseModel) -> dict[str, Any]:
+        return settings.model_dump()
+
+
 def configuration(**changes: Any) -> RunConfig:
     return RunConfig.model_validate({"source": {"files": ["demos.hdf5"], "task": "Lift the red cube up."}, **changes})
 
@@ -34,16 +49,19 @@ def sample(number: int) -> Sample:
     return Sample(
         id=f"{number:020x}",
         demo=f"demo_{number}",
-        file_sha256="f" * 64,
+        demo_sha256="f" * 64,
         episode=number,
         split="train",
         row0=5,
         frames=140,
         prompt="Lift_the_red_cube_up",
         seed=21,
-        clip=f"plan/clips/{number}.mp4",
-        start=f"plan/clips/{number}.json",
+        start=f"{number:020x}",
     )
+
+
+MADE_BY = {"leicos": "0.1.0", "git": "aaa"}
+FILES = {"report": {"index.html": b"<p>a report</p>"}, "assemble": {"meta/info.json": b"{}"}}
 
 
 @dataclass
@@ -54,14 +72,16 @@ class HandMade:
 
     def plan(self, count: int) -> list[Sample]:
         samples = [sample(number) for number in range(count)]
-        self.run.store.put(layout.SAMPLES, dump_lines(samples))
-        self.whole("plan")
+        self._timed(commit_plan(self.run, samples, attempt=MADE_BY), 10.0)
         return samples
 
-    def whole(self, stage: str, seconds: float = 10.0, **facts: Any) -> None:
-        attempt = {"leicos": "0.1.0", "git": "aaa"}
-        self.run.commits.commit_stage(StageRecord(stage=stage, key="k", facts=facts, attempt=attempt))
-        self.timing(stage, "k", seconds)
+    def whole(self, stage: str, seconds: float = 10.0, **facts: Any) -> StageRecord:
+        record = commit_whole(self.run, stage, FILES.get(stage), attempt=MADE_BY, **facts)
+        self._timed(record, seconds)
+        return record
+
+    def _timed(self, record: StageRecord, seconds: float) -> None:
+        self.timing(record.stage, record.key, seconds)
 
     def idm(self) -> None:
         self.whole("train-idm", seconds=3600.0, artifact="i" * 64)
@@ -96,5 +116,5 @@ class HandMade:
         self.run.store.put(layout.timing(stage, name), json.dumps(facts).encode())
 
     def worker(self, stage: str, name: str, in_hand: list[Sample]) -> None:
-        beat = {"attempt": "a", "host": "h", "samples": [item.id for item in in_hand]}
-        self.run.store.put(layout.heartbeat(stage, name), json.dumps(beat).encode())
+        beat = Heartbeat(attempt="a", host="h", samples=tuple(item.id for item in in_hand))
+        self.run.store.put(layout.heartbeat(stage, name), sealed.dump(beat))

@@ -6,11 +6,14 @@ import dataclasses
 import json
 
 import pytest
-from cluster_cli.handmade import HandMade, configuration
+from cluster_cli.handmade import HandMade, TrainedBackend, configuration
+from helpers.whole import commit_whole
 
-from leicos_jobs.core import workflow_size
+from leicos_jobs.backends import registry
+from leicos_jobs.core import stages, workflow_size
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.run import layout
+from leicos_jobs.run.results import Results
 from leicos_jobs.run.rounds import account, read_shard
 from leicos_jobs.run.status import RunStatus, StageStatus, status
 from leicos_jobs.run.status_text import duration
@@ -52,12 +55,12 @@ def test_counts_agree_with_the_account_that_rounds_are_planned_by(made: HandMade
     mixed_run(made)
     found, counted = status(made.run), account(made.run)
     assert (
-        (found.samples, found.labelled, found.rejected)
+        (found.samples, found.labelled, found.refused)
         == (10, 5, 1)
         == (
             counted.total,
             counted.labelled,
-            counted.rejected,
+            counted.refused,
         )
     )
     assert (found.quarantined, found.missing) == (len(counted.quarantined), len(counted.missing)) == (1, 3)
@@ -86,7 +89,7 @@ def test_rounds_beyond_the_usual_ones_get_what_room_the_workflow_has_left(
     assert [len(plan_round(made.run, "w", number)) for number in range(4)] == shards, "a retried pod finds its round"
     for number, count in enumerate(shards):
         planned = [sample.id for index in range(count) for sample in read_shard(made.run, "w", number, index)]
-        assert planned == [sample.id for sample in made.run.samples()]
+        assert planned == [sample.id for sample in Results(made.run).samples()]
 
 
 def test_gpu_hours_count_every_gpu_of_a_training_and_dollars_its_pod(made: HandMade) -> None:
@@ -98,11 +101,10 @@ def test_gpu_hours_count_every_gpu_of_a_training_and_dollars_its_pod(made: HandM
     assert found.dollars == 2 * made.run.config.cost.dollars_per_hour["train"]
 
 
-def test_a_training_on_eight_gpus_says_so_in_its_timing(made: HandMade) -> None:
-    record = whole_stage(
-        made.run, "post-train", version=1, settings={}, inputs={}, prefix=layout.COSMOS_CHECKPOINT,
-        build=lambda _folder: {"gpus": 8},
-    )  # fmt: skip
+def test_a_training_on_eight_gpus_says_so_in_its_timing(made: HandMade, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "load", lambda stage, name: TrainedBackend)
+    commit_whole(made.run, "cosmos-dataset")
+    record = whole_stage(Results(made.run), stages.POST_TRAIN, lambda _folder: {"gpus": 8, "artifact": "c" * 64})
     timing = json.loads(made.run.store.read(layout.timing("post-train", record.key)))
     assert timing["gpus"] == 8
     assert status(made.run).gpu_hours == pytest.approx(8 * timing["seconds"] / 3600)

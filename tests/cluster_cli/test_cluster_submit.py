@@ -21,8 +21,7 @@ from leicos_jobs.cluster.resubmit import resubmit
 from leicos_jobs.cluster.submit import submit
 from leicos_jobs.cluster.workflows import Workflows
 from leicos_jobs.core.errors import InputError, RetryError
-from leicos_jobs.run.commits import Commits
-from leicos_jobs.run.opened import Run, open_run
+from leicos_jobs.run.opened import open_run
 from leicos_jobs.store import open_store
 from leicos_jobs.store.s3 import S3Store, parts
 from leicos_jobs.work.sources import fetch_source
@@ -70,6 +69,10 @@ def cluster(api: FakeApi) -> Workflows:
 @pytest.fixture
 def uri(s3_environment: S3Server) -> str:
     return f"s3://{s3_environment.bucket}/runs/{uuid.uuid4().hex}"
+
+
+def cut_off(store: S3Store, key: str, path: Path) -> None:
+    raise RetryError("the line is cut")
 
 
 @pytest.fixture
@@ -151,11 +154,26 @@ def test_another_recording_under_the_same_name_is_refused_unless_amended(
 ) -> None:
     submit(uri, str(config), cluster=cluster)
     (config.parent / "my demos.hdf5").write_bytes(b"other")
-    with pytest.raises(InputError, match="uploaded from another file"):
+    with pytest.raises(InputError, match=r"run:source/my-demos\.hdf5: its content has changed"):
         submit(uri, str(config), cluster=cluster)
     assert len(api.workflows) == 1
+    assert open_store(uri).read("source/my-demos.hdf5") == b"hdf5"
     api.workflows[0]["status"] = {"phase": "Failed"}
     submit(uri, str(config), cluster=cluster, amend=True)
+    assert open_store(uri).read("source/my-demos.hdf5") == b"other"
+    assert open_run(uri).inputs == {"run:source/my-demos.hdf5": f"sha256:{hashlib.sha256(b'other').hexdigest()}"}
+
+
+def test_an_amended_upload_that_was_cut_goes_on(
+    uri: str, config: Path, cluster: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(uri, str(config), cluster=cluster)
+    (config.parent / "my demos.hdf5").write_bytes(b"other")
+    with monkeypatch.context() as line:
+        line.setattr(S3Store, "upload_resumable", cut_off)
+        with pytest.raises(RetryError, match="cut"):
+            submit(uri, str(config), cluster=cluster, amend=True)
+    submit(uri, str(config), cluster=cluster)
     assert open_store(uri).read("source/my-demos.hdf5") == b"other"
 
 
@@ -164,9 +182,11 @@ def test_two_recordings_of_one_name_are_kept_apart(uri: str, cluster: Workflows,
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "demos.hdf5").write_text(folder)
     names = [str(tmp_path / folder / "demos.hdf5") for folder in ("a", "b")]
-    submit(uri, json.dumps({"source": {"files": [*names, "s3://other/x.hdf5"], "task": "Lift."}}), cluster=cluster)
+    elsewhere = f"{uri}-other/x.hdf5"
+    open_store(f"{uri}-other").put("x.hdf5", b"x")
+    submit(uri, json.dumps({"source": {"files": [*names, elsewhere], "task": "Lift."}}), cluster=cluster)
     digest = hashlib.sha256(b"b").hexdigest()[:12]
-    files = ("run:source/demos.hdf5", f"run:source/{digest}-demos.hdf5", "s3://other/x.hdf5")
+    files = ("run:source/demos.hdf5", f"run:source/{digest}-demos.hdf5", elsewhere)
     assert open_run(uri).config.source.files == files
     assert open_store(uri).read(f"source/{digest}-demos.hdf5") == b"b"
 
@@ -240,7 +260,7 @@ def test_a_backend_that_is_not_installed_here_is_left_to_the_first_pod(
 def test_resubmit_forgets_failures_only_when_asked(uri: str, config: Path, cluster: Workflows, api: FakeApi) -> None:
     submit(uri, str(config), cluster=cluster)
     store = open_store(uri)
-    made = HandMade(Run(store, open_run(uri).config, Commits(store)))
+    made = HandMade(open_run(uri))
     (item,) = made.plan(1)
     made.fail("generate", item, "hangs")
     found = resubmit(uri, cluster=cluster)

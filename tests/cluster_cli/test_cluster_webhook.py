@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_cli.handmade import HandMade, configuration
+from cluster_cli.handmade import INPUTS, HandMade, configuration
 
 from leicos_jobs.core import pod
 from leicos_jobs.run import summary
@@ -53,28 +53,28 @@ def listener() -> Iterator[Listener]:
 def test_the_message_says_outcome_counts_cost_and_links(
     made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create_run(made.run.store.uri, configuration(webhook=listener.url, name="lift"))
+    made.run = create_run(made.run.store.uri, configuration(webhook=listener.url, name="lift"), known=INPUTS)
     monkeypatch.setenv(summary.ARGO_URL, "https://argo.example.com/")
     made.idm()
     for item in made.plan(3)[:2]:
         made.through(item, "replay")
-    made.whole("assemble", episodes=2)
-    made.whole("report")
+    dataset = made.whole("assemble", episodes=2)
+    report = made.whole("report")
     finish.finish(made.run.store.uri, "Succeeded", workflow="leicos/leicos-pipeline-x")
     (message,) = listener.received
     lines = message["text"].splitlines()
     assert lines[0] == "leicos lift: Succeeded"
     assert lines[1] == "3 samples: 2 labelled, 0 refused by the gate, 0 set aside, 1 missing"
     assert lines[2].endswith("dollars (at least)")
-    assert f"dataset: {made.run.store.uri}/synthetic (2 episodes)" in lines
-    assert f"report: {made.run.store.uri}/report/index.html" in lines
+    assert f"dataset: {made.run.store.uri}/{dataset.folder} (2 episodes)" in lines
+    assert f"report: {made.run.store.uri}/{report.folder}/index.html" in lines
     assert lines[-1] == "workflow: https://argo.example.com/workflows/leicos/leicos-pipeline-x"
 
 
 def test_the_address_of_the_chart_wins_and_no_address_sends_nothing(
     made: HandMade, listener: Listener, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create_run(made.run.store.uri, configuration())
+    create_run(made.run.store.uri, configuration(), known=INPUTS)
     finish.finish(made.run.store.uri, "Failed")
     assert listener.received == []
     assert "leicos leicos: Failed" in capsys.readouterr().out
@@ -147,7 +147,7 @@ def test_a_refusing_server_is_a_line_in_the_log(
     made: HandMade, listener: Listener, capsys: pytest.CaptureFixture[str], status: int
 ) -> None:
     listener.status = status
-    create_run(made.run.store.uri, configuration(webhook=listener.url))
+    create_run(made.run.store.uri, configuration(webhook=listener.url), known=INPUTS)
     finish.finish(made.run.store.uri, "Succeeded")
     log = capsys.readouterr().err
     assert "finish.webhook_not_sent" in log
@@ -155,6 +155,6 @@ def test_a_refusing_server_is_a_line_in_the_log(
 
 
 def test_nobody_there_is_a_line_in_the_log(made: HandMade, capsys: pytest.CaptureFixture[str]) -> None:
-    create_run(made.run.store.uri, configuration(webhook="http://127.0.0.1:1/hook"))
+    create_run(made.run.store.uri, configuration(webhook="http://127.0.0.1:1/hook"), known=INPUTS)
     finish.finish(made.run.store.uri, "Succeeded")
     assert "finish.webhook_not_sent" in capsys.readouterr().err

@@ -107,9 +107,9 @@ def convert(path: Path, out: Path) -> None:
     try:
         convert_run(open_run(str(out)))
     except LeicosError as error:
-        for key in (layout.stage_record("convert"), f"{layout.DATASET}/meta/info.json"):
-            if (out / key).exists():
-                raise AssertionError(f"{key} was left behind after {error}") from error
+        for folder in ("records/convert", STAGES["convert"].prefix):
+            if left := next((path for path in (out / folder).rglob("*") if path.is_file()), None):
+                raise AssertionError(f"{left} was left behind after {error}") from error
         raise
 
 

@@ -22,10 +22,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from leicos_jobs.core.errors import DefectError
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.commits import Commits, Record
 from leicos_jobs.run.config import RoundsConfig
+from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.store import Store, open_store
 
 T = TypeVar("T")
@@ -256,7 +256,7 @@ def test_edited_bytes_are_not_taken_for_the_records(tmp_path: Path) -> None:
     path.write_bytes(b"whole")
     record = commits.commit(Record(stage="generate", key=KEY, sample=SAMPLES[0]), path)
     commits.store.put(str(record.object), b"edited")
-    with pytest.raises(DefectError, match="sha256"):
+    with pytest.raises(DamageError, match="differ from the digest"):
         commits.fetch(record, tmp_path)
 
 

@@ -16,6 +16,7 @@ from leicos_jobs.run.samples import sample_id
 from leicos_jobs.run.template import commented_yaml
 
 CONFIG = RunConfig(source=SourceConfig(files=("a.hdf5",), task="Lift the red cube up."))
+KNOWN = {"a.hdf5": "sha256:" + "a" * 64}
 
 
 def test_five_errors_are_all_listed() -> None:
@@ -90,13 +91,13 @@ def test_every_field_is_described() -> None:
 
 def test_a_different_configuration_is_refused_unless_amended(tmp_path: Path) -> None:
     uri = str(tmp_path / "run")
-    create_run(uri, CONFIG)
-    create_run(uri, CONFIG)
+    create_run(uri, CONFIG, known=KNOWN)
+    create_run(uri, CONFIG, known=KNOWN)
     other = CONFIG.model_copy(update={"plan": CONFIG.plan.model_copy(update={"samples": 7})})
     with pytest.raises(InputError, match=r"plan\.samples: 64 there, 7 given"):
-        create_run(uri, other)
+        create_run(uri, other, known=KNOWN)
     assert open_run(uri).config == CONFIG
-    create_run(uri, other, amend=True)
+    create_run(uri, other, amend=True, known=KNOWN)
     assert open_run(uri).config == other
 
 
@@ -152,5 +153,5 @@ def test_a_plan_whose_workflow_etcd_would_not_take_is_refused(changes: dict[str,
 
 def test_a_run_of_before_that_would_be_refused_now_can_be_opened(tmp_path: Path) -> None:
     large = CONFIG.model_copy(update={"plan": PlanConfig(samples=40_000, max_shards=2000)})
-    create_run(str(tmp_path / "run"), large)
+    create_run(str(tmp_path / "run"), large, known=KNOWN)
     assert open_run(str(tmp_path / "run")).config == large

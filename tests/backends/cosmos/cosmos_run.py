@@ -6,7 +6,6 @@ python cosmos_run.py RUN          one pass of the real worker loop over all samp
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -15,8 +14,12 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # as a process of its own it has no conftest
 
 from cosmos_helpers import FRAMES, HEIGHT, WIDTH, read_journal, write_clip
+from helpers.whole import commit_episodes, commit_plan
 from pydantic import BaseModel
 
 from leicos_jobs.backends import registry
@@ -24,12 +27,12 @@ from leicos_jobs.backends.base import Backend
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.probe import verify
-from leicos_jobs.run import layout
-from leicos_jobs.run.chain import generate_key
+from leicos_jobs.run import identity, layout, starts
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.episodes import Episode
-from leicos_jobs.run.opened import create_run, open_run
-from leicos_jobs.run.samples import Sample, dump_lines
+from leicos_jobs.run.opened import Run, create_run, open_run
+from leicos_jobs.run.results import Results
+from leicos_jobs.run.samples import Sample
 
 NAME = "cosmos-predict2.5"
 
@@ -43,11 +46,13 @@ class Elsewhere(Backend[Nothing], name="elsewhere", version=1):
 
 
 def load(stage: str, name: str) -> Any:
-    """The registry, independent of which entry points the installed leicos happens to have."""
+    """The registry, independent of which entry points the installed leicos happens to have. The generator works with
+    its base model here; the child process loads it by its place."""
     if (stage, name) == ("generate", NAME):
         from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator
 
-        return CosmosGenerator
+        place = {"__module__": CosmosGenerator.__module__, "__qualname__": CosmosGenerator.__qualname__}
+        return type("Untrained", (CosmosGenerator,), {**place, "trained": False})
     return Elsewhere
 
 
@@ -61,23 +66,23 @@ def make_run(root: Path, prompts: list[str], settings: dict[str, Any], quarantin
             "rounds": {"losses_max": 1000, "sample_seconds_max": 60, "quarantine_after": quarantine_after},
         }
     )  # fmt: skip
-    run = create_run(str(root), config)
+    run = create_run(str(root), config, known={"/nowhere.hdf5": "sha256:" + "0" * 64})
     clip = write_clip(root.parent / f"{root.name}.mp4")
     samples = [
         Sample(
-            id=f"{number:020x}", demo="demo_0", file_sha256="0" * 64, episode=0, split="train", row0=5, frames=FRAMES,
-            prompt=prompt, seed=number * 3, clip=layout.clip("demo_0", 5, "a"), start=layout.start("demo_0", 5, "a"),
+            id=f"{number:020x}", demo="demo_0", demo_sha256="0" * 64, episode=0, split="train", row0=5, frames=FRAMES,
+            prompt=prompt, seed=number * 3, start="a",
         )
         for number, prompt in enumerate(prompts)
     ]  # fmt: skip
     episode = Episode(
-        episode_index=0, file="/nowhere.hdf5", file_sha256="0" * 64, demo="demo_0", first_row=5, stride=2, frames=100,
-        control_hz=60,
+        episode_index=0, file="/nowhere.hdf5", demo_sha256="0" * 64, tables_sha256="0" * 64, demo="demo_0", first_row=5,
+        stride=2, frames=100, control_hz=60,
     )  # fmt: skip
-    run.store.put(layout.EPISODES, dump_lines([episode]))
-    run.store.upload(samples[0].clip, clip)
-    run.store.put(samples[0].start, json.dumps({}).encode())
-    run.store.put(layout.SAMPLES, dump_lines(samples))
+    starts.commit(run, "a", clip, {})
+    with mock.patch.object(registry, "load", load):
+        commit_episodes(run, [episode])
+        commit_plan(run, samples)
     return samples
 
 
@@ -135,9 +140,10 @@ def assert_all_committed(root: Path, samples: list[Sample], grey: Any = None) ->
     """Every sample has one record, whose bytes are there, whole, verified and its own."""
     run = open_run(str(root))
     for sample in samples:
+        key = generate_key(run, sample)
         records = [key for key in run.store.list(f"generate/{sample.id}/") if key.endswith(".json")]
-        assert records == [layout.sample_record("generate", sample.id, generate_key(sample))]
-        record = run.commits.get("generate", sample.id, generate_key(sample))
+        assert records == [layout.sample_record("generate", sample.id, key)]
+        record = run.commits.get("generate", sample.id, key)
         assert record is not None
         path = root / str(record.object)
         assert sha256_file(path) == record.sha256
@@ -145,6 +151,11 @@ def assert_all_committed(root: Path, samples: list[Sample], grey: Any = None) ->
         if grey is not None:
             first = next(iter(read_frames(path)))
             assert abs(float(first.mean()) - grey(sample.seed)) < 3, f"{sample.id} has another sample's video"
+
+
+def generate_key(run: Run, sample: Sample) -> str:
+    """Key of a sample's video."""
+    return str(identity.sample_rules(run.config, None).key("generate", sample, {}))
 
 
 def worked(journal: Path) -> int:
@@ -158,7 +169,7 @@ def main() -> None:
     from leicos_jobs.work.worker import Worker
 
     run = open_run(sys.argv[1])
-    summary = Worker(GenerateStage(run), run.samples(), "shard-0").work()
+    summary = Worker(GenerateStage(run), Results(run).samples(), "shard-0").work()
     print(summary)
 
 
