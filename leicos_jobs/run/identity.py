@@ -166,13 +166,14 @@ class Upstream(Protocol):
 
 def whole_key(upstream: Upstream, stage: str) -> str | None:
     """Key under which a whole stage's result counts now; None while its inputs are not there."""
+    known: Inputs = {}
+    for name in STAGES[stage].needs:
+        if (digest := upstream.result(name)) is None:
+            return None
+        known[name] = digest
     rule = _WHOLE.get(stage)
     settings = rule(upstream) if rule else _settings_named(upstream.config, stage)
-    inputs = {name: upstream.result(name) for name in STAGES[stage].needs}
-    if settings is None or None in inputs.values():
-        return None
-    known = {name: digest for name, digest in inputs.items() if digest is not None}
-    return make_key(stage, STAGES[stage].version, settings, known)
+    return None if settings is None else make_key(stage, STAGES[stage].version, settings, known)
 
 
 def _settings_named(config: RunConfig, stage: str) -> dict[str, Any]:

@@ -119,18 +119,13 @@ class _Tally:
     seconds: list[float] = field(default_factory=list)
 
 
-BEFORE_SAMPLES = stages.WHOLE[: stages.WHOLE.index("plan") + 1]
-"""Whole stages whose keys do not depend on samples."""
-
-
 def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
     """Look at a run. `earlier`: a look at the same run, for the pace since then."""
     results = Results(run)
-    planned = results.current("plan") is not None
-    standing = results.samples_standing if planned else Standing([], {}, {})
+    standing = results.samples_standing if results.current("plan") else Standing([], {}, {})
     states, notes = standing.states, standing.notes
     tallies = _count(standing)
-    records = {stage: results.current(stage) if planned or stage in BEFORE_SAMPLES else None for stage in stages.WHOLE}
+    records = {stage: results.current(stage) for stage in stages.WHOLE}
     found = {stage: measure(run.store, stage, sum(tally.seconds)) for stage, tally in tallies.items()}
     whole = dict(zip(stages.WHOLE, in_parallel(lambda stage: measure(run.store, stage), stages.WHOLE), strict=True))
     before = {stage.stage: stage for stage in earlier.stages} if earlier else {}

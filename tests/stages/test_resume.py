@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
+from leicos_jobs.backends import registry
 from leicos_jobs.backends.base import TrainRequest
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import RetryError
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run
+from leicos_jobs.run.results import Results
 from leicos_jobs.stages import post_train
 from leicos_jobs.work import resume
 
@@ -47,11 +48,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     Trainer.found, Trainer.stop = [], threading.Event()
     monkeypatch.setattr(signals, "_stop", Trainer.stop)
     monkeypatch.setattr(resume, "SYNC_SECONDS", 0)
-    monkeypatch.setattr(post_train, "registry", SimpleNamespace(load=lambda *_names: Trainer))
-    monkeypatch.setattr(post_train, "context", SimpleNamespace(backend_settings=lambda *_given: None))
+    monkeypatch.setattr(registry, "load", lambda *_names: Trainer)
+    monkeypatch.setattr(registry, "settings", lambda *_given: None)
     config = {"source": {"files": ["/none.hdf5"], "task": "Lift."}, "generate": {"backend": "cosmos-predict2.5"}}
-    run = create_run(str(tmp_path / "run"), RunConfig.model_validate(config))
-    run.commits.commit_stage(StageRecord(stage="cosmos-dataset", key="k", facts={}, attempt={}))
+    run = create_run(str(tmp_path / "run"), RunConfig.model_validate(config), known={"/none.hdf5": "sha256:0"})
+    for stage in ("convert", "cosmos-dataset"):
+        run.commits.commit_whole(StageRecord(stage=stage, key=str(Results(run).key(stage))))
     return run
 
 
@@ -64,5 +66,5 @@ def test_a_notice_after_the_training_and_before_its_record_costs_none_of_it(run:
     post_train.post_train(run)
 
     assert Trainer.found == [[], ["iter_100"]]
-    assert run.commits.stage("post-train") is not None
+    assert Results(run).current("post-train") is not None
     assert list(run.store.list("resume/")) == []
