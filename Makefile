@@ -37,8 +37,6 @@ run: $(VENV)/.done  ## record demonstrations and run the whole pipeline here, CP
 	@mkdir -p $(RUN_DIR)
 	@test -f $(RUN_DIR)/demos.hdf5 || $(BIN)/leicos record $(RUN_DIR)/demos.hdf5 --episodes 85 --seed 0
 	@$(BIN)/leicos run examples/lift_cube.yaml --source $(RUN_DIR)/demos.hdf5 --out $(RUN_DIR)
-	@echo "report:  $(RUN_DIR)/report/index.html"
-	@echo "dataset: $(RUN_DIR)/synthetic"
 
 check: lint types  ## lint, types and the fast tests: under a minute on two cores
 	$(BIN)/python -m pytest $(FAST) -n 2 --dist loadgroup

@@ -32,9 +32,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from stages.conftest import CONFIG
 
 from leicos_jobs.core import workflow_size as size
-from leicos_jobs.run import layout
+from leicos_jobs.run import layout, sealed
 from leicos_jobs.run.opened import open_run
-from leicos_jobs.run.samples import dump_lines
+from leicos_jobs.run.results import Results
+from leicos_jobs.run.rounds import Round, Shard, write_shard
 from tests.cluster import installation
 from tests.cluster.harness import Cluster
 from tests.cluster.installation import Bucket, nodes, succeeded
@@ -69,10 +70,10 @@ def finished_run(folder: Path, bucket: Bucket, prefix: str) -> str:
 def plan_noops(uri: str, workflow: str, shards: int) -> None:
     """Write a round of that many shards in advance: plan-round finds it and keeps it."""
     run = open_run(uri)
-    text = dump_lines(run.samples()[:1])
+    done = (Results(run).samples()[0].id,)
     for index in range(shards):
-        run.store.put(layout.shard(workflow, 0, index), text)
-    run.store.put(f"{layout.round_folder(workflow, 0)}/round.json", json.dumps(list(range(shards))).encode())
+        write_shard(run, Shard(workflow=workflow, round=0, index=index, samples=done))
+    run.store.put(layout.round_file(workflow, 0), sealed.dump(Round(shards=tuple(range(shards)))))
 
 
 def ours(cluster: Cluster, uri: str, name: str, shards: int) -> dict[str, Any]:

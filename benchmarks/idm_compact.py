@@ -33,6 +33,7 @@ from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.robots.resample import to_control_rate
+from leicos_jobs.run import layout
 
 F32 = NDArray[np.float32]
 CLIP = 5
@@ -59,8 +60,11 @@ def record(folder: Path, seed: int, episodes: int, size: Size, workers: int) -> 
 
 def episodes_of(folder: Path) -> list[dict[str, Any]]:
     """The map episode -> demo, rows."""
-    lines = (folder / "dataset/meta/leicos/episodes.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    content, origins = (
+        [json.loads(line) for line in (folder / "dataset" / name).read_text().splitlines()]
+        for name in (layout.EPISODES, layout.ORIGINS)
+    )
+    return [one | other for one, other in zip(content, origins, strict=True)]
 
 
 def split(count: int, seed: int) -> tuple[list[int], list[int]]:

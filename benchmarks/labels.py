@@ -26,7 +26,7 @@ CONFIG = Path(__file__).parents[1] / "examples" / "lift_cube.yaml"
 def run(work: Path, seed: int, episodes: int) -> dict[str, Any]:
     """The score of one seed's run."""
     folder = work / f"seed-{seed}"
-    score = folder / "run" / "report" / "score.json"
+    score = folder / "run" / "report" / "latest" / "score.json"
     if not score.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         demos = folder / "demos.hdf5"

@@ -16,12 +16,12 @@ EPILOG = """\b
 Examples:
   leicos to-lerobot demos.hdf5 --task "Lift the red cube up." --out dataset
   leicos to-lerobot one.hdf5 two.hdf5 --task "Lift." --out dataset --format v3.0 --row-for-row
-  leicos to-lerobot runs/lift/synthetic --out synthetic-v3 --format v3.0
+  leicos to-lerobot runs/lift --out synthetic-v3 --format v3.0
 """
 
 
 @click.command(name="to-lerobot", epilog=EPILOG)
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...|DATASET")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...|DATASET|RUN")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder for the dataset.")
 @click.option("--format", "version", type=click.Choice([V21, V30]), default=V21, show_default=True, help="LeRobot's.")
 @click.option("--task", help="Task text of every episode; recordings do not hold it.")
@@ -47,7 +47,7 @@ def to_lerobot(
     strict: bool,
     workers: int | None,
 ) -> None:
-    """Convert LeIsaac recordings, or a v2.1 dataset, into a LeRobot dataset.
+    """Convert LeIsaac recordings, a v2.1 dataset or a run's synthetic dataset into a LeRobot dataset.
 
     Demos that are left out are told with the reason.
     """
@@ -100,5 +100,19 @@ def _export(sources: tuple[Path, ...], out: Path, version: str) -> None:
             fix=f"leicos to-lerobot DATASET --format {V30}",
         )
     with bar("exporting") as progress:
-        info = export_v30(sources[0], out, progress=progress)
+        info = export_v30(_dataset(sources[0]), out, progress=progress)
     click.echo(f"{out}: {info['total_episodes']} episodes, {info['total_frames']} frames")
+
+
+def _dataset(source: Path) -> Path:
+    """The folder itself, or the synthetic dataset of the run that it is. Raises InputError if that has none."""
+    from leicos_jobs.run.layout import RUN
+    from leicos_jobs.run.opened import open_run
+    from leicos_jobs.run.results import Results
+
+    if not (source / RUN).is_file():
+        return source
+    made = Results(open_run(str(source))).needed("assemble")
+    if not made.files:
+        raise InputError(f"{source}: no sample passed curation, so there is no dataset", fix="see the run's report")
+    return source / made.folder

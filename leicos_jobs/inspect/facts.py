@@ -35,13 +35,16 @@ from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v30 import VERSION as V30
 from leicos_jobs.formats.lerobot_v30_check import DatasetV30, check_v30
 from leicos_jobs.robots.embodiment import EMBODIMENTS
+from leicos_jobs.run.layout import RUN
+from leicos_jobs.run.opened import open_run
+from leicos_jobs.run.results import Results
 from leicos_jobs.work.process_pool import Progress, spread
 
 DEFAULT_HZ = 60.0
 """LeIsaac's single-arm tasks; only for showing seconds where a file does not say its rate."""
 
-RUN_DATASETS = ("dataset", "synthetic")
-"""Datasets below a run's root."""
+RUN_DATASETS = ("convert", "assemble")
+"""Stages that make a run's datasets."""
 
 
 SHOWN = 10
@@ -134,7 +137,7 @@ class DatasetFacts(_Model):
 
 
 class RunFacts(_Model):
-    """The datasets of a run in a local folder."""
+    """The datasets that the present configuration of a run in a local folder has made."""
 
     path: str
     datasets: tuple[DatasetFacts, ...]
@@ -170,9 +173,10 @@ def inspect(
         return _recording(path, tuple(cameras), accept_unmarked, time or TimeBase(), workers, progress)
     if (path / layout.INFO).is_file():
         return _dataset(path)
-    if (path / "run.json").is_file():
-        found = tuple(_dataset(path / name) for name in RUN_DATASETS if (path / name / layout.INFO).is_file())
-        return RunFacts(path=str(path), datasets=found)
+    if (path / RUN).is_file():
+        results = Results(open_run(str(path)))
+        records = [record for stage in RUN_DATASETS if (record := results.current(stage)) is not None and record.files]
+        return RunFacts(path=str(path), datasets=tuple(_dataset(path / record.folder) for record in records))
     raise InputError(f"{target}: no such file or dataset", fix="name a LeIsaac HDF5 file, a LeRobot folder or a run")
 
 

@@ -122,8 +122,7 @@ class _Tally:
 def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
     """Look at a run. `earlier`: a look at the same run, for the pace since then."""
     results = Results(run)
-    planned = results.current("plan") is not None
-    standing = results.samples_standing if planned else Standing([], {}, {})
+    standing = results.samples_standing if results.current("plan") else Standing([], {}, {})
     states, notes = standing.states, standing.notes
     tallies = _count(standing)
     records = {stage: results.current(stage) for stage in stages.WHOLE}

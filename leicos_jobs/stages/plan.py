@@ -22,7 +22,7 @@ from leicos_jobs.formats.cosmos import BatchLine
 from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
 from leicos_jobs.formats.leisaac_images import image_digest
 from leicos_jobs.media.encode import write_video
-from leicos_jobs.run import episodes, layout, starts
+from leicos_jobs.run import episodes, identity, layout, starts
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.episodes import Episode
@@ -35,8 +35,10 @@ from leicos_jobs.work.whole import whole_stage
 
 
 def plan(run: Run) -> StageRecord:
-    """Run the stage."""
+    """Run the stage. Raises InputError if a generator that must be trained is not."""
     results = Results(run)
+    if identity.is_trained(run.config):
+        results.needed("post-train")
 
     def build(folder: Path) -> dict[str, Any]:
         items = episodes.read(run, results)

@@ -55,7 +55,8 @@ class Store(Protocol):
         ...
 
     def link_latest(self, folder: str) -> None:
-        """Where the store can have links: name this folder `latest` beside it, for people. Nothing reads it."""
+        """Where the store can have links: name this folder `latest` beside it, for people; a folder that is not there
+        leaves no such name. Nothing reads it."""
         ...
 
     def create(self, key: str, data: bytes) -> bytes:

@@ -64,9 +64,13 @@ class FolderStore:
     def link_latest(self, folder: str) -> None:
         """See `Store.link_latest`."""
         target = self._path(folder)
-        with self._partial(target.with_name(LATEST)) as partial:
+        link = target.with_name(LATEST)
+        if not target.is_dir():
+            link.unlink(missing_ok=True)
+            return
+        with self._partial(link) as partial:
             partial.symlink_to(target.name, target_is_directory=True)
-            partial.replace(target.with_name(LATEST))
+            partial.replace(link)
 
     def create(self, key: str, data: bytes) -> bytes:
         """See `Store.create`."""

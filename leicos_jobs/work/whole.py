@@ -35,6 +35,7 @@ def whole_stage(results: Results, stage: Stage, build: Build, *, provenance: tup
     run = results.run
     if (done := results.current(stage.name)) is not None:
         logs.event(f"{stage.name}.already_done", key=done.key)
+        run.store.link_latest(done.folder)  # another configuration may have been the last one that wrote
         return done
     key = results.key(stage.name)
     if key is None:
@@ -60,8 +61,7 @@ def whole_stage(results: Results, stage: Stage, build: Build, *, provenance: tup
         attempt=attempt_facts(seconds=seconds),
     )
     record = run.commits.commit_whole(record)
-    if record.files:
-        run.store.link_latest(record.folder)
+    run.store.link_latest(record.folder)
     _note_time(run, record, seconds)
     logs.event(f"{stage.name}.done", files=len(files), seconds=seconds)
     return record

@@ -72,12 +72,14 @@ def test_a_video_shorter_than_its_parquet_is_a_problem_and_with_strict_an_error(
     out = tmp_path / "out"
     assert leicos("to-lerobot", source, *TASK, "--out", out).returncode == ExitCode.DONE
     assert leicos("inspect", out, "--strict").returncode == ExitCode.DONE
-    (tmp_path / "run.json").write_text("{}")
-    out.rename(tmp_path / "dataset")
-    assert leicos("inspect", tmp_path, "--strict").returncode == ExitCode.DONE
-    out = tmp_path / "dataset"
-    short, long = sorted(out.glob("videos/*/*/*.mp4"))
-    long.write_bytes(short.read_bytes())
+    root, config = tmp_path / "run", json.dumps({"source": {"files": [str(source)], "task": "Lift."}})
+    for arguments in (("start", "--run", root, "--config", config, "--outputs", tmp_path), ("convert", "--run", root)):
+        assert leicos(*arguments).returncode == ExitCode.DONE
+    assert leicos("inspect", root, "--strict").returncode == ExitCode.DONE
+    for dataset in (out, root / "dataset/latest"):
+        short, long = sorted(dataset.glob("videos/*/*/*.mp4"))
+        long.write_bytes(short.read_bytes())
+    long = out / long.relative_to(dataset)
 
     lenient, strict = leicos("inspect", out), leicos("inspect", out, "--strict")
 
@@ -85,7 +87,7 @@ def test_a_video_shorter_than_its_parquet_is_a_problem_and_with_strict_an_error(
     assert lenient.stdout == strict.stdout
     assert f"problem: {long}: has 17 frames for 37 rows" in strict.stdout
     says(strict, ExitCode.INPUT, str(out), "problem(s)")
-    says(leicos("inspect", tmp_path, "--strict"), ExitCode.INPUT, str(tmp_path), "problem(s)")
+    says(leicos("inspect", root, "--strict"), ExitCode.INPUT, str(root), "problem(s)")
     says(leicos("to-lerobot", out, "--format", "v3.0", "--out", tmp_path / "v30"), ExitCode.INPUT, long.name)
     assert not (tmp_path / "v30").exists()
 
@@ -215,4 +217,7 @@ def test_a_run_on_a_full_disk_stops_with_what_to_do_and_shows_no_dataset(
     done = leicos("run", "--source", source, "--task", "Lift.", "--out", out)
 
     says(done, ExitCode.RETRY, "no space left", "free some space")
-    assert not (out / "dataset/meta/info.json").exists()
+    assert not (out / "dataset/latest").exists()
+    said = leicos("inspect", out)
+    assert said.returncode == ExitCode.DONE
+    assert "dataset" not in said.stdout.replace(str(out), "")

@@ -10,6 +10,7 @@ import yaml
 from helpers.leisaac import DemoSpec, write_recording
 
 from leicos_jobs.core.errors import LeicosError
+from leicos_jobs.core.stages import CONVERT
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RunConfig, SourceConfig
 from leicos_jobs.run.opened import open_run
@@ -107,7 +108,7 @@ def convert(path: Path, out: Path) -> None:
     try:
         convert_run(open_run(str(out)))
     except LeicosError as error:
-        for folder in ("records/convert", STAGES["convert"].prefix):
+        for folder in ("records/convert", CONVERT.prefix):
             if left := next((path for path in (out / folder).rglob("*") if path.is_file()), None):
                 raise AssertionError(f"{left} was left behind after {error}") from error
         raise

@@ -60,6 +60,12 @@ def write_config(
     return path
 
 
+def only_folder(place: Path) -> Path:
+    """The one folder that a whole stage has made; a store may have the link `latest` beside it."""
+    (folder,) = (path for path in place.iterdir() if path.is_dir() and not path.is_symlink())
+    return folder
+
+
 def check_dataset(root: Path, samples: int) -> None:
     """Assert that `synthetic/` under a run's local root is whole and that every row is its own sample's."""
     sys.path.insert(0, str(PLUGINS))
@@ -67,11 +73,11 @@ def check_dataset(root: Path, samples: int) -> None:
     from helpers.leisaac import joint, motor
     from leicos_identity import from_action, read
 
-    synthetic = root / "synthetic"
+    synthetic, plan = only_folder(root / "synthetic"), only_folder(root / "plan")
     info = json.loads((synthetic / "meta/info.json").read_text())
     assert info["total_episodes"] == samples
     provenance = [json.loads(line) for line in (synthetic / "meta/leicos/provenance.jsonl").read_text().splitlines()]
-    planned = {item["id"]: item for item in map(json.loads, (root / "plan/samples.jsonl").read_text().splitlines())}
+    planned = {item["id"]: item for item in map(json.loads, (plan / "samples.jsonl").read_text().splitlines())}
     tasks = [json.loads(line) for line in (synthetic / "meta/episodes.jsonl").read_text().splitlines()]
     assert len(planned) == len({item["sample"] for item in provenance}) == samples
     for index, line in enumerate(provenance):

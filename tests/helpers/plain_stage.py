@@ -26,8 +26,8 @@ class PlainStage(SampleStage):
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         return [
-            State(sample, {"replay": "key"}, replay=self.run.commits.get("replay", sample.id, "key"))
-            for sample in samples
+            State(sample, {"replay": "key"}, {} if record is None else {"replay": record})
+            for sample, record in ((sample, self.run.commits.get("replay", sample.id, "key")) for sample in samples)
         ]
 
     def request(self, state: State, scratch: Path) -> str:
@@ -45,6 +45,6 @@ def name(number: int) -> str:
 def made(number: int) -> Sample:
     """A sample."""
     return Sample(
-        id=name(number), demo="demo_0", file_sha256="0" * 64, episode=0, split="train", row0=5, frames=9, prompt="",
-        seed=number, clip="clip", start="start",
+        id=name(number), demo="demo_0", demo_sha256="0" * 64, episode=0, split="train", row0=5, frames=9, prompt="",
+        seed=number, start="start",
     )  # fmt: skip

@@ -58,7 +58,7 @@ def finish(config: Path, out: Path, log: Path) -> None:
 
 def snapshot(out: Path) -> dict[str, object]:
     """What must be equal: all of meta/ (ids, tasks, lengths, statistics, provenance), parquet values, frames."""
-    synthetic = out / "synthetic"
+    synthetic = out / "synthetic/latest"
     meta = [path for path in sorted((synthetic / "meta").rglob("*")) if path.is_file()]
     found: dict[str, object] = {path.relative_to(synthetic).as_posix(): path.read_text() for path in meta}
     for path in sorted(synthetic.rglob("*.parquet")):

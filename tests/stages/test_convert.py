@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,18 +79,20 @@ def test_report_and_map(converted: tuple[Path, list[DemoSpec], ConvertReport]) -
     out, specs, report = converted
     assert (report.episodes, report.demos, report.fps, report.stride, report.control_hz) == (8, 12, 30.0, 2, 60.0)
     entries = lines(out / "meta/leicos/episodes.jsonl")
-    assert [entry["demo"] for entry in entries] == [f"demo_{i}" for i in (0, 1, 2, 4, 6, 9, 10, 11)]
-    digest = hashlib.sha256((out.parent / "a.hdf5").read_bytes()).hexdigest()
-    for index, entry in enumerate(entries):
-        number = int(entry["demo"][5:])
+    numbers = [0, 1, 2, 4, 6, 9, 10, 11]
+    assert lines(out / "meta/leicos/origins.jsonl") == [
+        {"episode_index": index, "file": str(out.parent / "a.hdf5"), "demo": f"demo_{number}"}
+        for index, number in enumerate(numbers)
+    ]
+    for name in ("demo_sha256", "tables_sha256"):
+        digests = [entry.pop(name) for entry in entries]
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+        assert len(set(digests)) == len(digests)
+    for index, (number, entry) in enumerate(zip(numbers, entries, strict=True)):
         first = 6 if number % 2 == 0 else 5
         count = (specs[number].rows - 1 - first) // 2 + 1
         assert entry == {
             "episode_index": index,
-            "file": str(out.parent / "a.hdf5"),
-            "file_sha256": digest,
-            "demo": f"demo_{number}",
-            "success": True,
             "control_hz": 60.0,
             "first_row": first,
             "stride": 2,
@@ -105,8 +108,10 @@ def test_report_and_map(converted: tuple[Path, list[DemoSpec], ConvertReport]) -
 def test_every_frame_and_number_is_of_its_row(converted: tuple[Path, list[DemoSpec], ConvertReport]) -> None:
     out, specs, _ = converted
     start = 0
-    for entry in lines(out / "meta/leicos/episodes.jsonl"):
-        episode, demo = entry["episode_index"], int(entry["demo"][5:])
+    origins = lines(out / "meta/leicos/origins.jsonl")
+    for entry, origin in zip(lines(out / "meta/leicos/episodes.jsonl"), origins, strict=True):
+        assert entry["episode_index"] == origin["episode_index"]
+        episode, demo = entry["episode_index"], int(origin["demo"][5:])
         numbers = image_numbers(specs[demo])
         rows = [entry["first_row"] + k * entry["stride"] for k in range(entry["frames"])]
         assert [read_code(image) for image in frames(video(out, episode))] == [(demo, numbers[row]) for row in rows]
@@ -241,7 +246,7 @@ def test_several_files_and_names(tmp_path: Path) -> None:
     two = write_recording(tmp_path / "two.hdf5", [DemoSpec(rows=24)], first=2)
     options = ConvertOptions(embodiment=SO101, task=TASK, control_hz=60, workers=1)
     convert([two, one], tmp_path / "out", options, names=["s3://bucket/two.hdf5", "s3://bucket/one.hdf5"])
-    entries = lines(tmp_path / "out/meta/leicos/episodes.jsonl")
+    entries = lines(tmp_path / "out/meta/leicos/origins.jsonl")
     assert [(entry["file"][12:], entry["demo"]) for entry in entries] == [
         ("two.hdf5", "demo_2"),
         ("one.hdf5", "demo_0"),

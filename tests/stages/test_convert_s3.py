@@ -16,12 +16,11 @@ from helpers.flaky_proxy import FlakyProxy, flaky_proxy
 from helpers.leisaac import DemoSpec, write_recording
 from helpers.s3 import S3Server
 
+from leicos_jobs.core.digests import SEAL
 from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run
 from leicos_jobs.work.sources import fetch_source
-
-CONVERT = "records/convert.json"
 
 
 class Bucket:
@@ -65,11 +64,13 @@ def convert(endpoint: str, server: S3Server, root: str, sources: list[str], outp
         assert done.returncode == ExitCode.DONE, done.stderr
 
 
-def facts(bucket: Bucket, root: str) -> dict[str, Any]:
-    """The commit record, without what an attempt says of itself."""
-    record: dict[str, Any] = json.loads(bucket.read(f"{root}/{CONVERT}"))
-    del record["attempt"]
-    return record
+def record(bucket: Bucket, root: str) -> tuple[str, dict[str, Any]]:
+    """Name and content of convert's only record, without what an attempt says of itself."""
+    ((name, data),) = bucket.tree(f"{root}/records/convert").items()
+    found: dict[str, Any] = json.loads(data)
+    for part in ("attempt", SEAL):
+        del found[part]
+    return name, found
 
 
 def test_a_server_that_fails_every_tenth_request_changes_no_byte(bucket: Bucket, tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_a_server_that_fails_every_tenth_request_changes_no_byte(bucket: Bucket,
     calm, troubled = bucket.tree("calm/dataset"), bucket.tree("troubled/dataset")
     assert len(calm) > 15
     assert troubled == calm
-    assert facts(bucket, "troubled") == facts(bucket, "calm")
+    assert record(bucket, "troubled") == record(bucket, "calm")
     assert proxy.count("lost"), proxy.seen
     assert proxy.count("refused"), proxy.seen
 
@@ -96,10 +97,15 @@ def test_sources_of_the_same_name_in_two_folders_are_both_converted(bucket: Buck
 
     convert(bucket.server.endpoint, bucket.server, bucket.uri("run"), sources, tmp_path / "outputs")
 
-    lines = bucket.read("run/dataset/meta/leicos/episodes.jsonl").splitlines()
-    found = [(entry["file"], entry["demo"], entry["frames"]) for entry in map(json.loads, lines)]
+    folder = record(bucket, "run")[1]["folder"]
+    episodes, origins = (
+        [json.loads(line) for line in bucket.read(f"run/{folder}/meta/leicos/{name}.jsonl").splitlines()]
+        for name in ("episodes", "origins")
+    )
+    pairs = zip(origins, episodes, strict=True)
+    found = [(origin["file"], origin["demo"], entry["frames"]) for origin, entry in pairs]
     assert found == [(sources[0], "demo_0", 9), (sources[1], "demo_0", 17), (sources[1], "demo_1", 12)]
-    assert len({json.loads(line)["file_sha256"] for line in lines}) == 2
+    assert len({entry["demo_sha256"] for entry in episodes}) == 3
 
 
 def test_a_source_that_the_disk_has_no_room_for_is_an_error_of_the_set_up(

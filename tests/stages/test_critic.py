@@ -115,9 +115,9 @@ def configured(monkeypatch: pytest.MonkeyPatch, **gate: object) -> RunConfig:
 
 def test_the_critic_enters_the_gates_key_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     critic = {"backend": "brightness", "min_scores": {"brightness": 0.5}}
-    assert "critic" not in identity.chain_settings(configured(monkeypatch), None).gate
+    assert "critic" not in identity.sample_rules(configured(monkeypatch), None).settings["gate"]
 
-    found = identity.chain_settings(configured(monkeypatch, critic=critic), None).gate["critic"]
+    found = identity.sample_rules(configured(monkeypatch, critic=critic), None).settings["gate"]["critic"]
 
     assert found == {
         "name": "brightness",

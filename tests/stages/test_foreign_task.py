@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,7 @@ class Foreign:
         return leicos("run", str(path), "--out", str(self.out), "--workers", "2", *flags)
 
     def score(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.out / "report/score.json").read_text())
+        found: dict[str, Any] = json.loads((self.out / "report/latest/score.json").read_text())
         return found
 
     def samples_of(self, stage: str) -> list[int]:
@@ -92,11 +93,11 @@ def test_labels_are_judged_on_unseen_demos_and_success_is_not_claimed(foreign: F
     assert errors["demo"] < errors["shuffled"]
     assert score["idm"]["generated_held_out"]["windows"]["count"] > 0
     assert not [check["name"] for check in score["checks"] if check["name"].startswith("reproduces")]
-    page = (foreign.out / "report/index.html").read_text()
+    page = (foreign.out / "report/latest/index.html").read_text()
     assert "knows no rule for this task" in page
     assert "replayed, not judged" in page
     assert "success.png" not in page
-    provenance = (foreign.out / "synthetic/meta/leicos/provenance.jsonl").read_text().splitlines()
+    provenance = (foreign.out / "synthetic/latest/meta/leicos/provenance.jsonl").read_text().splitlines()
     assert len(provenance) == 2
     for line in map(json.loads, provenance):
         assert line["split"] == "held_out"
@@ -115,15 +116,15 @@ def test_when_nothing_passes_curation_the_report_says_why_and_no_dataset_is_left
     said = done.stdout + done.stderr
     assert done.returncode not in (0, 75), said[-2000:]
     assert "no sample passed curation" in said
-    assert "report/index.html" in said
-    assert not (foreign.out / "synthetic/meta/info.json").exists()
-    page = (foreign.out / "report/index.html").read_text()
+    assert re.search(r"report/[0-9a-f]{16}/index\.html", said)
+    assert not (foreign.out / "synthetic/latest/meta/info.json").exists()
+    page = (foreign.out / "report/latest/index.html").read_text()
     assert "<b>0</b><span>synthetic episodes</span>" in page
     assert page.count("replay: tracking error") == 2
 
     again = foreign.run("--amend")
     assert again.returncode == 0, again.stdout[-2000:]
-    assert (foreign.out / "synthetic/meta/info.json").exists()
+    assert (foreign.out / "synthetic/latest/meta/info.json").exists()
 
 
 def test_after_an_amendment_the_time_table_counts_the_result_only(foreign: Foreign) -> None:

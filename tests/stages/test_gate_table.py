@@ -18,6 +18,7 @@ from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.failures import why_quarantined
 from leicos_jobs.run.opened import Run, create_run
+from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.stages.convert import convert as convert_run
 from leicos_jobs.stages.generate import GenerateStage
 from leicos_jobs.stages.plan import plan
@@ -57,7 +58,7 @@ def refuse(run: Run, state: State, scratch: Path, defect: str | None) -> None:
 
 
 def test_a_refused_planted_defect_is_counted(run: Run, tmp_path: Path) -> None:
-    states = read_states(run, run.samples())
+    states = read_states(run, Results(run).samples())
     refuse(run, states[0], tmp_path, "truncated")
     refuse(run, states[1], tmp_path, None)
     notes = {stage: failures.read_all(run.store, stage) for stage in stages.SHARD}

@@ -69,7 +69,7 @@ def test_every_row_is_its_own_samples(place: str, tmp_path: Path, request: pytes
 
     begun = {key for path in tmp_path.glob("run*/**/logs/*/*.log") for key in _begun(path.name, path.read_text())}
     assert begun & {key for meddler in meddlers for key in meddler.begun}, "no two workers had the same sample in hand"
-    rounds = [key.split("/")[2:4] for key in store.list("plan/rounds/") if key.endswith("00000.jsonl")]
+    rounds = [key.split("/")[1:3] for key in store.list("rounds/") if key.endswith("/00000.json")]
     assert any(number != "00" for _, number in rounds), "no workflow needed a second round"
 
 
@@ -110,14 +110,14 @@ class Meddler(threading.Thread):
         self.start()
 
     def _shards(self) -> list[str]:
-        return sorted(key for key in self.store.list("plan/rounds/") if key.endswith(".jsonl"))
+        return sorted(key for key in self.store.list("rounds/") if not key.endswith("/round.json"))
 
     def run(self) -> None:
         """Take the first shard that this start of the run has cut."""
         while self.process.poll() is None:
             fresh = [key for key in self._shards() if key not in self.known]
             if fresh:
-                _, _, workflow, number, name = fresh[0].split("/")
+                _, workflow, number, name = fresh[0].split("/")
                 self._work("--workflow", workflow, "--round", number, "--shard", str(int(name[:5])))
                 return
             time.sleep(0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import h5py
@@ -14,6 +13,9 @@ from leicos_jobs.convert.dataset import ConvertOptions, convert
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.inspect.facts import DatasetFacts, RecordingFacts, RunFacts, inspect
 from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.run.config import RunConfig, TimeConfig
+from leicos_jobs.run.opened import create_run
+from leicos_jobs.stages.convert import convert as convert_run
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +42,16 @@ def test_the_prediction_is_what_convert_does(source: Path, dataset: Path) -> Non
     found = inspect(source, workers=1)
     assert isinstance(found, RecordingFacts)
     left = [json.loads(line) for line in (dataset / "meta/leicos/left_out.jsonl").read_text().splitlines()]
-    taken = [json.loads(line) for line in (dataset / "meta/leicos/episodes.jsonl").read_text().splitlines()]
+    taken, origins = (
+        [json.loads(line) for line in (dataset / f"meta/leicos/{name}.jsonl").read_text().splitlines()]
+        for name in ("episodes", "origins")
+    )
     assert [(demo.name, demo.kind, demo.reason) for demo in found.demos if demo.kind] == [
         (entry["demo"], entry["kind"], entry["reason"]) for entry in left
     ]
     assert [(demo.name, demo.first_row, demo.stride, demo.frames) for demo in found.demos if not demo.kind] == [
-        (entry["demo"], entry["first_row"], entry["stride"], entry["frames"]) for entry in taken
+        (origin["demo"], entry["first_row"], entry["stride"], entry["frames"])
+        for origin, entry in zip(origins, taken, strict=True)
     ]
     assert [demo.kind for demo in found.demos[1:8]] == [
         "failed",
@@ -105,12 +111,26 @@ def test_datasets_and_runs(dataset: Path, tmp_path: Path) -> None:
     assert isinstance(found, DatasetFacts)
     assert (found.episodes, found.fps, found.tasks, found.problems) == (5, 30.0, ("Lift.",), ())
     assert "no problem found" in found.text()
-    shutil.copytree(dataset, tmp_path / "run/dataset")
-    (tmp_path / "run/run.json").write_text("{}")
-    (tmp_path / "run/dataset/meta/stats.json").write_text("{}")
-    run = inspect(tmp_path / "run")
-    assert isinstance(run, RunFacts)
-    assert "stats.json: action must have exactly" in run.text()
+
+
+def test_of_a_run_the_datasets_of_its_present_configuration_are_shown(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+
+    def look() -> tuple[DatasetFacts, ...]:
+        found = inspect(root)
+        assert isinstance(found, RunFacts)
+        return found.datasets
+
+    config = RunConfig.model_validate({"source": {"files": [str(source)], "task": "Lift."}})
+    run = create_run(str(root), config)
+    assert look() == ()
+    convert_run(run)
+    (shown,) = look()
+    assert (shown.episodes, shown.problems) == (5, ())
+    (root / "dataset/latest/meta/stats.json").write_text("{}")
+    assert any("stats.json: action must have exactly" in problem for problem in look()[0].problems)
+    create_run(str(root), config.model_copy(update={"time": TimeConfig(drop_rows=8)}), amend=True)
+    assert look() == ()
 
 
 def test_other_things_are_refused(tmp_path: Path) -> None:

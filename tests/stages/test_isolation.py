@@ -1,4 +1,4 @@
-"""Isolation: with truth/, plan/ and source/ gone and the videos renamed at random, labels are byte-identical."""
+"""With truth/, plan/, starts/ and source/ gone and the videos renamed at random, labels are byte-identical."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("small-run")
 
 
 def test_labels_need_nothing_but_the_video_and_the_idm(undisturbed: Path, tmp_path: Path) -> None:
-    shutil.copytree(undisturbed / "idm", tmp_path / "idm")
+    shutil.copytree(undisturbed / "idm/latest", tmp_path / "idm")
     videos, expected = tmp_path / "videos", {}
     videos.mkdir()
     records = [json.loads(path.read_text()) for path in undisturbed.glob("label/*/*.json")]

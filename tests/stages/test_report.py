@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+from helpers.identity import environment, leicos
 
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.run.opened import open_run
+from leicos_jobs.run.results import Results
 
 pytestmark = pytest.mark.xdist_group("small-run")
 SECTIONS = (
@@ -21,7 +24,7 @@ CONTROLS = ("truth", "truth_resampled", "other_demo", "shuffled")
 
 
 def test_the_page_is_static_and_whole(undisturbed: Path) -> None:
-    folder = undisturbed / "report"
+    folder = undisturbed / "report/latest/latest"
     page = (folder / "index.html").read_text()
     assert re.findall(r"<h2>(.*?)</h2>", page) == list(SECTIONS)
     assert "<script" not in page
@@ -33,17 +36,17 @@ def test_the_page_is_static_and_whole(undisturbed: Path) -> None:
 
 
 def test_every_sample_is_there_with_its_lineage(undisturbed: Path) -> None:
-    page = (undisturbed / "report/index.html").read_text()
-    for line in (undisturbed / "plan/samples.jsonl").read_text().splitlines():
+    page = (undisturbed / "report/latest/index.html").read_text()
+    for line in (undisturbed / "plan/latest/samples.jsonl").read_text().splitlines():
         sample = json.loads(line)
         row = re.search(rf"<tr><td><code>{sample['id'][:10]}</code>.*?</tr>", page)
         assert row, sample["id"]
-        assert f"<code>{sample['file_sha256'][:12]}</code> {sample['demo']}</td>" in row.group()
+        assert f"<code>{sample['demo_sha256'][:12]}</code> {sample['demo']}</td>" in row.group()
         assert f'<td class="n">{sample["seed"]}</td>' in row.group()
 
 
 def test_single_html_needs_no_other_file(undisturbed: Path) -> None:
-    page = (undisturbed / "report/single.html").read_text()
+    page = (undisturbed / "report/latest/single.html").read_text()
     assert "<script" not in page
     sources = re.findall(r'src="([^"]{1,40})', page)
     assert sources
@@ -61,7 +64,7 @@ def test_the_last_words_of_a_local_run_name_no_price(undisturbed: Path) -> None:
 
 
 def test_all_controls_are_in_the_score(undisturbed: Path) -> None:
-    numbers = json.loads((undisturbed / "report/score.json").read_text())
+    numbers = json.loads((undisturbed / "report/latest/score.json").read_text())
     count = numbers["replay"]["all"]["labels"]["count"]
     assert count
     for group in CONTROLS:
@@ -70,15 +73,28 @@ def test_all_controls_are_in_the_score(undisturbed: Path) -> None:
         assert numbers["replay"][group]["count"], group
 
 
+def test_a_runs_dataset_is_exported_by_the_runs_name(undisturbed: Path, tmp_path: Path) -> None:
+    command = leicos("to-lerobot", str(undisturbed), "--format", "v3.0", "--out", str(tmp_path / "v30"))
+    subprocess.run(command, env=environment(), check=True, capture_output=True)
+    frames = [
+        json.loads((folder / "meta/info.json").read_text())["total_frames"]
+        for folder in (tmp_path / "v30", undisturbed / "synthetic/latest")
+    ]
+    assert frames[0] == frames[1] > 0
+
+
 def test_the_report_reads_of_train_idm_what_its_record_says(undisturbed: Path) -> None:
-    record = open_run(str(undisturbed)).commits.stage("train-idm")
-    assert record is not None
+    record = Results(open_run(str(undisturbed))).needed("train-idm")
     facts = record.facts
-    numbers = json.loads((undisturbed / "report/score.json").read_text())
-    page = (undisturbed / "report/index.html").read_text()
+    numbers = json.loads((undisturbed / "report/latest/score.json").read_text())
+    page = (undisturbed / "report/latest/index.html").read_text()
     assert facts["train"]
     assert facts["held_out"]
-    labelled = {read_table(undisturbed / key)[1]["episode"] for key in record.files if "/held_out/" in key}
+    labelled = {
+        read_table(undisturbed / record.path(name))[1]["episode"]
+        for name in record.files
+        if name.startswith("held_out/")
+    }
     assert labelled == set(facts["held_out"])
     assert numbers["idm"]["held_out_demos"]["episodes"] == len(facts["held_out"])
     assert f"fitted on {len(facts['train'])} training demos" in page

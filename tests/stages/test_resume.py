@@ -18,6 +18,7 @@ from leicos_jobs.core.errors import RetryError
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run
+from leicos_jobs.run.results import Results
 from leicos_jobs.stages import post_train
 from leicos_jobs.work import resume
 
@@ -59,8 +60,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     backends = {"generate": Generator, "post_train": Trainer}
     monkeypatch.setattr(registry, "load", lambda kind, _name: backends[kind])
     config = {"source": {"files": ["/none.hdf5"], "task": "Lift."}, "generate": {"backend": "trained"}}
-    run = create_run(str(tmp_path / "run"), RunConfig.model_validate(config))
-    run.commits.commit_stage(StageRecord(stage="cosmos-dataset", key="k", facts={}, attempt={}))
+    run = create_run(str(tmp_path / "run"), RunConfig.model_validate(config), known={"/none.hdf5": "sha256:0"})
+    for stage in ("convert", "cosmos-dataset"):
+        run.commits.commit_whole(StageRecord(stage=stage, key=str(Results(run).key(stage))))
     return run
 
 
@@ -73,5 +75,5 @@ def test_a_notice_after_the_training_and_before_its_record_costs_none_of_it(run:
     post_train.post_train(run)
 
     assert Trainer.found == [[], ["iter_100"]]
-    assert run.commits.stage("post-train") is not None
+    assert Results(run).current("post-train") is not None
     assert list(run.store.list("resume/")) == []

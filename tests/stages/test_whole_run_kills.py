@@ -42,7 +42,7 @@ def at_work(stage: str, commands: list[str], out: Path) -> bool:
         return False
     if stage in SAMPLED:
         return len({path.parent for path in out.glob(f"{stage}/*/*.json")}) < SAMPLES
-    return stage not in WHOLE or not (out / f"records/{stage}.json").exists()
+    return stage not in WHOLE or not any(out.glob(f"records/{stage}/*.json"))
 
 
 def kill_in(stage: str, delay: float, config: Path, out: Path, log: Path) -> bool:

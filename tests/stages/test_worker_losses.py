@@ -22,6 +22,7 @@ from leicos_jobs.work.worker import Worker
 SAMPLES = 5
 POISON = 1
 LOSSES_MAX = 4
+SOURCE = "/none.hdf5"
 
 
 class Deadly(Processor[str, Result]):
@@ -59,10 +60,10 @@ def attempt(root: Path) -> int:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     config = {
-        "source": {"files": ["/nowhere.hdf5"], "task": "Lift."},
+        "source": {"files": [SOURCE], "task": "Lift."},
         "rounds": {"losses_max": LOSSES_MAX},
     }
-    return create_run(str(tmp_path / "run"), RunConfig.model_validate(config))
+    return create_run(str(tmp_path / "run"), RunConfig.model_validate(config), known={SOURCE: "sha256:0"})
 
 
 def test_a_sample_that_kills_workers_takes_no_other_with_it(run: Run, tmp_path: Path) -> None:

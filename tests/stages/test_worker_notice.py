@@ -71,9 +71,8 @@ def stay(place: str) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return create_run(
-        str(tmp_path / "run"), RunConfig.model_validate({"source": {"files": ["/nowhere.hdf5"], "task": "Lift."}})
-    )
+    config = RunConfig.model_validate({"source": {"files": ["/none.hdf5"], "task": "Lift."}})
+    return create_run(str(tmp_path / "run"), config, known={"/none.hdf5": "sha256:0"})
 
 
 @contextmanager
