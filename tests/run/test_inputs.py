@@ -163,13 +163,18 @@ def test_a_checkpoint_enters_by_what_it_holds(recording: Path, tmp_path: Path, p
     create_run(uri, config, amend=True)
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "file"])
-def test_a_checkpoint_that_is_no_folder_of_files_is_refused_by_name(recording: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["missing", "empty", "file", "pipe"])
+def test_a_checkpoint_that_is_no_folder_of_files_is_refused_by_name(
+    recording: Path, tmp_path: Path, kind: str
+) -> None:
     model = tmp_path / "model"
     if kind == "empty":
         model.mkdir()
     elif kind == "file":
         model.write_bytes(b"weights")
+    elif kind == "pipe":
+        model.mkdir()
+        os.mkfifo(model / "weights.bin")
     config = configuration(str(recording), idm={"backend": "compact", "checkpoint": str(model)})
     with pytest.raises(InputError, match="model"):
         create_run(str(tmp_path / "run"), config)
