@@ -99,7 +99,9 @@ def config(target: str | None, schema: bool) -> None:
     click.echo(json.dumps(loaded.model_dump(mode="json"), indent=2))
 
 
-@click.command(name="label-videos", epilog="Example: leicos label-videos runs/lift/idm videos/*.mp4 --out labels")
+@click.command(
+    name="label-videos", epilog="Example: leicos label-videos runs/lift/idm/latest videos/*.mp4 --out labels"
+)
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for NAME.parquet.")

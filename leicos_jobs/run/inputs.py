@@ -100,7 +100,14 @@ def of_folder(uri: str) -> str:
     keys = [key for key in store.list("") if not key.startswith(BESIDE)]
     if not keys:
         raise InputError(f"there is no file at {uri}", fix="name the folder that holds the files")
-    return "folder:" + digest_of({key: store.fingerprint(key) for key in keys})
+    return "folder:" + digest_of({key: _of_object(store, key) for key in keys})
+
+
+def _of_object(store: Store, key: str) -> str:
+    found = store.fingerprint(key)
+    if found is None:
+        raise InputError(f"{store.uri}/{key} is no file that can be read", fix="remove it, or name another folder")
+    return found
 
 
 def require_same(name: str, fingerprint: str, pinned: str) -> None:

@@ -55,7 +55,7 @@ class FolderStore:
         """See `Store.fingerprint`: the digest of the bytes."""
         path = self._path(key)
         try:
-            return f"sha256:{sha256_file(path)}"
+            return f"sha256:{sha256_file(path)}" if path.is_file() else None  # a pipe or device would never end
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

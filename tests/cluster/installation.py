@@ -155,12 +155,18 @@ class Bucket:
         return bytes(self.client.get_object(Bucket=self.name, Key=key)["Body"].read())
 
     def copy_down(self, prefix: str, target: Path, folders: tuple[str, ...] = ("synthetic", "plan")) -> Path:
-        """Parts of a run as local files."""
-        for key in self.objects(prefix):
-            if key.partition("/")[0] in folders:
+        """Parts of a run as local files; each folder's newest content is its `latest`, as in a folder store."""
+        newest: dict[str, tuple[Any, str]] = {}
+        for key, (_, written) in self.objects(prefix).items():
+            top, _, rest = key.partition("/")
+            if top in folders:
                 path = target / key
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self.client.download_file(self.name, f"{prefix}/{key}", str(path))
+                newest[top] = max(newest.get(top, (written, "")), (written, rest.partition("/")[0]))
+        for top, (_, name) in newest.items():
+            (target / top / "latest").unlink(missing_ok=True)
+            (target / top / "latest").symlink_to(name, target_is_directory=True)
         return target
 
 

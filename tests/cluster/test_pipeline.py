@@ -21,7 +21,20 @@ pytestmark = pytest.mark.cluster
 SAMPLES = 8
 FRAMES = 48
 CONFIG_MAP = "e2e-configuration"
-LASTING = ("dataset", "cosmos", "idm", "plan", "generate", "gate", "label", "replay", "truth", "controls", "curate")
+LASTING = (
+    "dataset",
+    "cosmos",
+    "idm",
+    "plan",
+    "starts",
+    "generate",
+    "gate",
+    "label",
+    "replay",
+    "truth",
+    "controls",
+    "curate",
+)
 RESULTS = ("synthetic", "report", "records", "source", "run.json", "failures")
 
 
@@ -79,12 +92,16 @@ def first(installed: Cluster, text: str, bucket: Bucket, prefix: str, here: Futu
 
 
 def lasting(bucket: Bucket, run: str) -> dict[str, Any]:
-    """All objects of a run but notes that every attempt leaves: plans of rounds, heartbeats, timings."""
+    """All objects of a run but notes that every attempt leaves: rounds, heartbeats, timings."""
     return {
-        key: written
-        for key, written in bucket.objects(run).items()
-        if key.partition("/")[0] in (*LASTING, *RESULTS) and not key.startswith("plan/rounds/")
+        key: written for key, written in bucket.objects(run).items() if key.partition("/")[0] in (*LASTING, *RESULTS)
     }
+
+
+def made(bucket: Bucket, run: str, stage: str) -> str:
+    """Folder of a whole stage of which a run has one result."""
+    (key,) = bucket.objects(f"{run}/records/{stage}")
+    return str(json.loads(bucket.read(f"{run}/records/{stage}/{key}"))["folder"])
 
 
 def same(bucket: Bucket, run: str, target: Path, other: Path) -> None:
@@ -92,7 +109,8 @@ def same(bucket: Bucket, run: str, target: Path, other: Path) -> None:
     from stages.conftest import snapshot
 
     bucket.copy_down(run, target)
-    assert (target / "plan/samples.jsonl").read_text() == (other / "plan/samples.jsonl").read_text()
+    plan = "plan/latest/samples.jsonl"
+    assert (target / plan).read_text() == (other / plan).read_text()
     found, wanted = snapshot(target), snapshot(other)
     assert found.keys() == wanted.keys()
     assert sum(name.endswith(".mp4") for name in wanted) == SAMPLES
@@ -104,7 +122,8 @@ def test_the_whole_pipeline_by_argo_submit(first: dict[str, Any], bucket: Bucket
     keys = bucket.objects(f"{prefix}/first").keys()
 
     assert first["status"]["phase"] == "Succeeded"
-    assert {"run.json", "report/index.html", "report/single.html", "synthetic/meta/info.json"} <= keys
+    report, synthetic = (made(bucket, f"{prefix}/first", stage) for stage in ("report", "assemble"))
+    assert {"run.json", f"{report}/index.html", f"{report}/single.html", f"{synthetic}/meta/info.json"} <= keys
     assert sum(key.startswith("synthetic/") and key.endswith(".mp4") for key in keys) == SAMPLES
     assert not [key for key in keys if key.startswith("failures/")]
 
@@ -114,9 +133,10 @@ def test_the_report_is_an_artifact_that_the_ui_can_show(first: dict[str, Any], b
     report = nodes(first, "Pod", "report")[0]
 
     assert f"{name}/report/" in {item["s3"]["key"] for item in report["outputs"]["artifacts"] if "s3" in item}
+    place = f"{prefix}/first/{made(bucket, f'{prefix}/first', 'report')}"
     shown = bucket.objects(f"{name}/report").keys()
-    assert {key.rpartition("/")[2] for key in bucket.objects(f"{prefix}/first/report")} == shown
-    assert bucket.read(f"{name}/report/index.html") == bucket.read(f"{prefix}/first/report/index.html")
+    assert bucket.objects(place).keys() == shown
+    assert bucket.read(f"{name}/report/index.html") == bucket.read(f"{place}/index.html")
 
 
 def test_progress_is_told_in_samples(first: dict[str, Any]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from helpers.whole import commit_plan, commit_whole
 from pydantic import BaseModel
 
+from leicos_jobs.backends.base import Generator, Started
+from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core import stages
 from leicos_jobs.run import failures, layout, sealed
 from leicos_jobs.run.commits import Record, StageRecord
@@ -22,23 +25,24 @@ INPUTS = {"demos.hdf5": "sha256:" + "f" * 64}
 """The fingerprint of the recording that `configuration` names, and that nobody wrote."""
 
 
-class StandInBackend:
-    """What identities need of a backend."""
-
-    version, upstream = 1, ""
-
-    class Settings(BaseModel):
-        """None."""
+class NoSettings(BaseModel):
+    """None."""
 
 
-class TrainedBackend(StandInBackend):
+class StandInBackend(Generator[NoSettings], name="stand-in", version=1):
+    """What identities need of a backend of any kind."""
+
+    def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
+        raise NotImplementedError
+
+    @classmethod
+    def judges(cls, settings: NoSettings) -> bool:
+        """As a replayer's."""
+        return True
+
+
+class TrainedBackend(StandInBackend, name="trained", version=1, trained=True):
     """A generator that is trained, and its trainer."""
-
-    trained = True
-
-    @staticmethod
-    def identity(settings: BaseModel) -> dict[str, Any]:
-        return settings.model_dump()
 
 
 def configuration(**changes: Any) -> RunConfig:

@@ -108,7 +108,7 @@ def test_why_it_failed_is_told_before_the_rest_even_without_a_run(
     monkeypatch.setenv(finish.URL, listener.url)
     monkeypatch.setenv(pod.POD, "true")
     finish.finish(made.run.store.uri, "Failed", failures=told(DAG, START, START))
-    create_run(made.run.store.uri, configuration(name="lift"))
+    create_run(made.run.store.uri, configuration(name="lift"), known=INPUTS)
     finish.finish(made.run.store.uri, "Failed", failures=told(DAG, START))
     without, with_run = (message["text"].splitlines() for message in listener.received)
     cause = "failed: start: main: Error (exit code 78): gate.x: no such field fix: remove it"
@@ -137,7 +137,7 @@ def test_failures_in_a_file_are_read_and_what_cannot_be_read_is_a_line_in_the_lo
 
 
 def test_of_a_workflow_that_succeeded_no_failures_are_told(made: HandMade, capsys: pytest.CaptureFixture[str]) -> None:
-    create_run(made.run.store.uri, configuration())
+    create_run(made.run.store.uri, configuration(), known=INPUTS)
     finish.finish(made.run.store.uri, "Succeeded", failures=told(START))
     assert "failed:" not in capsys.readouterr().out
 

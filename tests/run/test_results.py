@@ -79,11 +79,15 @@ def test_two_who_do_the_same_stage_get_one_record(uri: str) -> None:
     assert run.commits.read_file(fast, "a.txt") == b"fast"
 
 
-def test_latest_leads_people_to_the_newest_folder(uri: str) -> None:
+def test_latest_leads_people_to_what_the_last_configuration_has(uri: str) -> None:
     run = create_run(uri, configuration(), known=INPUTS)
     whole_stage(Results(run), stages.CONVERT, build("old"))
     whole_stage(Results(amended(uri, video={"crf": 20})), stages.CONVERT, build("new"))
     assert (Path(uri) / "dataset/latest/a.txt").read_text() == "new"
+    whole_stage(Results(amended(uri)), stages.CONVERT, build("not asked for: it is done"))
+    assert (Path(uri) / "dataset/latest/a.txt").read_text() == "old"
+    whole_stage(Results(amended(uri, video={"crf": 30})), stages.CONVERT, lambda _folder: {})
+    assert not (Path(uri) / "dataset/latest").exists(), "the former one is not shown for a result without files"
     assert not any("latest" in key for key in run.store.list("dataset/")), "it is no object of the run"
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leicos_jobs.core.errors import InputError
@@ -44,6 +44,7 @@ def made(items: Sequence[Episode], config: RunConfig) -> list[Sample]:
     return make_samples(items, config, None)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(0, 40), st.integers(0, 5), st.floats(0, 0.99))
 def test_appended_demos_keep_every_old_side(before: int, more: int, seed: int, share: float) -> None:
     config = seeded(seed, share)
@@ -51,6 +52,7 @@ def test_appended_demos_keep_every_old_side(before: int, more: int, seed: int, s
     assert {index: new[index] for index in old} == old
 
 
+@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(0, 5), st.floats(0.01, 0.99))
 def test_neither_side_is_empty(count: int, seed: int, share: float) -> None:
     assert set(split(demos(count), seeded(seed, share)).values()) == {"train", "held_out"}
@@ -62,6 +64,7 @@ def test_without_a_share_and_with_one_demo_all_are_trained_on() -> None:
     assert split([], seeded(0, 0.5)) == {}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=30), st.integers(0, 5))
 def test_equal_content_is_on_one_side(contents: list[int], seed: int) -> None:
     items = [demo(place, f"content {number}") for place, number in enumerate(contents)]
@@ -86,6 +89,7 @@ def test_another_seed_gives_another_split() -> None:
     assert split(demos(40), seeded(0, 0.5)) != split(demos(40), seeded(1, 0.5))
 
 
+@settings(deadline=None)
 @given(st.integers(2, 12), st.integers(1, 12), st.integers(1, 40))
 def test_appended_demos_keep_the_ids_of_the_samples_that_old_demos_still_get(
     before: int, more: int, samples: int

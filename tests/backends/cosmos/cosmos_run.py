@@ -51,8 +51,10 @@ def load(stage: str, name: str) -> Any:
     if (stage, name) == ("generate", NAME):
         from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator
 
-        place = {"__module__": CosmosGenerator.__module__, "__qualname__": CosmosGenerator.__qualname__}
-        return type("Untrained", (CosmosGenerator,), {**place, "trained": False})
+        class Untrained(CosmosGenerator, name=NAME, version=CosmosGenerator.version, upstream=CosmosGenerator.upstream):
+            __module__, __qualname__ = CosmosGenerator.__module__, CosmosGenerator.__qualname__
+
+        return Untrained
     return Elsewhere
 
 
