@@ -55,6 +55,11 @@ s3:
   secretKeySecret:
     name: {{ .Values.store.existingSecret }}
     key: AWS_SECRET_ACCESS_KEY
+  {{- if .Values.store.sessionToken }}
+  sessionTokenSecret:
+    name: {{ .Values.store.existingSecret }}
+    key: AWS_SESSION_TOKEN
+  {{- end }}
   {{- end }}
   {{- with .Values.store.caBundle }}
   {{- if .existingSecret }}
