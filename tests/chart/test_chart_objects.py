@@ -38,6 +38,14 @@ def test_where_only_other_pools_are_limited_the_first_pod_asks_for_a_semaphore_a
     assert "synchronization" not in containers(objects)["generate"]
 
 
+def test_a_session_token_reaches_argos_artifact_repository() -> None:
+    for token in (False, True):
+        objects = render({"store": {"bucket": "robots", "sessionToken": token}})
+        repository = yaml.safe_load(of_kind(objects, "ConfigMap")["artifact-repositories"]["data"]["leicos"])["s3"]
+        wanted = {"name": "leicos-s3", "key": "AWS_SESSION_TOKEN"} if token else None
+        assert repository.get("sessionTokenSecret") == wanted
+
+
 def test_the_report_is_told_where_argos_artifacts_go() -> None:
     for values, bucket in (({"store": {"bucket": "robots"}}, "robots"), ({}, None)):
         environment = {

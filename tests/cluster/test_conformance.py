@@ -58,6 +58,11 @@ def small(manifest: dict[str, Any], image: str) -> dict[str, Any]:
     return manifest
 
 
+def run_of(name: str) -> str:
+    """A run for each workflow: those on one run would wait for each other."""
+    return f"s3://bucket/runs/{name}"
+
+
 @pytest.fixture(scope="module")
 def shipped(cluster: Cluster, stub_image: str) -> dict[str, dict[str, Any]]:
     """Every shipped WorkflowTemplate, submitted as a user does, after its end."""
@@ -68,7 +73,7 @@ def shipped(cluster: Cluster, stub_image: str) -> dict[str, dict[str, Any]]:
     names = {}
     for manifest in manifests:
         name = manifest["metadata"]["name"]
-        options = ["-p", "run=s3://bucket/run"]
+        options = ["-p", f"run={run_of(name)}"]
         if "config" in {parameter["name"] for parameter in manifest["spec"]["arguments"]["parameters"]}:
             options += ["-p", f"config={CONFIG_MAP}"]
         names[name] = cluster.argo("submit", "--from", f"workflowtemplate/{name}", "--output", "name", *options).strip()
@@ -80,7 +85,7 @@ def test_shipped_workflows_do_the_same_here_and_there(
     entry: str, shipped: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     environment = {"PATH": "/usr/bin:/bin", "STUB_POST_TRAIN": "true"}
-    parameters = {"run": "s3://bucket/run"}
+    parameters = {"run": run_of(entry)}
     result = run_workflow(
         shipped_manifests(), entry, parameters, workers=2, logs=tmp_path, command=[str(STUB)], env=environment
     )
@@ -97,9 +102,9 @@ def test_the_report_is_an_artifact_of_plain_files(cluster: Cluster, shipped: dic
         aws_secret_access_key=cluster.s3_secret_key,
         region_name=REGION,
     )
-    name = shipped["leicos-report"]["metadata"]["name"]
+    assert shipped["leicos-report"]["status"]["phase"] == "Succeeded"
 
-    page = client.get_object(Bucket=cluster.bucket, Key=f"{name}/report/index.html")
+    page = client.get_object(Bucket=cluster.bucket, Key="runs/leicos-report/argo/report/index.html")
 
     assert page["Body"].read() == b"<p>a report</p>\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -12,8 +13,11 @@ import pytest
 from helpers.identity import environment, leicos
 
 from leicos_jobs.formats.action_tables import read_table
-from leicos_jobs.run.opened import open_run
+from leicos_jobs.run.commits import StageRecord
+from leicos_jobs.run.config import parse_config
+from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.run.results import Results
+from leicos_jobs.stages import report
 
 pytestmark = pytest.mark.xdist_group("small-run")
 SECTIONS = (
@@ -102,3 +106,20 @@ def test_the_report_reads_of_train_idm_what_its_record_says(undisturbed: Path) -
     # what the trainer said is there too, and nothing of it was judged twice
     assert {"losses", "samples", "frames", "window"} <= set(facts)
     assert set(facts["seconds"]) == {"read", "encoder", "head"}
+
+
+def test_the_copy_for_argo_is_made_where_its_bucket_is_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = parse_config("{source: {files: [a], task: Lift.}}", "test")
+    run = create_run(str(tmp_path / "run"), config, known={"a": "sha256:0"})
+    run.store.put("report/made/index.html", b"page")
+    files = {"index.html": hashlib.sha256(b"page").hexdigest()}
+    record = StageRecord(stage="report", key="k", folder="report/made", files=files)
+    monkeypatch.setenv(report.REPORT_DIRECTORY, str(tmp_path / "copy"))
+    monkeypatch.setenv(report.ARTIFACT_BUCKET, "robots")
+    report.export(run, record)
+    assert not (tmp_path / "copy").exists()
+    monkeypatch.delenv(report.ARTIFACT_BUCKET)
+    report.export(run, record)
+    assert (tmp_path / "copy/index.html").read_bytes() == b"page"

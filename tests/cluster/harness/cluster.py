@@ -212,7 +212,8 @@ class Cluster:
         given = [os.environ.get(f"LEICOS_TEST_S3_{name}", "") for name in names]
         if not all(given):
             raise HarnessError(f"{_EXTERNAL} is set; set {', '.join(f'LEICOS_TEST_S3_{name}' for name in names)} too")
-        return ObjectStore(*given)
+        limited = [os.environ.get(f"LEICOS_TEST_S3_LIMITED_{name}", "") for name in ("ACCESS_KEY", "SECRET_KEY")]
+        return ObjectStore(*given, *limited)
 
 
 def missing() -> str | None:
