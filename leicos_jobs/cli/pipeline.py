@@ -129,7 +129,7 @@ def plan(uri: str, dry_run: bool) -> None:
 
 @click.command(name="plan-round", epilog="Example: leicos plan-round --run runs/lift --workflow w --round 0")
 @run_option
-@click.option("--workflow", required=True, help="Name of the workflow; its rounds lie under plan/rounds/<name>/.")
+@click.option("--workflow", required=True, help="Name of the workflow; its rounds lie under rounds/<name>/.")
 @click.option("--round", "number", type=int, required=True, help="Number of the round, from 0.")
 @outputs_option
 def plan_round(uri: str, workflow: str, number: int, outputs: Path) -> None:
