@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.leisaac import DemoSpec, write_recording
-from leicos_jobs.run.states import read_states
 
 from leicos_jobs.backends.requests import GenerateResult
 from leicos_jobs.core import stages
