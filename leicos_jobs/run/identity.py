@@ -159,6 +159,10 @@ class Upstream(Protocol):
         """Digest of the model that a training stage made."""
         ...
 
+    def labels(self) -> str:
+        """Digest of the labels of the plan's samples, and of the videos that they were made from."""
+        ...
+
     def standing(self) -> str:
         """Digest of all records of the plan's samples, and of what is quarantined."""
         ...
@@ -252,7 +256,8 @@ def _plan(up: Upstream) -> dict[str, Any] | None:
 
 
 def _controls(up: Upstream) -> dict[str, Any]:
-    return {"replay": sample_rules(up.config, None).settings["replay"], "samples": up.standing()}
+    # not where the samples stand: their own replays are made at the same time
+    return {"replay": sample_rules(up.config, None).settings["replay"], "labels": up.labels()}
 
 
 def _curate(up: Upstream) -> dict[str, Any]:

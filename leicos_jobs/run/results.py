@@ -36,6 +36,11 @@ class Standing:
     quarantined: dict[str, Failure]
     notes: dict[str, dict[str, list[Failure]]]
 
+    def labels(self) -> str:
+        """Digest of all labels, and of the videos that they were made from."""
+        pairs = ((state.generate, state.label) for state in self.states)
+        return digest_of([[video.digest(), label.digest()] for video, label in pairs if video and label])
+
     def digest(self) -> str:
         """Digest of all records, and of what is quarantined."""
         records = [[state.sample.id, *(record.digest() for record in state.records.values())] for state in self.states]
@@ -67,6 +72,10 @@ class Results:
         """See `identity.Upstream`."""
         record = self.current(stage)
         return str(record.facts["artifact"]) if record else None
+
+    def labels(self) -> str:
+        """See `identity.Upstream`."""
+        return self.samples_standing.labels()
 
     def standing(self) -> str:
         """See `identity.Upstream`."""

@@ -152,13 +152,20 @@ def start(root: str, source: str, tmp_path: Path, **environment: str) -> subproc
     return leicos(*arguments, **environment)
 
 
+def test_a_source_that_does_not_exist_is_named_before_a_run_begins(tmp_path: Path) -> None:
+    says(start(str(tmp_path / "run"), str(tmp_path / "a.hdf5"), tmp_path), ExitCode.INPUT, str(tmp_path / "a.hdf5"))
+    assert not (tmp_path / "run/run.json").exists()
+
+
 def test_a_bucket_that_does_not_exist_is_named(s3: S3Server, tmp_path: Path) -> None:
-    says(start("s3://nowhere/run", "a.hdf5", tmp_path, **s3.environment()), ExitCode.INPUT, "nowhere")
+    source = str(write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=ROWS)]))
+    says(start("s3://nowhere/run", source, tmp_path, **s3.environment()), ExitCode.INPUT, "nowhere")
 
 
 def test_wrong_credentials_are_told_as_such(s3: S3Server, tmp_path: Path) -> None:
     environment = s3.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
-    says(start(f"s3://{s3.bucket}/refused", "a.hdf5", tmp_path, **environment), ExitCode.INPUT, "credentials")
+    source = str(write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=ROWS)]))
+    says(start(f"s3://{s3.bucket}/refused", source, tmp_path, **environment), ExitCode.INPUT, "credentials")
 
 
 @pytest.fixture

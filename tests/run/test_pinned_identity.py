@@ -63,7 +63,7 @@ STAGE_KEYS = {
     "post-train": "7a77ef80984847b19a936f70",
     "train-idm": "1f2d614f70c8fd9a8db77640",
     "plan": "3ee226dec596c7306c68dc72",
-    "controls": "128419898ff59dbfe04bc38f",
+    "controls": "7d0075d500ae76c19de9fbf6",
     "curate": "9905d862c6accb7329174a89",
     "assemble": "b85ee17951865a55a9a751fe",
     "report": "5faa8f42fafcb68b170da4d2",
@@ -132,6 +132,9 @@ class Known:
 
     def artifact(self, stage: str) -> str:
         return "f" * 64
+
+    def labels(self) -> str:
+        return "l" * 64
 
     def standing(self) -> str:
         return "s" * 64

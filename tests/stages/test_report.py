@@ -28,7 +28,7 @@ CONTROLS = ("truth", "truth_resampled", "other_demo", "shuffled")
 
 
 def test_the_page_is_static_and_whole(undisturbed: Path) -> None:
-    folder = undisturbed / "report/latest/latest"
+    folder = undisturbed / "report/latest"
     page = (folder / "index.html").read_text()
     assert re.findall(r"<h2>(.*?)</h2>", page) == list(SECTIONS)
     assert "<script" not in page
