@@ -19,7 +19,7 @@ from leicos_jobs.core.errors import DefectError
 from leicos_jobs.core.stages import Stage
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import StageRecord, attempt_facts
-from leicos_jobs.run.opened import Run
+from leicos_jobs.run.opened import Run, read_run_file
 from leicos_jobs.run.results import Results
 
 Build = Callable[[Path], dict[str, Any]]
@@ -35,7 +35,7 @@ def whole_stage(results: Results, stage: Stage, build: Build, *, provenance: tup
     run = results.run
     if (done := results.current(stage.name)) is not None:
         logs.event(f"{stage.name}.already_done", key=done.key)
-        run.store.link_latest(done.folder)  # another configuration may have been the last one that wrote
+        _show(run, done)  # another configuration may have been the last one that wrote
         return done
     key = results.key(stage.name)
     if key is None:
@@ -61,7 +61,7 @@ def whole_stage(results: Results, stage: Stage, build: Build, *, provenance: tup
         attempt=attempt_facts(seconds=seconds),
     )
     record = run.commits.commit_whole(record)
-    run.store.link_latest(record.folder)
+    _show(run, record)
     _note_time(run, record, seconds)
     logs.event(f"{stage.name}.done", files=len(files), seconds=seconds)
     return record
@@ -76,6 +76,13 @@ def publish(run: Run, stage: str, folder: Path) -> tuple[dict[str, str], str]:
         run.store.upload(f"{place}/{name}", path)
         signals.check()
     return files, place
+
+
+def _show(run: Run, record: StageRecord) -> None:
+    """Lead people to the result, unless the run was amended since this stage began: it is then a former one's."""
+    now = read_run_file(run.store)
+    if now is not None and (now.config, now.inputs) == (run.config, run.inputs):
+        run.store.link_latest(record.folder)
 
 
 def _note_time(run: Run, record: StageRecord, seconds: float) -> None:

@@ -149,7 +149,7 @@ def test_a_whole_stage_takes_three_places(copied: Path) -> None:
     before = record.read_bytes()
     leicos(copied, "tally", "--run", str(run))
     assert record.read_bytes() == before
-    assert json.loads(leicos(copied, "status", str(run), "--json"))["whole_stages"]["tally"] is False  # no plan yet
+    assert json.loads(leicos(copied, "status", str(run), "--json"))["whole_stages"]["tally"] is True
     assert json.loads(leicos(copied, "check", str(run), "--json"))["damaged"] == []
 
 

@@ -42,8 +42,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def start(config: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
+def start(config: Path, out: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "leicos_jobs.cli.main", "run", str(config), "--out", str(out), "--workers", "2"]
+    command += options
     scratch = out.with_name("scratch")  # a killed run cannot tidy up
     scratch.mkdir(exist_ok=True)
     environ = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TMPDIR": str(scratch)}

@@ -16,6 +16,7 @@ from leicos_jobs.run.check import CACHES, check
 
 from .conftest import finish, snapshot, start
 
+pytestmark = pytest.mark.xdist_group("small-run")
 KINDS = {
     "run.json": "run.json",
     "the record of the dataset": "records/convert/*.json",
