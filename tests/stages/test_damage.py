@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from stages.conftest import finish, snapshot, start
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run.check import CACHES, check
-
-from .conftest import finish, snapshot, start
 
 pytestmark = pytest.mark.xdist_group("small-run")
 KINDS = {

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from stages.conftest import snapshot, start
 
 from leicos_jobs.core.stages import WHOLE
 from leicos_jobs.run.opened import open_run
 from leicos_jobs.run.results import Results
-
-from .conftest import snapshot, start
 
 pytestmark = pytest.mark.xdist_group("small-run")
 STAGES = tuple(stage for stage in WHOLE if stage != "post-train")
