@@ -20,35 +20,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from leicos_jobs.backends.base import Processor
 from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError, no_room
-from leicos_jobs.run import failures, layout, sealed
+from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record, attempt_facts
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.run.sealed import DamageError
-from leicos_jobs.store import KeyMissingError
-from leicos_jobs.work import messages
+from leicos_jobs.work import heartbeats, messages
 from leicos_jobs.work.child import Child
 
 GRACE_SECONDS = 5.0
 """How long the sample in hand may take after SIGTERM; GKE gives a spot pod 15 s in all."""
 START_TRIES = 3
-
-
-class Heartbeat(BaseModel):
-    """What a worker says of itself: its attempt and host, and the samples that it works on now."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    attempt: str
-    host: str
-    samples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -143,7 +130,8 @@ class Worker:
 
     def _todo(self) -> list[State]:
         pending = [state for state in self.stage.states(self.samples) if state.pending(self.stage.name)]
-        self._settle_heartbeat(pending)
+        heartbeats.settle(self.run.store, self.stage.name, self.worker, pending)
+        self._beat([])
         notes = failures.read_all(self.run.store, self.stage.name, {state.sample.id for state in pending})
         for state in pending:
             if failures.suspected(notes.get(state.sample.id, []), state.keys[self.stage.name], self.limits):
@@ -153,33 +141,8 @@ class Worker:
     def _quarantine(self, state: State, notes: list[failures.Failure]) -> failures.Failure | None:
         return failures.quarantined(notes, state.keys[self.stage.name], self.limits)
 
-    def _settle_heartbeat(self, pending: list[State]) -> None:
-        """An earlier attempt whose heartbeat still names samples has vanished with them in hand."""
-        key = layout.heartbeat(self.stage.name, self.worker)
-        try:
-            beat = sealed.load(Heartbeat, self.run.store.read(key), key, self.run.store.uri)
-        except KeyMissingError:
-            return
-        except DamageError as error:  # says who vanished, and no more: without it nobody did
-            logs.event(f"{self.stage.name}.heartbeat_damaged", error=error.message)
-            return
-        still = {state.sample.id: state.keys[self.stage.name] for state in pending}
-        for sample in beat.samples:
-            if sample in still:
-                failure = failures.Failure(
-                    stage=self.stage.name,
-                    sample=sample,
-                    key=still[sample],
-                    kind="lost",
-                    error=f"worker {beat.host} vanished while it worked on this sample",
-                )
-                failures.note(self.run.store, failure, unique=f"lost-{beat.attempt}")
-        self._beat([])
-
-    def _beat(self, in_hand: Sequence[State]) -> None:
-        names = tuple(state.sample.id for state in in_hand)
-        beat = Heartbeat(attempt=self.attempt, host=attempt_facts()["host"], samples=names)
-        self.run.store.put(layout.heartbeat(self.stage.name, self.worker), sealed.dump(beat))
+    def _beat(self, states: Sequence[State]) -> None:
+        heartbeats.beat(self.run.store, self.stage.name, self.worker, self.attempt, states)
 
     def _through(self, queue: deque[State], scratch: Path, deadline: float) -> None:
         spec = self.stage.spec(scratch)
