@@ -165,7 +165,12 @@ def test_a_bucket_that_does_not_exist_is_named(s3: S3Server, tmp_path: Path) -> 
 def test_wrong_credentials_are_told_as_such(s3: S3Server, tmp_path: Path) -> None:
     environment = s3.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     source = str(write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=ROWS)]))
-    says(start(f"s3://{s3.bucket}/refused", source, tmp_path, **environment), ExitCode.INPUT, "credentials")
+    says(
+        start(f"s3://{s3.bucket}/refused", source, tmp_path, **environment),
+        ExitCode.INPUT,
+        "signature",
+        "SECRET_ACCESS_KEY",
+    )
 
 
 @pytest.fixture
