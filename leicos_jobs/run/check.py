@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,6 +108,8 @@ def check(uri: str, *, repair: bool = False, progress: Progress | None = None) -
     keys = frozenset(key for key in store.list("") if key.split("/")[0] not in CACHES)
     if layout.RUN not in keys:
         raise InputError(f"{store.uri} is not a run: it has no run.json", fix="check the URI")
+    with suppress(DamageError):  # named below
+        read_run_file(store)  # of another version: refused, not damaged
     look = _Look(store, keys)
     say = progress or (lambda _done, _total: None)
     for key in sorted(keys):
