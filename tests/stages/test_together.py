@@ -1,0 +1,61 @@
+"""Two workflows on one run, started at any offset: neither fails, and the dataset is that of one alone.
+
+On a cluster a mutex keeps them apart; here and where somebody removed it they must bear each other.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from helpers.identity import check_dataset, environment, leicos, only_folder, write_config
+
+from leicos_jobs.run.check import check
+
+SAMPLES = 12
+
+
+def started(config: Path, root: Path, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as stream:
+        command = leicos("run", str(config), "--out", str(root), "--workers", "2")
+        return subprocess.Popen(command, env=environment(), stdout=stream, stderr=stream)
+
+
+def rows(root: Path) -> dict[str, object]:
+    synthetic = only_folder(root / "synthetic")
+    return {path.name: pq.read_table(path).to_pydict() for path in sorted(synthetic.rglob("*.parquet"))}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], float]:
+    folder = tmp_path_factory.mktemp("together")
+    config = write_config(folder, samples=SAMPLES, shard=4)
+    begin = time.monotonic()
+    assert started(config, folder / "alone", folder / "log").wait(900) == 0, (folder / "log").read_text()[-3000:]
+    return config, rows(folder / "alone"), time.monotonic() - begin
+
+
+def together(alone: tuple[Path, dict[str, object], float], folder: Path, offset: float) -> None:
+    config, expected, seconds = alone
+    first = started(config, folder / "run", folder / "first")
+    time.sleep(offset * seconds)
+    second = started(config, folder / "run", folder / "second")
+    for process, log in ((first, "first"), (second, "second")):
+        assert process.wait(900) == 0, (folder / log).read_text()[-3000:]
+    assert rows(folder / "run") == expected
+    check_dataset(folder / "run", SAMPLES)
+    assert check(str(folder / "run")).damaged == ()
+
+
+def test_two_workflows_on_one_run_end_as_one(alone: tuple[Path, dict[str, object], float], tmp_path: Path) -> None:
+    together(alone, tmp_path, 0.3)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(20))
+def test_twenty_pairs_of_workflows(alone: tuple[Path, dict[str, object], float], tmp_path: Path, seed: int) -> None:
+    together(alone, tmp_path, random.Random(seed).random())
