@@ -30,6 +30,7 @@ import h5py
 import numpy as np
 
 from benchmarks.convert_scene import write_recording
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.convert.dataset import ConvertOptions, convert
 from leicos_jobs.core.cores import available_cores
 from leicos_jobs.formats.leisaac_images import keep_large_blocks, read_blocks
@@ -37,7 +38,6 @@ from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_check import check
 from leicos_jobs.formats.lerobot_v21 import EncodeSettings
 from leicos_jobs.media.encode import Encoder
-from leicos_jobs.robots.embodiment import SO101
 
 PEER_MODES = {"0.3.3": ("default",), "0.4.4": ("default", "streaming-h264")}
 LEROBOT_H264 = EncodeSettings(crf=30, preset="medium", gop=2)

@@ -28,10 +28,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest, TrainRequest
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.media.encode import write_video
-from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.robots.resample import to_control_rate
 from leicos_jobs.run import layout
 
@@ -137,7 +137,7 @@ def demos(folder: Path, episodes: list[int]) -> list[Case]:
             demo = recording.demo(item["demo"], ("front",))
             rows = item["first_row"] + item["stride"] * np.arange(item["frames"])
             video = folder / f"dataset/videos/chunk-000/observation.images.front/episode_{episode:06d}.mp4"
-            action = SO101.to_motor(np.asarray(demo.actions)[rows])
+            action = SO101.action.to_motor(np.asarray(demo.actions)[rows])
             found.append(Case(f"demo{episode}", video, action, demo.state_at(item["first_row"])))
     return found
 
@@ -173,7 +173,7 @@ def judge(
     labels = [labeller.label(case.video) for case in cases]
     seconds = time.perf_counter() - begun
     truths = [case.action for case in cases]
-    figures = metrics.judge(labels, truths, training, SO101.degrees_per_unit(), SO101.motor_limits())
+    figures = metrics.judge(labels, truths, training, SO101.action.degrees_per_unit(), SO101.action.motor_limits())
     ceiling, reached = outcomes(cases, truths, workers), outcomes(cases, labels, workers)
     floor = outcomes(cases, labels[1:] + labels[:1], workers)
     return {
@@ -240,7 +240,7 @@ class Bench:
         out = options.work / options.name
         facts = trainer.train(
             TrainRequest(
-                self.world / "dataset", "front", self.trained, options.seed, out,
+                self.world / "dataset", SO101, "front", self.trained, options.seed, out,
                 out.with_name(out.name + ".resume"),
                 lambda done, total: print(time.strftime("%H:%M:%S"), done, total, file=sys.stderr, flush=True),
             )

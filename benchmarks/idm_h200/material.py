@@ -17,12 +17,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "backends")]
 import gr00t_small  # noqa: E402
 
 from leicos_jobs.backends.gr00t_dreams.artifact import Description, publish  # noqa: E402
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101  # noqa: E402
 from leicos_jobs.formats import lerobot_layout as layout  # noqa: E402
 from leicos_jobs.formats.gr00t import modality  # noqa: E402
 from leicos_jobs.formats.lerobot_v21 import DATA_PATH, VERSION, VIDEO_PATH  # noqa: E402
 from leicos_jobs.media.encode import write_video  # noqa: E402
 from leicos_jobs.media.probe import probe  # noqa: E402
-from leicos_jobs.robots.embodiment import SO101  # noqa: E402
 
 WIDTH, HEIGHT, FRAMES, FPS = 640, 480, 210, 16
 SIGLIP = "google/siglip2-large-patch16-256"
@@ -82,9 +82,9 @@ def dataset(folder: Path, paths: list[Path], *, moving: bool = False) -> Path:
     for number, path in enumerate(paths):
         info = probe(path)
         lengths.append(info.frames)
-        actions = np.zeros((info.frames, SO101.width), np.float32)
+        actions = np.zeros((info.frames, SO101.action.width), np.float32)
         if moving:
-            waves = np.sin(np.arange(info.frames)[:, None] / 15 + rng.uniform(0, 6, SO101.width))
+            waves = np.sin(np.arange(info.frames)[:, None] / 15 + rng.uniform(0, 6, SO101.action.width))
             actions = (40 * waves).astype(np.float32) + np.float32(45)
         columns = layout.columns(
             actions, actions, Fraction(FPS), episode_index=number, first_index=sum(lengths[:-1]), task_index=0
@@ -92,7 +92,7 @@ def dataset(folder: Path, paths: list[Path], *, moving: bool = False) -> Path:
         names = {"episode_chunk": 0, "episode_index": number}
         target = root / DATA_PATH.format(**names)
         target.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(layout.table(columns, SO101.width), target)
+        pq.write_table(layout.table(columns), target)
         video = root / VIDEO_PATH.format(**names, video_key=layout.IMAGES + "front")
         video.parent.mkdir(parents=True, exist_ok=True)
         video.symlink_to(path)
@@ -101,7 +101,8 @@ def dataset(folder: Path, paths: list[Path], *, moving: bool = False) -> Path:
     (root / "meta" / "tasks.jsonl").write_text(layout.json_line({"task_index": 0, "task": "move"}))
     layout.write_json(root / "meta" / "modality.json", modality(SO101, ("front",)))
     layout.write_json(root / "meta" / "stats.json", gr00t_small.stats())
-    found = layout.features(SO101.feature_names, {"front": probe(paths[0])}, Fraction(FPS))
+    names = {layout.ACTION: SO101.action.feature_names, layout.STATE: SO101.state.feature_names}
+    found = layout.features(names, {"front": probe(paths[0])}, Fraction(FPS))
     info_json = {
         "codebase_version": VERSION, "robot_type": SO101.robot_type, "total_episodes": len(lengths),
         "total_frames": sum(lengths), "total_tasks": 1, "total_videos": len(lengths), "total_chunks": 1,

@@ -22,6 +22,7 @@ def run(checkout: Path, scratch: Path, material: Any) -> dict[str, Any]:
     """Everything above; facts by name."""
     from leicos_jobs.backends.gr00t_dreams.backend import Gr00tDreamsTrainer
     from leicos_jobs.backends.gr00t_dreams.settings import CHECKOUT_VARIABLE, TrainerSettings
+    from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
     from leicos_jobs.backends.requests import TrainRequest
 
     os.environ[CHECKOUT_VARIABLE] = str(checkout)
@@ -38,7 +39,7 @@ def run(checkout: Path, scratch: Path, material: Any) -> dict[str, Any]:
                 raise KilledError
 
         request = TrainRequest(
-            dataset=data, camera="front", train=list(range(VIDEOS - 1)), seed=0,
+            dataset=data, robot=SO101, camera="front", train=list(range(VIDEOS - 1)), seed=0,
             out=scratch / "artifact", resume=scratch / "resume", report=report,
         )  # fmt: skip
         work = scratch / attempt

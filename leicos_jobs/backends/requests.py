@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from leicos_jobs.robots.embodiment import Embodiment
+
 
 @dataclass(frozen=True)
 class GenerateRequest:
@@ -153,10 +155,12 @@ class CriticResult:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """dataset: LeRobot v2.1 folder. train: indices of the episodes to train on. out: folder for the artifact (model and
-    `artifact.json`). resume: folder kept between attempts, for checkpoints. report: called with (done, total)."""
+    """dataset: LeRobot v2.1 folder. robot: whose actions and states it holds. train: indices of the
+    episodes to train on. out: folder for the artifact (model and `artifact.json`). resume: folder kept between
+    attempts, for checkpoints. report: called with (done, total)."""
 
     dataset: Path
+    robot: Embodiment
     camera: str
     train: Sequence[int]
     seed: int

@@ -10,6 +10,7 @@ import click
 from leicos_jobs.cli.bars import bar
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.text import require_sentence
+from leicos_jobs.robots.data import DEFAULT
 
 V21, V30 = "v2.1", "v3.0"
 EPILOG = """\b
@@ -26,7 +27,7 @@ Examples:
 @click.option("--format", "version", type=click.Choice([V21, V30]), default=V21, show_default=True, help="LeRobot's.")
 @click.option("--task", help="Task text of every episode; recordings do not hold it.")
 @click.option("--camera", "cameras", multiple=True, default=("front",), show_default=True, help="May be repeated.")
-@click.option("--robot", default="so101", show_default=True, help="Embodiment.")
+@click.option("--robot", default=DEFAULT, show_default=True, help="A shipped robot, or a robot's YAML file.")
 @click.option("--stride", type=click.IntRange(1, 30), help="Rows a frame; without it found from repeated images.")
 @click.option("--row-for-row", is_flag=True, help="Take every row, as LeIsaac's converter does.")
 @click.option("--control-hz", type=float, default=60.0, show_default=True, help="Rows a second, if no file says it.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.robots.data import DEFAULT
 
 
 @click.command(epilog="Example: leicos inspect demos.hdf5 --json")
@@ -106,7 +107,7 @@ def config(target: str | None, schema: bool) -> None:
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for NAME.parquet.")
 @click.option("--backend", default="compact", show_default=True, help="IDM backend of the artifact.")
-@click.option("--robot", default="so101", show_default=True, help="Embodiment.")
+@click.option("--robot", default=DEFAULT, show_default=True, help="A shipped robot, or a robot's YAML file.")
 @click.option("--seed", default=0, show_default=True, help="IDM seed, as in the run's configuration.")
 @click.option("--settings", default="{}", help="The labeller's settings, YAML or JSON, as in label.settings.")
 def label_videos(

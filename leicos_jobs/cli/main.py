@@ -25,6 +25,7 @@ _YOURS = {
     "init": ("leicos_jobs.cli.here:init", "Write a commented configuration for a recording."),
     "record": ("leicos_jobs.cli.here:record", "Record scripted demonstrations in the embedded simulator."),
     "inspect": ("leicos_jobs.cli.look:inspect", "Say what a recording, dataset or run holds, and every problem."),
+    "robot": ("leicos_jobs.cli.robots:robot", "Check a robot's file, or begin one from a dataset or a recording."),
     "to-lerobot": ("leicos_jobs.cli.datasets:to_lerobot", "Convert recordings to a LeRobot dataset, v2.1 or v3.0."),
     "status": ("leicos_jobs.cli.look:status", "Say how far a run is, from its store alone."),
     "check": ("leicos_jobs.cli.look:check", "Compare every object of a run with what was written; repair."),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.robots.embodiment import is_file
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.inputs import RUN_PREFIX, upload_note
@@ -37,20 +38,26 @@ def plan_sources(config: RunConfig) -> tuple[RunConfig, list[Source]]:
     """
     found: dict[str, Source] = {}
     names = []
-    for name in config.source.files:
+    robot = config.source.robot
+    for name in (*config.source.files, *([robot] if is_file(robot) else [])):
         if "://" in name or name.startswith(RUN_PREFIX):
             names.append(name)
             continue
         path = Path(name)
         if not path.is_file():
-            raise InputError(f"source.files: {name} does not exist", fix="correct it in the configuration")
+            field = "source.robot" if name == robot else "source.files"
+            raise InputError(f"{field}: {name} does not exist", fix="correct it in the configuration")
         sha256 = sha256_file(path)
         key = f"{FOLDER}/{_plain(path.name)}"
         if key in found and found[key].sha256 != sha256:
             key = f"{FOLDER}/{sha256[:12]}-{_plain(path.name)}"
         found[key] = Source(path, sha256, key)
         names.append(f"{RUN_PREFIX}{key}")
-    source = config.source.model_copy(update={"files": tuple(names)})
+    changes = {"files": tuple(names), "robot": robot}
+    if is_file(robot):
+        *files, changes["robot"] = names
+        changes["files"] = tuple(files)
+    source = config.source.model_copy(update=changes)
     return config.model_copy(update={"source": source}), list(found.values())
 
 

@@ -13,6 +13,7 @@ from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
 from leicos_jobs.formats.leisaac_probe import probe
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import Timing
+from leicos_jobs.robots.embodiment import Embodiment
 
 
 @dataclass
@@ -38,15 +39,18 @@ class Choice:
 
 
 @contextmanager
-def opened(sources: Sequence[Path]) -> Iterator[list[Recording]]:
-    """All files open at once. Raises InputError if there is none or one is unusable."""
+def opened(sources: Sequence[Path], robot: Embodiment | None = None) -> Iterator[list[Recording]]:
+    """All files open at once. robot: whose recordings they are; None: their tables tell.
+
+    Raises InputError if there is none or one is unusable.
+    """
     if not sources:
         raise InputError("no file to convert", fix="give a recording of LeIsaac")
     recordings: list[Recording] = []
     try:
         for path in sources:
             probe(path)
-            recordings.append(Recording(path))
+            recordings.append(Recording(path, robot))
         yield recordings
     finally:
         for recording in recordings:

@@ -105,7 +105,7 @@ def convert(
         _clear(out)
         shutil.rmtree(staging, ignore_errors=True)
         try:
-            with opened(sources) as recordings:
+            with opened(sources, options.embodiment) as recordings:
                 choices = survey(recordings, options.cameras, accept_unmarked=options.accept_unmarked)
                 rate = control_rate(recordings, options.control_hz)
             _refuse_if_poor(choices, called, options.strict)
@@ -148,6 +148,7 @@ def _convert_all(
         DemoJob(
             file=sources[choices[place].source],
             name=choices[place].name,
+            robot=options.embodiment,
             cameras=options.cameras,
             control_hz=rate,
             out=staging / f"{place:06d}",
@@ -217,7 +218,7 @@ def _write(
             left_out.append(entry)
             continue
         result = results[place]
-        actions, states = robot.to_motor(result.actions), robot.to_motor(result.states)
+        actions, states = robot.action.to_motor(result.actions), robot.state.to_motor(result.states)
         first = writer.frames
         index = writer.add_episode(actions, states, options.task, result.videos, image_stats=result.image_stats)
         stats.add(layout.columns(actions, states, fps, episode_index=index, first_index=first, task_index=0))

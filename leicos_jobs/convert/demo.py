@@ -25,6 +25,7 @@ from leicos_jobs.media.encode import CRF, GOP, PRESET, Encoder
 from leicos_jobs.media.encode_repeats import GOP as REPEAT_GOP
 from leicos_jobs.media.encode_repeats import RepeatEncoder
 from leicos_jobs.media.probe import verify
+from leicos_jobs.robots.embodiment import Embodiment
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -41,6 +42,7 @@ class DemoJob:
 
     file: Path
     name: str
+    robot: Embodiment
     cameras: tuple[str, ...]
     control_hz: float
     out: Path
@@ -52,7 +54,8 @@ class DemoJob:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """A converted demo: its timing, (frames, 6) radians, and a verified video with statistics for each camera.
+    """A converted demo: its timing, actions and states (frames, width) as recorded, and a verified video with
+    statistics for each camera.
 
     tables_sha256: digest of the demo's tables. images: camera -> digests of the images of its frames, in order.
     """
@@ -80,7 +83,7 @@ def convert_demo(job: DemoJob) -> DemoResult | Problem:
     """Convert one demo, or say why it is left out. Raises InputError where it cannot write."""
     signals.check()
     job.out.mkdir(parents=True, exist_ok=True)
-    with Recording(job.file) as recording:
+    with Recording(job.file, job.robot) as recording:
         demo = recording.demo(job.name, job.cameras)
         if demo.problem:
             return demo.problem

@@ -27,15 +27,16 @@ TASK_KEY = "human.task_description"
 QUANTILES = (0.01, 0.99)
 
 KEPT_ROWS = 4_000_000
-"""Rows of each column kept for quantiles (200 MB for two columns of 6); beyond, every second, fourth, ... row."""
+"""Rows of each column kept for quantiles (16 MB per number of a row); beyond, every second, fourth, ... row."""
 
 
 def modality(embodiment: Embodiment, cameras: Sequence[str]) -> dict[str, Any]:
-    """modality.json: one entry a joint in state and action, the cameras, and the task's text by its index."""
-    joints = [joint.name for joint in embodiment.joints]
+    """modality.json: the robot's groups of joints in state and action, one per joint unless its file says otherwise,
+    the cameras, and the task's text by its index."""
+    state, action = (embodiment.modalities(vector) for vector in (embodiment.state, embodiment.action))
     return {
-        "state": {name: {"start": at, "end": at + 1} for at, name in enumerate(joints)},
-        "action": {name: {"start": at, "end": at + 1, "absolute": True} for at, name in enumerate(joints)},
+        "state": {name: {"start": start, "end": end} for name, start, end in state},
+        "action": {name: {"start": start, "end": end, "absolute": True} for name, start, end in action},
         "video": {camera: {"original_key": IMAGES + camera} for camera in cameras},
         "annotation": {TASK_KEY: {"original_key": "task_index"}},
     }
@@ -122,7 +123,7 @@ def check(root: Path, embodiment: Embodiment, cameras: Sequence[str]) -> list[st
         return [error.message]
     if given != modality(embodiment, cameras):
         found.append(f"{root / MODALITY}: is not that of {embodiment.name} with cameras {', '.join(cameras)}")
-    widths = {ACTION: embodiment.width, STATE: embodiment.width} | dict.fromkeys(SCALARS, 1)
+    widths = {ACTION: embodiment.action.width, STATE: embodiment.state.width} | dict.fromkeys(SCALARS, 1)
     for key, width in widths.items():
         parts = stats.get(key) if isinstance(stats, dict) else None
         if not isinstance(parts, dict) or set(parts) != set(STAT_KEYS):

@@ -14,7 +14,7 @@ from leicos_jobs.formats.leisaac_filters import missing_filter
 from leicos_jobs.formats.leisaac_images import CHUNK_BYTES, chunk_bytes, is_camera
 from leicos_jobs.formats.leisaac_links import in_text
 from leicos_jobs.formats.leisaac_problems import Problem, not_images, wrong_width
-from leicos_jobs.robots.embodiment import Embodiment, Joint
+from leicos_jobs.robots.embodiment import DEFAULT, Embodiment, shipped
 
 MIN_ROWS = 10
 """LeIsaac's converter skips shorter demos."""
@@ -31,11 +31,25 @@ MAX_LEAVES = 1000
 BLOCK_VALUES = 1 << 22
 """Numbers that are looked at together: 32 MiB at most, however long a recording is."""
 
-ACTIONS = "actions"
-JOINTS = "obs/joint_pos"
-ARM = "articulation/robot/joint_position"
-"""Simulator state from which replays start."""
-WIDTH = 6
+_ACTIONS = "actions"
+
+
+def vector_paths(robot: Embodiment) -> list[str]:
+    """Paths of the tables that hold the robot's actions and states."""
+    return [path for field in ("action", "state") for path, _ in robot.tables(field)]
+
+
+def recognised(group: h5py.Group) -> Embodiment:
+    """The shipped robot whose tables a demo has, in their widths; the default robot if it is none."""
+    known = shipped()
+    first = sorted(known.values(), key=lambda robot: robot.name != DEFAULT)
+    return next((robot for robot in first if _fits(group, robot)), known[DEFAULT])
+
+
+def _fits(group: h5py.Group, robot: Embodiment) -> bool:
+    tables = [table for field in ("action", "state") for table in robot.tables(field)]
+    found = [(group.get(path), len(joints)) for path, joints in tables]
+    return all(isinstance(item, h5py.Dataset) and item.ndim == 2 and item.shape[1] == width for item, width in found)
 
 
 def leaves(group: h5py.Group, prefix: str = "") -> dict[str, h5py.Dataset]:
@@ -65,26 +79,32 @@ def cameras(group: h5py.Group) -> dict[str, h5py.Dataset]:
     return {name: obs[name] for name in names if is_camera(obs.get(name))}
 
 
-def structure(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
-    """First structural problem of a demo's group, given the cameras that will be read; None if there is none."""
-    actions = group.get(ACTIONS)
-    if not isinstance(actions, h5py.Dataset) or actions.ndim != 2:
-        return Problem("malformed", "it has no table `actions`")
-    if actions.shape[1] != WIDTH:
-        return wrong_width(int(actions.shape[1]))
-    joints = group.get(JOINTS)
-    if not isinstance(joints, h5py.Dataset) or joints.ndim != 2:
-        return Problem("malformed", "it has no table `obs/joint_pos`")
-    if joints.shape[1] != WIDTH:
-        return Problem("malformed", f"`obs/joint_pos` is {joints.shape[1]} wide, not {WIDTH}")
-    if not all(np.issubdtype(item.dtype, np.floating) for item in (actions, joints)):
-        return Problem("malformed", "`actions` or `obs/joint_pos` are not floating-point numbers")
+def structure(group: h5py.Group, wanted: Sequence[str], robot: Embodiment) -> Problem | None:
+    """First structural problem of a demo's group, given the cameras that will be read and the robot; None if there is
+    none."""
+    for field in ("action", "state"):
+        for path, joints in robot.tables(field):
+            if problem := _table(group, path, len(joints), robot):
+                return problem
     initial = group.get("initial_state")
     if not isinstance(initial, h5py.Group) or not leaves(initial):
         return Problem("malformed", "it has no `initial_state`, so nothing could be replayed from it")
     if "states" in group and not isinstance(group.get("states"), h5py.Group):
         return Problem("malformed", "its `states` is no group of tables")
-    return _images(group, wanted) or _filters(group, wanted) or _lengths(group, wanted)
+    return _images(group, wanted) or _filters(group, wanted, robot) or _lengths(group, wanted, robot)
+
+
+def _table(group: h5py.Group, path: str, width: int, robot: Embodiment) -> Problem | None:
+    table = group.get(path)
+    if not isinstance(table, h5py.Dataset) or table.ndim != 2:
+        return Problem("malformed", f"it has no table `{path}`")
+    if table.shape[1] != width and path == _ACTIONS:
+        return wrong_width(int(table.shape[1]), robot)
+    if table.shape[1] != width:
+        return Problem("malformed", f"`{path}` is {table.shape[1]} wide, not {width}")
+    if not np.issubdtype(table.dtype, np.floating):
+        return Problem("malformed", f"`{path}` holds {table.dtype}, not floating-point numbers")
+    return None
 
 
 def _images(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
@@ -116,9 +136,9 @@ def _no_camera(group: h5py.Group, camera: str, present: Sequence[str]) -> Proble
     return Problem("missing-camera", f"it has no images `obs/{camera}` (cameras that it has: {there})")
 
 
-def _filters(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
+def _filters(group: h5py.Group, wanted: Sequence[str], robot: Embodiment) -> Problem | None:
     """A table or camera that this HDF5 cannot decompress."""
-    parts = {name: group[name] for name in (ACTIONS, JOINTS, *(f"obs/{camera}" for camera in wanted))}
+    parts = {name: group[name] for name in (*vector_paths(robot), *(f"obs/{camera}" for camera in wanted))}
     for name in ("initial_state", "states"):
         parts |= leaves(group[name], f"{name}/") if name in group else {}
     for path, item in parts.items():
@@ -127,9 +147,9 @@ def _filters(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
     return None
 
 
-def _lengths(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
+def _lengths(group: h5py.Group, wanted: Sequence[str], robot: Embodiment) -> Problem | None:
     """An interrupted recording has one row more of what is recorded before the step; more than that is damage."""
-    lengths = row_counts(group, wanted)
+    lengths = row_counts(group, wanted, robot)
     shortest, longest = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
     if lengths[shortest] == 0:
         return Problem("zero-length", f"`{shortest}` has no rows")
@@ -143,9 +163,9 @@ def _lengths(group: h5py.Group, wanted: Sequence[str]) -> Problem | None:
     return None
 
 
-def row_counts(group: h5py.Group, wanted: Sequence[str]) -> dict[str, int]:
+def row_counts(group: h5py.Group, wanted: Sequence[str], robot: Embodiment) -> dict[str, int]:
     """Rows of everything that must be aligned: actions, joints, the wanted cameras and every table of `states`."""
-    items = {ACTIONS: group[ACTIONS], JOINTS: group[JOINTS]}
+    items = {path: group[path] for path in vector_paths(robot)}
     items |= {f"obs/{camera}": group[f"obs/{camera}"] for camera in wanted}
     states = group.get("states")
     if isinstance(states, h5py.Group):
@@ -159,25 +179,42 @@ def values(name: str, table: h5py.Dataset, rows: int, robot: Embodiment) -> Prob
     row = math.prod(table.shape[1:])
     if row > BLOCK_VALUES or chunk_bytes(table) > CHUNK_BYTES:
         return Problem("malformed", f"`{name}` has {row} numbers a row, in chunks of {chunk_bytes(table) >> 20} MiB")
-    of_joints = name in (ACTIONS, JOINTS) or (name.endswith(ARM) and row == robot.width)
+    columns = _columns(name, row, robot)
     step = max(1, BLOCK_VALUES // max(row, 1))
     low, high = np.full(row, np.inf), np.full(row, -np.inf)
     for start in range(0, min(rows, table.shape[0]) if table.ndim else 1, step):
         block = np.asarray(table[start : min(start + step, rows)] if table.ndim else table[()])
-        if problem := _finite(name, block, start, robot.joints if of_joints else None):
+        if problem := _finite(name, block, start, columns):
             return problem
-        if of_joints:
+        if columns:
             flat = block.reshape(-1, row)
             low, high = np.minimum(low, flat.min(axis=0)), np.maximum(high, flat.max(axis=0))
-    text = robot.impossible(low, high) if of_joints else None
+    text = _impossible(robot, columns, low, high) if columns else None
     return Problem("outside-limits", f"`{name}`: {text}") if text else None
 
 
-def _finite(name: str, block: NDArray[np.floating], start: int, joints: Sequence[Joint] | None) -> Problem | None:
+def _columns(name: str, width: int, robot: Embodiment) -> tuple[str | None, ...] | None:
+    """Joints of a table's columns; None if it holds something else."""
+    known = {path: joints for field in ("action", "state") for path, joints in robot.tables(field)}
+    for part in ("initial_state", "states"):
+        known |= {f"{part}/{path}": joints for path, joints in robot.tables("start")}
+    joints = known.get(name)
+    return joints if joints and len(joints) == width else None
+
+
+def _impossible(
+    robot: Embodiment, columns: Sequence[str | None], low: NDArray[np.floating], high: NDArray[np.floating]
+) -> str | None:
+    vector = robot.vector([name for name in columns if name is not None])
+    used = [place for place, name in enumerate(columns) if name is not None]
+    return vector.impossible(low[used], high[used], robot.name)
+
+
+def _finite(name: str, block: NDArray[np.floating], start: int, columns: Sequence[str | None] | None) -> Problem | None:
     bad = np.argwhere(~np.isfinite(block))
     if not len(bad):
         return None
     place = tuple(int(number) for number in bad[0])
-    where = joints[place[-1]].name if joints else f"place {list(place[1:])}"
+    where = (columns[place[-1]] if columns else None) or f"place {list(place[1:])}"
     row = start + (place[0] if place else 0)
     return Problem("not-finite", f"`{name}` is {block[place]} at row {row}, {where} ({len(bad)} such values)")

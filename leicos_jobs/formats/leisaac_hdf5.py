@@ -1,8 +1,9 @@
 """LeIsaac's HDF5 recordings, as they really are: interrupted, resumed, lzf or gzip, out of order, partly broken.
 
-Layout (LeIsaac 0.4, Isaac Lab 2.3; docs/decisions/leisaac.md 2): `/data/demo_<i>` with `actions` (T, 6) radians,
-`obs/joint_pos` (T, 6) radians, `obs/<camera>` uint8 (T, H, W, 3) RGB, `initial_state/...` (1, n) and `states/...`
-(T, n). Actions and observations are recorded before the step, states after it: `states[t]` belongs to row t+1.
+Layout (LeIsaac 0.4, Isaac Lab 2.3; docs/decisions/leisaac.md 2): `/data/demo_<i>` with actions and joint positions
+where the robot's file says (`actions` and `obs/joint_pos`, radians), `obs/<camera>` uint8 (T, H, W, 3) RGB,
+`initial_state/...` (1, n) and `states/...` (T, n). Actions and observations are recorded before the
+step, states after it: `states[t]` belongs to row t+1.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from leicos_jobs.formats.leisaac_images import find_changes, read_rows
 from leicos_jobs.formats.leisaac_links import in_text, require_own
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import MAX_DENOMINATOR, TimeBase, Timing, find_timing
-from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.robots.embodiment import Embodiment
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -52,13 +53,20 @@ class Demo:
 
     file, name: where it is. rows: T, the length that everything has. success: marked successful (a missing mark, as in
     an interrupted recording, is not). marked: whether there is a mark. camera_sizes: camera -> (width, height).
-    problem: why nothing may be taken from it, found without reading images; None if it is sound. Its other properties
-    are only valid then.
+    robot: whose tables it holds. problem: why nothing may be taken from it, found without reading images; None if
+    it is sound. Its other properties are only valid then.
     """
 
     def __init__(
-        self, file: Path, name: str, group: h5py.Group, wanted: Sequence[str], format_version: int = 0
+        self,
+        file: Path,
+        name: str,
+        group: h5py.Group,
+        wanted: Sequence[str],
+        format_version: int = 0,
+        robot: Embodiment | None = None,
     ) -> None:
+        """robot: None for the shipped one whose tables it has."""
         self.file = file
         self._version = format_version
         self.name = name
@@ -69,6 +77,7 @@ class Demo:
         self.camera_sizes: dict[str, tuple[int, int]] = {}
         self.rows = 0
         try:
+            self.robot = robot or checks.recognised(group)
             self.problem = self._look(wanted)
         except DAMAGE as error:
             self.problem = Problem("unreadable", f"it is damaged ({type(error).__name__}: {error})")
@@ -85,26 +94,36 @@ class Demo:
         if (known := _whole(mark)) not in (0, 1):
             return Problem("malformed", f"its mark `success` is {mark!r}, neither true nor false")
         self.success = known == 1
-        problem = checks.structure(self._group, wanted)
+        problem = checks.structure(self._group, wanted, self.robot)
         if problem:
             return problem
-        self.rows = min(checks.row_counts(self._group, wanted).values())
-        tables = {checks.ACTIONS: self._group[checks.ACTIONS], checks.JOINTS: self._group[checks.JOINTS]}
+        self.rows = min(checks.row_counts(self._group, wanted, self.robot).values())
+        tables = {path: self._group[path] for path in checks.vector_paths(self.robot)}
         for part in ("initial_state", "states"):
             if part in self._group:
                 tables |= {f"{part}/{path}": item for path, item in checks.leaves(self._group[part]).items()}
-        problems = (checks.values(name, table, self.rows, SO101) for name, table in tables.items())
+        problems = (checks.values(name, table, self.rows, self.robot) for name, table in tables.items())
         return next((problem for problem in problems if problem), None)
 
     @property
     def actions(self) -> F32:
-        """(T, 6) joint targets in radians, one a row."""
-        return np.asarray(self._group[checks.ACTIONS][: self.rows], dtype=np.float32)
+        """(T, action width) targets as recorded (angles in radians), one a row."""
+        return self._vector("action")
 
     @property
     def joint_pos(self) -> F32:
-        """(T, 6) joint positions in radians, before the row's action acts."""
-        return np.asarray(self._group[checks.JOINTS][: self.rows], dtype=np.float32)
+        """(T, state width) joint positions as recorded (angles in radians), before the row's action acts."""
+        return self._vector("state")
+
+    def _vector(self, field: str) -> F32:
+        vector = self.robot.action if field == "action" else self.robot.state
+        found = np.empty((self.rows, vector.width), dtype=np.float32)
+        for path, joints in self.robot.tables(field):
+            values = self._group[path][: self.rows]
+            for column, name in enumerate(joints):
+                if name is not None:
+                    found[:, vector.names.index(name)] = values[:, column]
+        return found
 
     def tables_sha256(self) -> str:
         """Digest of all its tables, with their names, types and shapes; of everything but the images."""
@@ -177,9 +196,13 @@ class Recording:
     LeIsaac's own recordings. format_version: one of FORMAT_VERSIONS.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open for reading. Raises InputError: missing, not HDF5, truncated, no group `data`, an unknown version."""
+    def __init__(self, path: Path, robot: Embodiment | None = None) -> None:
+        """Open for reading. robot: whose recording it is; None: each demo's tables tell.
+
+        Raises InputError: missing, not HDF5, truncated, no group `data`, an unknown version.
+        """
         self.path = path
+        self._robot = robot
         self._file = _open(path)
         try:
             self.format_version = _format_version(path, self._file)
@@ -226,7 +249,7 @@ class Recording:
         if not isinstance(group, h5py.Group) or not _DEMO.fullmatch(name):
             listed = ", ".join(self.names[:5]) or "none"
             raise InputError(f"{self.path}: has no demo {name!r}", fix=f"demos begin with: {listed}")
-        return Demo(self.path, name, group, cameras, self.format_version)
+        return Demo(self.path, name, group, cameras, self.format_version, self._robot)
 
     def demos(self, cameras: Sequence[str] = ("front",)) -> Iterator[Demo]:
         """All demos in natural order."""

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from leicos_jobs.robots.embodiment import Embodiment, shipped
+
 ProblemKind = Literal[
     "failed",
     "interrupted",
@@ -43,17 +45,6 @@ class Problem:
         return f"{self.kind}: {self.text}"
 
 
-WIDTHS = {
-    6: "",
-    8: "keyboard or gamepad control: relative moves of the gripper, not joint targets",
-    9: "LeKiwi with a leader arm: a mobile base besides the arm",
-    11: "LeKiwi by keyboard: a mobile base besides the arm",
-    12: "two arms",
-}
-"""Widths of `actions` that LeIsaac records, with what they are (docs/decisions/leisaac.md 2.3); only 6 is joint targets
-of one SO-101."""
-
-
 RECORD = "record successful demonstrations (key N marks success in LeIsaac)"
 FIXES: dict[ProblemKind, str] = {
     "failed": RECORD,
@@ -66,7 +57,8 @@ FIXES: dict[ProblemKind, str] = {
     "outside-limits": "convert the joint values to radians of this robot; other robots' recordings cannot be taken",
     "oversized-chunks": "repack the file as said above",
     "static": "record with a camera that sees the arm move, or take every row (--row-for-row, time.row_for_row)",
-    "wrong-width": "record with a leader arm (so101leader), which gives joint targets",
+    "wrong-width": "name its robot with source.robot: a shipped one, or a file that `leicos robot from` writes;"
+    " or record joint targets, with a leader arm",
 }
 """What to do if a demo is out for this reason, where there is more to say than that it must be recorded again."""
 
@@ -98,10 +90,11 @@ def not_images(camera: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Pro
     return Problem("not-images", text)
 
 
-def wrong_width(width: int) -> Problem:
-    """Why a demo whose actions have this width is refused."""
-    known = WIDTHS.get(width)
-    what = f"that is {known}" if known else "LeIsaac records 6 (one arm), 8, 9, 11 or 12"
-    return Problem(
-        "wrong-width", f"its actions are {width} wide, {what}; only joint targets of one arm (6) are carried"
-    )
+def wrong_width(width: int, robot: Embodiment) -> Problem:
+    """Why a demo whose actions have this width is none of this robot."""
+    what = f"its actions are {width} wide, a {robot.name} has {robot.action.width}"
+    known = (other.recording.not_targets.get(width) for other in (robot, *shipped().values()))
+    if text := next(filter(None, known), None):
+        return Problem("wrong-width", f"{what}; {width} is {text}")
+    others = [other.name for other in shipped().values() if other.action.width == width]
+    return Problem("wrong-width", f"{what}; {width} has {' or '.join(others)}" if others else what)

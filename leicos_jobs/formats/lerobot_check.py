@@ -24,7 +24,7 @@ from leicos_jobs.formats.lerobot_read import Dataset, EpisodeEntry
 from leicos_jobs.formats.lerobot_v21 import META
 from leicos_jobs.media.errors import VideoError
 from leicos_jobs.media.probe import VideoInfo, probe, verify
-from leicos_jobs.robots.embodiment import EMBODIMENTS, Embodiment
+from leicos_jobs.robots.embodiment import Embodiment, shipped
 
 TIME_TOLERANCE = 1e-4
 """Seconds; lerobot's own."""
@@ -47,7 +47,7 @@ def robot_of(root: Path, info: Mapping[str, Any]) -> Embodiment | None:
     Nor is one of labels that leicos made: `curate` judged them, and lets a share lie outside.
     """
     made = (root / layout.PROVENANCE).is_file()
-    known = [robot for robot in EMBODIMENTS.values() if robot.robot_type == info.get("robot_type")]
+    known = [robot for robot in shipped().values() if robot.robot_type == info.get("robot_type")]
     return known[0] if known and not made else None
 
 
@@ -126,8 +126,8 @@ class Described(Protocol):
         """Frames a second."""
 
     @property
-    def width(self) -> int:
-        """Numbers of an action."""
+    def widths(self) -> Mapping[str, int]:
+        """Numbers of an action and of a state, by column."""
 
     @property
     def tasks(self) -> Mapping[int, str]:
@@ -169,20 +169,24 @@ def row_problems(
         yield f"{path}: its tasks {sorted(map(str, named))} are not those of meta/episodes {sorted(entry.tasks)}"
     for name in (layout.ACTION, layout.STATE):
         try:
-            table = layout.vectors(rows.column(name), described.width, path)
+            table = layout.vectors(rows.column(name), described.widths[name], path)
         except InputError as error:
             yield error.message
             continue
         if not np.isfinite(table).all():
             row = int(np.argwhere(~np.isfinite(table))[0][0])
             yield f"{path}: {name} is not finite at row {row} (episode {entry.index})"
-        elif robot and robot.width == described.width and (text := _impossible(robot, table)):
+        elif robot and (text := _impossible(robot, name, table)):
             yield f"{path}: {name}: {text} (episode {entry.index})"
     yield from extra_problems(path, rows, described.features)
 
 
-def _impossible(robot: Embodiment, table: layout.F32) -> str | None:
-    return robot.impossible(table.min(axis=0), table.max(axis=0), motor=True)
+def _impossible(robot: Embodiment, column: str, table: layout.F32) -> str | None:
+    """What is wrong with a column's values; nothing is said of one that has another width than the robot."""
+    vector = robot.action if column == layout.ACTION else robot.state
+    if table.shape[1] != vector.width:
+        return None
+    return vector.impossible(table.min(axis=0), table.max(axis=0), robot.name, motor=True)
 
 
 def _numbers(rows: pa.Table, key: str) -> np.ndarray[Any, Any]:

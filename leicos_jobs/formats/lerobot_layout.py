@@ -81,11 +81,11 @@ def plain_rate(fps: Fraction) -> int | float:
     return fps.numerator if fps.denominator == 1 else float(fps)
 
 
-def features(names: Sequence[str], cameras: Mapping[str, VideoInfo], fps: Fraction) -> dict[str, Any]:
-    """The `features` of info.json, in lerobot's order. names: joint features; cameras: name -> its probed video."""
-    width = len(names)
+def features(names: Mapping[str, Sequence[str]], cameras: Mapping[str, VideoInfo], fps: Fraction) -> dict[str, Any]:
+    """The `features` of info.json, in lerobot's order. names: joint features of ACTION and STATE; cameras: name -> its
+    probed video."""
     found: dict[str, Any] = {
-        key: {"dtype": "float32", "shape": [width], "names": list(names)} for key in (ACTION, STATE)
+        key: {"dtype": "float32", "shape": [len(names[key])], "names": list(names[key])} for key in (ACTION, STATE)
     }
     for camera, info in cameras.items():
         facts = {
@@ -108,13 +108,18 @@ def features(names: Sequence[str], cameras: Mapping[str, VideoInfo], fps: Fracti
 
 
 @cache
-def schema(width: int) -> pa.Schema:
-    """Arrow schema of a data file, with the `huggingface` metadata from which `datasets` restores its features."""
-    vector = pa.list_(pa.float32(), width)
-    fields = [pa.field(ACTION, vector), pa.field(STATE, vector)]
+def schema(action: int, state: int) -> pa.Schema:
+    """Arrow schema of a data file, with the `huggingface` metadata from which `datasets` restores its features.
+
+    action, state: their widths.
+    """
+    widths = {ACTION: action, STATE: state}
+    fields = [pa.field(key, pa.list_(pa.float32(), width)) for key, width in widths.items()]
     fields += [pa.field(key, pa.float32() if dtype == "float32" else pa.int64()) for key, dtype in SCALARS.items()]
-    sequence = {"feature": {"dtype": "float32", "_type": "Value"}, "length": width, "_type": "Sequence"}
-    described: dict[str, Any] = {ACTION: sequence, STATE: sequence}
+    value = {"dtype": "float32", "_type": "Value"}
+    described: dict[str, Any] = {
+        key: {"feature": value, "length": width, "_type": "Sequence"} for key, width in widths.items()
+    }
     described |= {key: {"dtype": dtype, "_type": "Value"} for key, dtype in SCALARS.items()}
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": described}})})
 
@@ -122,7 +127,7 @@ def schema(width: int) -> pa.Schema:
 def columns(
     actions: F32, states: F32, fps: Fraction, *, episode_index: int, first_index: int, task_index: int
 ) -> dict[str, NDArray[Any]]:
-    """The columns of one episode, in order. actions, states: (n, width) float32."""
+    """The columns of one episode, in order. actions: (n, action width), states: (n, state width), float32."""
     rows = len(actions)
     steps = np.arange(rows, dtype=np.int64)
     return {
@@ -136,9 +141,9 @@ def columns(
     }
 
 
-def table(data: DataRow, width: int) -> pa.Table:
-    """Columns as an Arrow table of `schema(width)`."""
-    layout = schema(width)
+def table(data: DataRow) -> pa.Table:
+    """Columns as an Arrow table of the `schema` of their widths."""
+    layout = schema(data[ACTION].shape[1], data[STATE].shape[1])
     arrays = []
     for field in layout:
         values = data[field.name]

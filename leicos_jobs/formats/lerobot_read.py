@@ -32,7 +32,8 @@ class EpisodeEntry:
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode. actions, states: (n, width) float32 in motor units; task: its text; videos: camera -> file."""
+    """One episode. actions: (n, action width), states: (n, state width), float32 motor units; task: its text;
+    videos: camera -> file."""
 
     index: int
     actions: F32
@@ -58,7 +59,7 @@ class Dataset:
         self.info, described = read_info(root, VERSION, fix)
         self.fps: Fraction = as_rate(described.fps)
         self.features: dict[str, Any] = self.info["features"]
-        self.width = described.features[layout.ACTION].shape[0]
+        self.widths = {name: described.features[name].shape[0] for name in (layout.ACTION, layout.STATE)}
         self.entries = [
             EpisodeEntry(line.episode_index, line.length, tuple(line.tasks))
             for line in _lines(root / META["episodes"], EpisodeLine)
@@ -98,8 +99,8 @@ class Dataset:
             raise InputError(f"{path}: task_index {task} is not in {META['tasks']}", fix=FIX)
         return Episode(
             index=index,
-            actions=layout.vectors(rows.column(layout.ACTION), self.width, path),
-            states=layout.vectors(rows.column(layout.STATE), self.width, path),
+            actions=layout.vectors(rows.column(layout.ACTION), self.widths[layout.ACTION], path),
+            states=layout.vectors(rows.column(layout.STATE), self.widths[layout.STATE], path),
             timestamps=np.asarray(rows.column("timestamp").to_numpy(), dtype=np.float32),
             task=self.tasks[task],
             videos={camera: self.video_path(index, camera) for camera in self.cameras},

@@ -103,13 +103,19 @@ class DatasetWriter:
     ) -> int:
         """Append an episode; returns its index.
 
-        actions, states: (n, width) float32 in motor units. task: its text. videos: for each camera a finished H.264
-        file, which is hard-linked or copied as it is, or images (H, W, 3) uint8 to encode. image_stats: of each camera
-        as `lerobot_stats.ImageStats.result` gives them; left out, the video is decoded for them.
+        actions: (n, action width), states: (n, state width), float32 motor units. task: its text. videos: for each
+        camera a finished H.264 file, which is hard-linked or copied as it is, or images (H, W, 3) uint8 to encode.
+        image_stats: of each camera as `lerobot_stats.ImageStats.result` gives them; left out, the video is decoded.
         Raises InputError (VideoError) if lengths, widths, rate, codec or sizes do not fit, naming the file.
         """
         index = self.episodes
-        actions, states = self._vectors(actions, "actions"), self._vectors(states, "states")
+        actions, states = (
+            self._vectors(values, what, vector.width)
+            for values, what, vector in (
+                (actions, "actions", self.embodiment.action),
+                (states, "states", self.embodiment.state),
+            )
+        )
         if len(actions) != len(states):
             raise InputError(f"episode {index}: {len(actions)} actions but {len(states)} states")
         if set(videos) != set(self.cameras):
@@ -122,9 +128,8 @@ class DatasetWriter:
         self._record(index, actions, states, task, stats)
         return index
 
-    def _vectors(self, values: F32, what: str) -> F32:
+    def _vectors(self, values: F32, what: str, width: int) -> F32:
         array = np.ascontiguousarray(values, dtype=np.float32)
-        width = self.embodiment.width
         if array.ndim != 2 or array.shape[1] != width or not len(array):
             raise InputError(f"episode {self.episodes}: {what} have shape {array.shape}, wanted (n, {width}), n > 0")
         if not np.isfinite(array).all():
@@ -169,7 +174,7 @@ class DatasetWriter:
         )
         path = self.root / data_file(index)
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = layout.table(data, self.embodiment.width)
+        rows = layout.table(data)
         pq.write_table(rows, path, compression="snappy", row_group_size=ROW_GROUP)
         episode = {"episode_index": index, "tasks": [task], "length": len(actions)}
         self._lines["episodes"].write(json_line(episode))
@@ -188,6 +193,8 @@ class DatasetWriter:
             raise InputError(f"{self.root}: a dataset needs at least one episode")
         if (self.root / layout.INFO).exists():
             raise DefectError(f"{self.root}: finish() was called twice")
+        robot = self.embodiment
+        names = {layout.ACTION: robot.action.feature_names, layout.STATE: robot.state.feature_names}
         info = {
             "codebase_version": VERSION,
             "robot_type": self.embodiment.robot_type,
@@ -201,7 +208,7 @@ class DatasetWriter:
             "splits": {"train": f"0:{self.episodes}"},
             "data_path": DATA_PATH,
             "video_path": VIDEO_PATH,
-            "features": layout.features(self.embodiment.feature_names, self._sizes, self.fps),
+            "features": layout.features(names, self._sizes, self.fps),
         }
         part = self.root / "meta" / "info.json.part"
         layout.write_json(part, info)

@@ -117,7 +117,7 @@ class _Export:
         episode, rows = self.dataset.episode(index), self.dataset.table(index)
         data = {layout.ACTION: episode.actions, layout.STATE: episode.states}
         data |= {key: rows.column(key).to_numpy() for key in layout.SCALARS}
-        own = layout.table(data, self.dataset.width)
+        own = layout.table(data)
         return carried(own, rows, self.dataset.features, self.dataset.data_path(index))
 
     def _join_videos(self, camera: str) -> dict[int, Columns]:

@@ -40,7 +40,7 @@ class DatasetV30:
         self.info, described = read_info(root, VERSION, "export it again")
         self.fps: Fraction = as_rate(described.fps)
         self.features: dict[str, Any] = self.info["features"]
-        self.width = described.features[layout.ACTION].shape[0]
+        self.widths = {name: described.features[name].shape[0] for name in (layout.ACTION, layout.STATE)}
         self.videos = tuple(key for key, item in described.features.items() if item.dtype == "video")
         self.tasks = self._tasks()
         files = sorted((root / EPISODES).rglob("*.parquet"))

@@ -15,6 +15,7 @@ from leicos_jobs.core.text import require_sentence
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.formats.leisaac_problems import fix_for
 from leicos_jobs.formats.leisaac_timing import TimeBase, Timing
+from leicos_jobs.robots.data import DEFAULT
 from leicos_jobs.run.config import (
     CurateConfig,
     GenerateConfig,
@@ -28,7 +29,7 @@ from leicos_jobs.run.config import (
 RECORDER = "leicos-mujoco"
 """What `leicos record` writes as env_args.env_name."""
 TASK = "LiftCube"
-"""In the names of the environments that replay/mujoco has: ours, and LeIsaac's LeIsaac-SO101-LiftCube-v0."""
+"""In the names of the environments that replay/mujoco has: ours, and LeIsaac's own."""
 PIXELS = 16
 """Width and height of generated videos are multiples of it (generate.width)."""
 VIDEOS = 48
@@ -39,10 +40,11 @@ VIDEOS = 48
 class _Found:
     """What the usable demos of all recordings have in common.
 
-    ours: recorded by `leicos record`. liftable: replay/mujoco can tell whether their task is done. frames: dataset rows
-    of the longest.
+    robot: name of the shipped robot whose tables they have. ours: recorded by `leicos record`. liftable:
+    replay/mujoco can tell whether their task is done. frames: dataset rows of the longest.
     """
 
+    robot: str = DEFAULT
     ours: bool = True
     liftable: bool = True
     demos: int = 0
@@ -90,6 +92,7 @@ def config_for(
         source=SourceConfig(
             files=tuple(str(path.resolve()) for path in sources),
             task=task,
+            robot=found.robot,
             camera=camera,
             accept_unmarked=accept_unmarked,
         ),
@@ -123,9 +126,13 @@ def _look(recording: Recording, chosen: Sequence[Choice], camera: str, found: _F
     if not usable:
         return
     ours = recording.env_name.startswith(RECORDER)
+    found.robot = usable[0].robot.name
     found.ours = found.ours and ours
     found.liftable = (
-        found.liftable and TASK in recording.env_name and all(CUBE_POSE in demo.state_at(0) for demo in usable)
+        found.liftable
+        and found.robot == DEFAULT
+        and TASK in recording.env_name
+        and all(CUBE_POSE in demo.state_at(0) for demo in usable)
     )
     found.demos += len(usable)
     found.sizes |= {demo.camera_sizes[camera] for demo in usable}

@@ -34,7 +34,7 @@ from leicos_jobs.formats.lerobot_extras import stored_images
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v30 import VERSION as V30
 from leicos_jobs.formats.lerobot_v30_check import DatasetV30, check_v30
-from leicos_jobs.robots.embodiment import EMBODIMENTS
+from leicos_jobs.robots.embodiment import shipped
 from leicos_jobs.run.layout import RUN
 from leicos_jobs.run.opened import open_run
 from leicos_jobs.run.results import Results
@@ -298,7 +298,7 @@ def _dataset(path: Path) -> DatasetFacts:
     else:
         dataset = Dataset(path)
         problems = check(path, robot=robot_of(path, dataset.info))
-    robots = [robot for robot in EMBODIMENTS.values() if robot.robot_type == dataset.info.get("robot_type")]
+    robots = [robot for robot in shipped().values() if robot.robot_type == dataset.info.get("robot_type")]
     if robots and (path / gr00t.MODALITY).is_file():
         problems += gr00t.check(path, robots[0], dataset.cameras)
     return DatasetFacts(

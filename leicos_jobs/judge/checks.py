@@ -75,7 +75,7 @@ def _shifted_error(labels: Sequence[F32], truths: Sequence[F32], lag: int) -> fl
 def units(labels: Sequence[F32], truths: Sequence[F32], robot: Embodiment) -> Check:
     """Labels must be motor units of these joints. Red if the true actions fit them clearly better once read as degrees,
     or with the gripper (or whatever joint has a one-sided range) the wrong way round."""
-    limits = robot.motor_limits()
+    limits = robot.action.motor_limits()
     one_sided = (limits[:, 0] == 0).nonzero()[0]
 
     def inverted(actions: F32) -> F32:
@@ -85,7 +85,7 @@ def units(labels: Sequence[F32], truths: Sequence[F32], robot: Embodiment) -> Ch
 
     readings = {
         "motor units": lambda actions: actions,
-        "degrees": lambda actions: np.rad2deg(robot.to_radians(actions)),
+        "degrees": robot.action.in_units,
         "an inverted gripper": inverted,
     }
     errors = {

@@ -25,7 +25,6 @@ from leicos_jobs.judge import checks, metrics, times
 from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
 from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.media.probe import probe
-from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import episodes, failures, layout, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
@@ -106,7 +105,7 @@ def _starts(
 ) -> tuple[list[tuple[U8, U8]], list[tuple[F32, F32]]]:
     """What `checks.conditioning` compares, for up to CLIPS_CHECKED different starts."""
     items = {item.episode_index: item for item in episodes.read(run)}
-    robot, camera = embodiment(run.config.source.robot), run.config.source.camera
+    robot, camera = run.robot, run.config.source.camera
     chosen = list({item.state.sample.start: item.state.sample for item in samples}.values())[:CLIPS_CHECKED]
     pairs, joints = [], []
     for sample in chosen:
@@ -115,8 +114,8 @@ def _starts(
         clip = read_all(starts.fetch_clip(run, start, scratch))
         shown = islice(read_frames(dataset.video_path(sample.episode, camera)), first, first + len(clip))
         pairs.append((clip, np.stack(list(shown))))
-        seen = robot.to_radians(dataset.episode(sample.episode).states[first])
-        joints.append((np.asarray(starts.joints(start), dtype=np.float32), seen))
+        seen = robot.state.to_recorded(dataset.episode(sample.episode).states[first])
+        joints.append((starts.joints(start, robot), seen))
     return pairs, joints
 
 
@@ -147,7 +146,7 @@ def _checks(
     if real:
         labels, demos = list(real.values()), [actions[index] for index in real]
         found.append(checks.alignment(labels, demos))
-        found.append(checks.units(labels, demos, embodiment(run.config.source.robot)))
+        found.append(checks.units(labels, demos, run.robot))
         found += checks.accuracy(idm["held_out_demos"], idm["joints"])
         found.append(checks.smoothness(idm["held_out_demos"]))
     truth = {
@@ -202,12 +201,12 @@ def read_controls(results: Results) -> Controls:
 
 def _idm(run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dict[int, F32]) -> dict[str, Any]:
     """Label errors on the held-out demos' real videos, and on generated videos where the truth is known."""
-    robot = embodiment(run.config.source.robot)
+    robot = run.robot.action
     items = {item.episode_index: item for item in episodes.read(run)}
     sides = episodes.split(list(items.values()), run.config)
     training = [actions[index] for index, side in sides.items() if side == "train"]
     common = (training, robot.degrees_per_unit(), robot.motor_limits())
-    found: dict[str, Any] = {"joints": [joint.name for joint in robot.joints]}
+    found: dict[str, Any] = {"joints": robot.names}
     if real:
         found["held_out_demos"] = metrics.judge(list(real.values()), [actions[index] for index in real], *common)
     known = [item for item in samples if item.labels is not None and item.truth is not None]

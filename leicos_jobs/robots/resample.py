@@ -22,7 +22,7 @@ def to_control_rate(actions: F32, stride: int, embodiment: Embodiment) -> F32:
     above = np.minimum(below + 1, rows - 1)
     weight = (steps - below)[:, None]
     out = actions[below] * (1 - weight) + actions[above] * weight
-    for index, joint in enumerate(embodiment.joints):
-        if joint.name == "gripper":
+    for index, joint in enumerate(embodiment.action.joints):
+        if joint.gripper:
             out[:, index] = actions[below, index]
     return np.asarray(out, dtype=np.float32)

@@ -106,7 +106,7 @@ def _foreseen(old: Results, new: Results) -> list[Episode] | None:
         if not isinstance(place, Path):
             return None
         try:
-            with Recording(place) as recording:
+            with Recording(place, new.run.robot) as recording:
                 demos = [demo for demo in recording.demos((new.config.source.camera,)) if demo.success]
                 for demo in (demo for demo in demos if demo.problem is None):
                     tables = demo.tables_sha256()

@@ -18,6 +18,7 @@ from leicos_jobs.core.text import sentence_problem
 from leicos_jobs.core.validation import describe_errors
 from leicos_jobs.core.workflow_size import ROUNDS, most_shards, too_large
 from leicos_jobs.core.yaml_text import mapping
+from leicos_jobs.robots.embodiment import DEFAULT, embodiment, is_file
 
 
 class Section(BaseModel):
@@ -33,8 +34,8 @@ class SourceConfig(Section):
     """LeIsaac HDF5 files, local paths or s3:// URIs, in the order their demos are numbered."""
     task: str = Field(min_length=1)
     """Task text as the dataset stores it, e.g. 'Lift the red cube up.'"""
-    robot: str = "so101"
-    """Embodiment: joints, limits and units."""
+    robot: str = DEFAULT
+    """A robot that leicos ships, or the path or s3:// URI of a robot's YAML: joints, limits and units."""
     camera: str = Field("front", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     """The camera that is generated; obs/<camera> in the HDF5."""
     strict: bool = False
@@ -284,6 +285,8 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
         ) from None
     if problem := sentence_problem(config.source.task):
         raise InputError(f"{where}: source.task {problem}", fix="write what the robot does, e.g. Lift the red cube up.")
+    if not is_file(config.source.robot):
+        embodiment(config.source.robot)
     _require_fit(config, where)
     if wrong := list(_no_text(config.model_dump())):
         raise InputError(
@@ -329,7 +332,9 @@ def load_config(path: Path, files: Sequence[str] = ()) -> RunConfig:
         raise InputError(f"cannot read {path}: {error.strerror}", fix="name a configuration file") from None
     config = parse_config(text, str(path))
     found = tuple(files) or tuple(_resolved(name, path.parent) for name in config.source.files)
-    return config.model_copy(update={"source": config.source.model_copy(update={"files": found})})
+    robot = config.source.robot
+    changes = {"files": found, "robot": _resolved(robot, path.parent) if is_file(robot) else robot}
+    return config.model_copy(update={"source": config.source.model_copy(update=changes)})
 
 
 def _resolved(name: str, folder: Path) -> str:

@@ -15,6 +15,7 @@ from leicos_jobs.backends.base import Kind
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.stages import SAMPLE, STAGES
 from leicos_jobs.formats.cosmos import prompt_for
+from leicos_jobs.robots.embodiment import is_file
 from leicos_jobs.run.commits import Record, make_key
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.samples import Sample
@@ -80,16 +81,27 @@ class SampleRules:
         return None if inputs is None else make_key(stage, STAGES[stage].version, self.settings[stage], inputs)
 
 
-def sample_rules(config: RunConfig, idm: str | None) -> SampleRules:
-    """The rules of a configuration."""
+def sample_rules(config: RunConfig, idm: str | None, outside: Callable[[str], str] = str) -> SampleRules:
+    """The rules of a configuration. outside: fingerprint of a file that it names."""
     replay = backend_identity("replay", config.replay.backend, config.replay.settings)
     own = {
         "generate": {},
         "gate": _gate_identity(config),
         "label": backend_identity("label", config.idm.backend, config.label.settings) | {"seed": config.idm.seed},
-        "replay": replay | {"hold": config.replay.hold, "repeats": config.replay.repeats},
+        "replay": replay | {"hold": config.replay.hold, "repeats": config.replay.repeats} | _own_robot(config, outside),
     }
     return SampleRules({name: own.get(name, _settings_named(config, name)) for name in SAMPLE}, idm)
+
+
+def _robot(config: RunConfig, outside: Callable[[str], str]) -> str:
+    """A shipped robot by its name, another by what its file holds."""
+    name = config.source.robot
+    return outside(name) if is_file(name) else name
+
+
+def _own_robot(config: RunConfig, outside: Callable[[str], str]) -> dict[str, str]:
+    """For stages whose results a robot's file changes beyond the dataset: its geometry, which joints are grippers."""
+    return {"robot": _robot(config, outside)} if is_file(config.source.robot) else {}
 
 
 def _gate_identity(config: RunConfig) -> dict[str, Any]:
@@ -196,7 +208,7 @@ WholeRule = Callable[[Upstream], dict[str, Any] | None]
 
 
 def _convert(up: Upstream) -> dict[str, Any]:
-    source = up.config.source
+    source = up.config.source.model_copy(update={"robot": _robot(up.config, up.outside)})
     return {
         "sources": [up.outside(name) for name in source.files],
         "source": source.model_dump(mode="json", exclude={"files", "strict"}, exclude_defaults=True),
@@ -236,7 +248,7 @@ def _train_idm(up: Upstream) -> dict[str, Any]:
         "split": up.config.split.model_dump(mode="json"),
         "checkpoint": up.outside(config.checkpoint) if config.checkpoint else None,
         "geometry": [up.config.generate.width, up.config.generate.height],
-    }
+    } | _own_robot(up.config, up.outside)
 
 
 def _plan(up: Upstream) -> dict[str, Any] | None:
@@ -257,7 +269,7 @@ def _plan(up: Upstream) -> dict[str, Any] | None:
 
 def _controls(up: Upstream) -> dict[str, Any]:
     # not where the samples stand: their own replays are made at the same time
-    return {"replay": sample_rules(up.config, None).settings["replay"], "labels": up.labels()}
+    return {"replay": sample_rules(up.config, None, up.outside).settings["replay"], "labels": up.labels()}
 
 
 def _curate(up: Upstream) -> dict[str, Any]:
@@ -266,12 +278,13 @@ def _curate(up: Upstream) -> dict[str, Any]:
 
 def _assemble(up: Upstream) -> dict[str, Any]:
     source, split = up.config.source, up.config.split.model_dump(mode="json")
-    return {"task": source.task, "robot": source.robot, "split": split, "samples": up.standing()}
+    return {"task": source.task, "robot": _robot(up.config, up.outside), "split": split, "samples": up.standing()}
 
 
 def _report(up: Upstream) -> dict[str, Any]:
     """It shows the configuration, so any change makes another report."""
     config = up.config.model_dump(mode="json", exclude={"source": {"files"}, "webhook": True})
+    config["source"]["robot"] = _robot(up.config, up.outside)
     return {"config": config, "samples": up.standing(), "controls": up.result("controls")}
 
 

@@ -15,6 +15,7 @@ from leicos_jobs.backends import registry
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.validation import parsed_json
+from leicos_jobs.robots.embodiment import Embodiment, embodiment, is_file, parse
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.store import S3, KeyMissingError, Store, is_key, open_object, open_store
 
@@ -31,7 +32,8 @@ def upload_note(key: str) -> str:
 
 def names(config: RunConfig) -> tuple[str, ...]:
     """Everything outside the run that a configuration names, in order."""
-    return tuple(dict.fromkeys((*config.source.files, *folders(config))))
+    robot = [config.source.robot] if is_file(config.source.robot) else []
+    return tuple(dict.fromkeys((*config.source.files, *robot, *folders(config))))
 
 
 def folders(config: RunConfig) -> tuple[str, ...]:
@@ -52,6 +54,19 @@ def fingerprints(config: RunConfig, store: Store, known: Mapping[str, str] | Non
     return {
         name: given.get(name) or (of_folder(name) if name in places else of_file(name, store)) for name in names(config)
     }
+
+
+def robot(config: RunConfig, store: Store, pinned: Mapping[str, str]) -> Embodiment:
+    """The robot that a configuration names: a shipped one, or one from a file. pinned: fingerprints that the run began
+    with. Raises InputError."""
+    name = config.source.robot
+    if not is_file(name):
+        return embodiment(name)
+    place = locate(name, store)
+    data = read_file(place) if isinstance(place, Path) else place[0].read(place[1])
+    if name in pinned:
+        require_same(name, of_file(name, store), pinned[name])
+    return parse(data, name)
 
 
 def locate(name: str, store: Store) -> tuple[Store, str] | Path:
@@ -85,6 +100,14 @@ def of_file(name: str, store: Store) -> str:
     if found is None:
         raise InputError(f"source file {name} does not exist", fix="upload it or correct source.files")
     return found
+
+
+def read_file(path: Path) -> bytes:
+    """All of a file. Raises InputError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", fix="choose a file that you may read") from None
 
 
 def _of_path(path: Path) -> str:

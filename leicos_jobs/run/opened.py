@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +18,7 @@ from leicos_jobs import __version__
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.validation import parsed_json
+from leicos_jobs.robots.embodiment import Embodiment
 from leicos_jobs.run import inputs as outside
 from leicos_jobs.run import layout, sealed
 from leicos_jobs.run.commits import Commits
@@ -58,6 +60,11 @@ class Run:
     config: RunConfig
     inputs: Mapping[str, str]
     commits: Commits
+
+    @cached_property
+    def robot(self) -> Embodiment:
+        """The robot of the recordings. Raises InputError if its file is gone, changed, or says what cannot be."""
+        return outside.robot(self.config, self.store, self.inputs)
 
 
 def create_run(uri: str, config: RunConfig, *, amend: bool = False, known: Mapping[str, str] | None = None) -> Run:

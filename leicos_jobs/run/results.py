@@ -119,7 +119,8 @@ class Results:
 
 def read_states(run: Run, samples: Sequence[Sample], upto: str = stages.SAMPLE[-1]) -> list[State]:
     """States of samples, in order, read in parallel."""
-    rules = identity.sample_rules(run.config, Results(run).artifact("train-idm"))
+    results = Results(run)
+    rules = identity.sample_rules(run.config, results.artifact("train-idm"), results.outside)
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(lambda sample: walk(run.commits, rules, sample, upto), samples))
 

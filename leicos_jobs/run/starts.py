@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.robots.embodiment import Embodiment
 from leicos_jobs.run import layout, sealed
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.sealed import DamageError
@@ -61,9 +64,18 @@ def fetch_clip(run: Run, start: Start, scratch: Path) -> Path:
     return run.commits.fetch_object(layout.clip(start.identity, start.clip_sha256), start.clip_sha256, scratch)
 
 
-def joints(start: Start) -> list[float]:
-    """Joint positions in radians."""
-    return start.state["articulation/robot/joint_position"]
+def joints(start: Start, robot: Embodiment) -> NDArray[np.float32]:
+    """(state width,) joint positions as recorded. Raises InputError if the start has none of this robot."""
+    by_name: dict[str, float] = {}
+    for path, columns in robot.tables("start"):
+        values = start.state.get(path, [])
+        if len(values) != len(columns):
+            raise InputError(
+                f"start {start.identity}: {path} has {len(values)} numbers, a {robot.name} has {len(columns)}",
+                fix="correct recording.start of the robot's file",
+            )
+        by_name |= {name: value for name, value in zip(columns, values, strict=True) if name is not None}
+    return np.array([by_name[name] for name in robot.state.names], dtype=np.float32)
 
 
 def _parsed(run: Run, identity: str, data: bytes) -> Start:

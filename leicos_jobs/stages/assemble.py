@@ -23,7 +23,6 @@ from leicos_jobs.formats import gr00t, lerobot_layout
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
-from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.robots.response import Response, fit_response, free_running_error, previous_action_error
 from leicos_jobs.run import episodes, identity, starts
 from leicos_jobs.run.chain import State
@@ -50,7 +49,7 @@ def assemble(run: Run) -> StageRecord:
 def _write(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     run = results.run
     response, errors = fit_states(results, scratch)
-    robot, camera = embodiment(run.config.source.robot), run.config.source.camera
+    robot, camera = run.robot, run.config.source.camera
     accepted = {item.sample for item in read_decisions(results) if item.accepted}
     if not accepted:
         return {"episodes": 0, "frames": 0, "response": response.to_json(), "state_error": errors}
@@ -64,8 +63,8 @@ def _write(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     for number, state in enumerate(states):
         signals.check()
         actions, video = _sample(run, state, scratch)
-        first = robot.to_motor(np.asarray(starts.joints(starts.read(run, state.sample.start)), dtype=np.float32))
-        made = response.states(first, actions)
+        first = robot.state.to_motor(starts.joints(starts.read(run, state.sample.start), robot))
+        made = response.states(first, robot.state_targets(actions))
         index = writer.add_episode(actions, made, run.config.source.task, {camera: video})
         columns = lerobot_layout.columns(
             actions, made, writer.fps, episode_index=index, first_index=writer.frames - len(actions), task_index=0
@@ -122,10 +121,10 @@ def fit_states(results: Results, scratch: Path) -> tuple[Response, dict[str, lis
     sides = episodes.split(episodes.read(run, results), run.config)
     pairs: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {"train": [], "held_out": []}
     for episode in Dataset(folder).episodes():
-        pairs[sides[episode.index]].append((episode.actions, episode.states))
+        pairs[sides[episode.index]].append((run.robot.state_targets(episode.actions), episode.states))
     response = fit_response(pairs["train"])
     test: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]] = pairs["held_out"] or pairs["train"]
-    scale = embodiment(run.config.source.robot).degrees_per_unit()
+    scale = run.robot.state.degrees_per_unit()
     return response, {
         "response_deg": [float(value) for value in free_running_error(response, test) * scale],
         "previous_action_deg": [float(value) for value in previous_action_error(test) * scale],

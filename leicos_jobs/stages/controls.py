@@ -132,12 +132,12 @@ def _demo_requests(run: Run, scratch: Path) -> Iterator[ReplayRequest]:
     stage = ReplayStage(run)
     real = held_out_labels(Results(run), scratch)
     for name in sorted({item.file for item in stage.episodes.values()}):
-        with Recording(fetch_source(name, run, scratch)) as recording:
+        with Recording(fetch_source(name, run, scratch), run.robot) as recording:
             for item in (item for item in stage.episodes.values() if item.file == name):
                 demo = recording.demo(item.demo, (run.config.source.camera,))
                 require_demo(demo, item)
                 start = demo.state_at(item.first_row)
-                motor = stage.robot.to_motor(demo.actions)
+                motor = stage.robot.action.to_motor(demo.actions)
                 resampled = to_control_rate(motor[item.rows()], item.stride, stage.robot)
                 base = ReplayRequest(
                     sample=f"demo/{item.episode_index}",

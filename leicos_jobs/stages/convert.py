@@ -11,7 +11,6 @@ from leicos_jobs.convert.dataset import convert as write_dataset
 from leicos_jobs.core.stages import CONVERT
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_v21 import EncodeSettings
-from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
@@ -28,7 +27,7 @@ def convert(run: Run) -> StageRecord:
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
             files = [fetch_source(item, run, Path(name)) for item in source.files]
             options = ConvertOptions(
-                embodiment=embodiment(source.robot),
+                embodiment=run.robot,
                 cameras=(source.camera,),
                 task=source.task,
                 control_hz=time.control_hz,

@@ -13,7 +13,6 @@ from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.action_tables import write_table
-from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import episodes, layout, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
@@ -33,7 +32,7 @@ class GenerateStage(SampleStage):
         self.results = Results(run)
         self.episodes = {item.episode_index: item for item in episodes.read(run, self.results)}
         self.needs_demo = registry.load("generate", run.config.generate.backend).needs_demo
-        self.robot = embodiment(run.config.source.robot)
+        self.robot = run.robot
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         """See `SampleStage.states`."""
@@ -82,7 +81,7 @@ class GenerateStage(SampleStage):
         video = commits.fetch_file(dataset, video_file(sample.episode, camera), scratch)
         table = pq.read_table(commits.fetch_file(dataset, data_file(sample.episode), scratch))
         actions = lerobot_layout.vectors(
-            table.column(lerobot_layout.ACTION), self.robot.width, data_file(sample.episode)
+            table.column(lerobot_layout.ACTION), self.robot.action.width, data_file(sample.episode)
         )
         first = episode.frame(sample.row0)
         return dataclasses.replace(request, demo=video, demo_actions=actions, demo_first=first)

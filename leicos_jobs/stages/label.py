@@ -18,7 +18,7 @@ from leicos_jobs.backends.requests import LabelRequest, LabelResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats.action_tables import write_table
-from leicos_jobs.robots.embodiment import Embodiment, embodiment
+from leicos_jobs.robots.embodiment import Embodiment
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, read_states
@@ -40,18 +40,19 @@ def check_labels(actions: NDArray[np.float32], frames: int, robot: Embodiment) -
 
     Returns facts: the share of values outside the motor range, and the largest excess in motor units.
     """
-    if actions.shape != (frames, robot.width):
-        raise DefectError(f"labels have shape {actions.shape}, expected ({frames}, {robot.width})")
+    width = robot.action.width
+    if actions.shape != (frames, width):
+        raise DefectError(f"labels have shape {actions.shape}, expected ({frames}, {width})")
     if actions.dtype != np.float32:
         raise DefectError(f"labels are {actions.dtype}, expected float32")
     if not np.isfinite(actions).all():
         raise DefectError(f"labels of row {int(np.argwhere(~np.isfinite(actions))[0][0])} are not finite")
-    limits = robot.motor_limits()
+    limits = robot.action.motor_limits()
     middle, half = limits.mean(axis=1), (limits[:, 1] - limits[:, 0]) / 2
     reach = np.abs(actions - middle) / half
     if reach.max() > OUT_OF_RANGE:
         row, joint = np.unravel_index(int(reach.argmax()), reach.shape)
-        name = robot.joints[int(joint)].name
+        name = robot.action.names[int(joint)]
         raise DefectError(f"label of row {row}, {name}: {actions[row, joint]:.1f} is far outside the motor range")
     if not actions.any():
         raise DefectError("all labels are zero: the IDM's normalisation is missing or wrong")
@@ -69,7 +70,7 @@ class LabelStage(SampleStage):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.robot = embodiment(run.config.source.robot)
+        self.robot = run.robot
         self.results = Results(run)
         self.results.needed("train-idm")
         self.idm = self.results.artifact("train-idm")

@@ -83,7 +83,7 @@ def write_starts(run: Run, samples: Sequence[Sample], items: Sequence[Episode]) 
     camera, images = run.config.source.camera, episodes.image_digests(run)
     with tempfile.TemporaryDirectory(prefix="leicos-") as scratch:
         for name, group in by_file.items():
-            with Recording(fetch_source(name, run, Path(scratch))) as recording:
+            with Recording(fetch_source(name, run, Path(scratch)), run.robot) as recording:
                 for sample in group:
                     signals.check()
                     item = by_index[sample.episode]

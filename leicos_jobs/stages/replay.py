@@ -14,7 +14,6 @@ from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.backends.requests import ReplayRequest, ReplayResult
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats.action_tables import read_table
-from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.robots.resample import to_control_rate
 from leicos_jobs.run import episodes, starts
 from leicos_jobs.run.chain import State
@@ -32,7 +31,7 @@ class ReplayStage(SampleStage):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.robot = embodiment(run.config.source.robot)
+        self.robot = run.robot
         self.episodes = {item.episode_index: item for item in episodes.read(run)}
 
     def states(self, samples: Sequence[Sample]) -> list[State]:

@@ -22,7 +22,6 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import REPORT
 from leicos_jobs.formats.lerobot_v21 import video_file
 from leicos_jobs.judge.score import Score, Scored, collect, optional
-from leicos_jobs.robots.embodiment import embodiment
 from leicos_jobs.run import episodes, identity
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
@@ -99,7 +98,7 @@ def draw(results: Results, score: Score, folder: Path, scratch: Path) -> dict[st
     strips = sample_strips(run, score.samples, scratch)
     if strips:
         contact_sheet(strips, picture("generated"))
-    joints = [joint.name for joint in embodiment(run.config.source.robot).joints]
+    joints = run.robot.action.names
     idm = score.numbers["idm"]
     titles = {"held_out_demos": "real videos of demos that the IDM never saw", "generated": "generated videos"}
     for name, title in titles.items():
@@ -199,7 +198,7 @@ def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
         generator=identity.generator_identity(run.config),
         checkpoint=results.artifact("post-train"),
         idm_facts=optional(results, "train-idm"),
-        joints=[joint.name for joint in embodiment(run.config.source.robot).joints],
+        joints=run.robot.action.names,
         control_names={name: text.replace("\n", " ") for name, text in NAMES.items()},
         machine=f"{platform.machine()}, Python {platform.python_version()}",
     )

@@ -68,6 +68,7 @@ def _train(results: Results, dataset: Path, train: list[int], folder: Path, scra
     resume = ResumeFolder(run, layout.resume("train-idm", resume_key(results, "train-idm")), scratch / "resume")
     request = TrainRequest(
         dataset=dataset,
+        robot=run.robot,
         camera=run.config.source.camera,
         train=train,
         seed=config.seed,

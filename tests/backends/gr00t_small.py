@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from leicos_jobs.backends.gr00t_dreams import configs
 from leicos_jobs.backends.gr00t_dreams.artifact import Description, publish
-from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 
 TEXT = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1,
         "vocab_size": 8, "max_position_embeddings": 4}  # fmt: skip
@@ -223,9 +223,7 @@ def write_artifact(
 class Plain:
     """The network, plainly. `act(images, noise)` -> (windows, 16, 32)."""
 
-    def __init__(
-        self, weights: dict[str, torch.Tensor], sizes: Sizes = SMALL, slot: int = configs.EMBODIMENT_ID
-    ) -> None:
+    def __init__(self, weights: dict[str, torch.Tensor], sizes: Sizes = SMALL, slot: int = SO101.gr00t.id) -> None:
         self.sizes = sizes
         self.w = {name.removeprefix("action_head."): value for name, value in weights.items()}
         self.slot = slot

@@ -10,9 +10,9 @@ import numpy as np
 from leicos_jobs.backends.mujoco import expert, recorder, rollout
 from leicos_jobs.backends.mujoco.looks import Look
 from leicos_jobs.backends.mujoco.render import Renderer
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest
 from leicos_jobs.media.encode import write_video
-from leicos_jobs.robots.embodiment import SO101
 
 WIDTH, HEIGHT = 160, 120
 
@@ -46,4 +46,4 @@ def generate_request(folder: Path, sample: str, row0: int = 6, frames: int = 100
 
 def replay_request(done: rollout.Rollout, row0: int = 0, name: str = "demo") -> ReplayRequest:
     start = {key: [float(value) for value in row] for key, row in rollout.row(done.states, row0).items()}
-    return ReplayRequest(name, start, SO101.to_motor(done.targets[row0:]), 60.0, 30)
+    return ReplayRequest(name, start, SO101.action.to_motor(done.targets[row0:]), 60.0, 30)

@@ -14,10 +14,10 @@ from leicos_jobs.backends.compact.camera import find_camera, project
 from leicos_jobs.backends.compact.data import Training
 from leicos_jobs.backends.compact.guide import Guide
 from leicos_jobs.backends.compact.images import ImageSpec
-from leicos_jobs.backends.compact.kinematics import SKELETONS, Kinematics
-from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.backends.compact.kinematics import Kinematics
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 
-SKELETON = SKELETONS["so101"]
+SKELETON = SO101.kinematics
 MARGIN = 2
 SPEC = ImageSpec((100, 84), 1, 2, 2, 96, 80, MARGIN)
 CAMERA = torch.tensor([0.75, -0.65, 0.35, 0.15, 0.0, 0.12, 0.0, 0.9, 0.05, -0.05])
@@ -61,7 +61,7 @@ def stick_figures(episodes: int = 6, rows: int = 24) -> Training:
             along = stop - start
             share = np.clip(((x - start[0]) * along[0] + (y - start[1]) * along[1]) / (along @ along), 0, 1)
             frame[np.hypot(x - start[0] - share * along[0], y - start[1] - share * along[1]) < 2.5] = 220
-    states = SO101.to_motor(radians)
+    states = SO101.action.to_motor(radians)
     bounds = np.arange(episodes)[:, None] * rows + np.array([0, rows])
     return Training(frames, states, states, bounds, SPEC)
 
@@ -71,7 +71,7 @@ def test_the_camera_is_found_from_what_moves() -> None:
     fit = find_camera(data, SKELETON, SO101, seed=0)
     assert fit is not None
     assert fit.found
-    points = Kinematics(SKELETON)(torch.from_numpy(SO101.to_radians(data.states)))
+    points = Kinematics(SKELETON)(torch.from_numpy(SO101.action.to_recorded(data.states)))
     error = (project(fit.camera, points) - project(CAMERA, points)).norm(dim=-1).mean() * SPEC.width / 2
     assert float(error) < 2.5  # px
 

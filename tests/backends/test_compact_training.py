@@ -20,10 +20,10 @@ from pydantic import ValidationError
 from leicos_jobs.backends.compact.backend import CompactLabeller, CompactTrainer
 from leicos_jobs.backends.compact.data import Dataset
 from leicos_jobs.backends.compact.settings import CompactSettings, LabellerSettings
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import LabelRequest, TrainRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.judge import metrics
-from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.testing.backend_contract import LabellerContract
 
 TINY = {
@@ -37,6 +37,7 @@ HELD_OUT = range(EPISODES - 2, EPISODES)
 def request(dataset: Path, out: Path, **changes: object) -> TrainRequest:
     values: dict[str, object] = {
         "dataset": dataset,
+        "robot": SO101,
         "camera": "front",
         "train": range(EPISODES - 2),
         "seed": 4,
@@ -77,11 +78,11 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_labels_beat_both_baselines_on_demos_held_out(trained: tuple[Path, dict], dataset: Path) -> None:
     opened = Dataset.open(dataset, "front")
-    truths = [opened.rows(index, SO101.width)[0] for index in range(EPISODES)]
+    truths = [opened.rows(index, SO101)[0] for index in range(EPISODES)]
     labels = [labeller(trained[0]).label(opened.video_path(index)) for index in HELD_OUT]
     windows = metrics.judge(
-        labels, [truths[index] for index in HELD_OUT], truths[: EPISODES - 2], SO101.degrees_per_unit(),
-        SO101.motor_limits(),
+        labels, [truths[index] for index in HELD_OUT], truths[: EPISODES - 2], SO101.action.degrees_per_unit(),
+        SO101.action.motor_limits(),
     )["windows"]  # fmt: skip
     assert windows["count"] > 0
     assert np.mean(windows["labels"]) < 0.35 * np.mean(windows["first_row"])

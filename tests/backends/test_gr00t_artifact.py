@@ -17,10 +17,10 @@ from leicos_jobs.backends.gr00t_dreams import artifact, configs
 from leicos_jobs.backends.gr00t_dreams.backend import Gr00tDreamsLabeller, Gr00tDreamsTrainer
 from leicos_jobs.backends.gr00t_dreams.settings import checkout
 from leicos_jobs.backends.gr00t_dreams.verify import described_checkpoint
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.formats.gr00t import modality
-from leicos_jobs.robots.embodiment import SO101
 
 # sha256 of canonical JSON of the tutorial's own two files for SO101 (docs/decisions/idm.md 6)
 TUTORIAL_MODALITY = "b7470e2825b43773b7a183b6e9670852036ca42a2136626126a5f82c5990c866"
@@ -50,7 +50,7 @@ def test_the_tutorials_files_are_reproduced_but_for_the_listed_differences():
 
 def test_every_difference_has_a_reason():
     found = configs.intended_differences(SO101)
-    assert len(found) == SO101.width + 1
+    assert len(found) == SO101.action.width + 1
     assert all(item.reason and item.theirs != item.ours for item in found)
     ours = configs.modality_configs(SO101, ("front",))
     (last,) = [item for item in found if item.file == "data config"]

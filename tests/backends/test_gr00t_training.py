@@ -24,10 +24,10 @@ from leicos_jobs.backends.gr00t_dreams import artifact, settings, trainer
 from leicos_jobs.backends.gr00t_dreams.backend import Gr00tDreamsTrainer
 from leicos_jobs.backends.gr00t_dreams.dataset import training_view
 from leicos_jobs.backends.gr00t_dreams.verify import verify
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import TrainRequest
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
-from leicos_jobs.robots.embodiment import SO101
 
 STEPS, SAVE, ROWS = 6, 2, 12
 SIZE, FPS = (64, 48), 30.0
@@ -114,7 +114,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("training")
     writer = DatasetWriter(root / "dataset", SO101, ("front",), FPS)
     for seed in range(3):
-        rows = np.random.default_rng(seed).uniform(10, 90, (ROWS, SO101.width)).astype(np.float32)
+        rows = np.random.default_rng(seed).uniform(10, 90, (ROWS, SO101.action.width)).astype(np.float32)
         writer.add_episode(rows, rows, "move", {"front": iter(small.pictures(ROWS, *SIZE, seed=seed))})
     writer.finish()
     for name, text in STAND_IN.items():
@@ -151,7 +151,7 @@ def train(stage: Path, tmp_path: Path, *, stop: int = 0, hold: int = 0, seed: in
 
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     request = TrainRequest(
-        dataset=stage / "dataset", camera="front", train=[0, 2], seed=seed,
+        dataset=stage / "dataset", robot=SO101, camera="front", train=[0, 2], seed=seed,
         out=tmp_path / "out", resume=tmp_path / "resume", report=report,
     )  # fmt: skip
     chosen = settings.TrainerSettings(steps=STEPS, save_steps=SAVE, keep_checkpoints=1, batch=2)
@@ -287,5 +287,5 @@ def test_several_gpus_go_through_torchrun(tmp_path):
     command = trainer.command(settings.TrainerSettings(gpus=4, python="python"), tmp_path / "job")
     assert command[:3] == ["python", "-m", "torch.distributed.run"]
     assert "--nproc_per_node=4" in command
-    given = trainer.arguments(settings.TrainerSettings(gpus=4), tmp_path, tmp_path, resume=False)
+    given = trainer.arguments(settings.TrainerSettings(gpus=4), SO101, tmp_path, tmp_path, resume=False)
     assert given[given.index("--num-gpus") + 1] == "4"

@@ -11,12 +11,12 @@ from mujoco_demo import clip_frames, generate_request
 from leicos_jobs.backends.mujoco import dream
 from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult, ReplayRequest
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.errors import VideoError
 from leicos_jobs.media.probe import probe
-from leicos_jobs.robots.embodiment import SO101
 
 
 def generator(**settings: float) -> MujocoGenerator:
@@ -73,9 +73,9 @@ def test_truth_is_aligned_with_frames_and_control_rows(tmp_path: Path) -> None:
         "action_full": ((160, 6), np.float32),
     }
     assert np.array_equal(found["action"], found["action_full"][::2])
-    given = SO101.to_motor(np.reshape(request.start["conditioning/actions"], (8, 6)))
+    given = SO101.action.to_motor(np.reshape(request.start["conditioning/actions"], (8, 6)))
     assert found["action_full"][:8] == pytest.approx(given, abs=1e-4)
-    start = SO101.to_motor(np.array(request.start["articulation/robot/joint_position"]))
+    start = SO101.action.to_motor(np.array(request.start["articulation/robot/joint_position"]))
     assert found["observation.state"][0] == pytest.approx(start, abs=1e-4)
     assert set(result.truth_facts) == {"success", "planned_failure", "defect"}
     assert result.notes == {}
@@ -91,7 +91,7 @@ def test_replaying_the_truth_gives_the_same_outcome_to_the_bit(tmp_path: Path, r
         assert metrics["success"] == result.truth_facts["success"]
         again = replayed(request, result)
         assert again["final_joint_pos"] == metrics["final_joint_pos"]
-        near = SO101.to_motor(np.array(metrics["final_joint_pos"])) - truth(result)["observation.state"][-1]
+        near = SO101.action.to_motor(np.array(metrics["final_joint_pos"])) - truth(result)["observation.state"][-1]
         assert np.abs(near).max() < 3.0  # one frame later, at rest
 
 

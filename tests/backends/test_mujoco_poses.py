@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.robots.embodiment import SO101
 
 CAMERA_QUATERNION = np.array([0.77337, 0.55078, -0.2374, -0.20537])  # LeIsaac's front camera, parent robot base, opengl
 
@@ -34,8 +34,8 @@ def test_success_height_is_20_centimetres_over_leisaacs_base() -> None:
 
 def test_rest_pose_and_zero_in_motor_units() -> None:
     rest = np.radians([0, -100, 90, 50, 0, -10])
-    assert SO101.to_motor(rest) == pytest.approx([0, -100, 100, 52.632, 0, 0], abs=1e-3)
-    assert SO101.to_motor(np.zeros(6)) == pytest.approx([0, 0, 5.263, 0, 0, 9.0909], abs=1e-3)
+    assert SO101.action.to_motor(rest) == pytest.approx([0, -100, 100, 52.632, 0, 0], abs=1e-3)
+    assert SO101.action.to_motor(np.zeros(6)) == pytest.approx([0, 0, 5.263, 0, 0, 9.0909], abs=1e-3)
 
 
 def moving_state(rng: np.random.Generator) -> poses.State:

@@ -10,10 +10,10 @@ from mujoco_demo import demo, replay_request
 
 from leicos_jobs.backends.mujoco import lift_cube, rollout
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, _held
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.mujoco.simulation import Simulation
 from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.robots.embodiment import SO101
 
 
 def replay(*requests: ReplayRequest, **settings: float) -> list[dict[str, object]]:
@@ -90,7 +90,7 @@ def test_targets_beyond_the_limits_are_counted_and_not_applied() -> None:
 def test_the_last_target_is_held() -> None:
     done, _ = demo(0)
     start = {key: value.tolist() for key, value in rollout.row(done.states, 0).items()}
-    target = SO101.to_motor(done.joint_pos[0] + np.float32([0.3, 0, 0, 0, 0, 0]))[None]
+    target = SO101.action.to_motor(done.joint_pos[0] + np.float32([0.3, 0, 0, 0, 0, 0]))[None]
     short, long = (replay(ReplayRequest("h", start, target, 60.0, hold))[0] for hold in (0, 60))
     reached = [np.array(metrics["final_joint_pos"])[0] - done.joint_pos[0, 0] for metrics in (short, long)]
     assert reached[0] < 0.15
@@ -102,7 +102,7 @@ def test_other_control_rates_take_the_same_time(control_hz: float) -> None:
     simulation = Simulation(control_hz)
     done, _ = demo(0)
     start = {key: value.tolist() for key, value in rollout.row(done.states, 0).items()}
-    actions = SO101.to_motor(done.joint_pos[0])[None].repeat(int(control_hz), axis=0)
+    actions = SO101.action.to_motor(done.joint_pos[0])[None].repeat(int(control_hz), axis=0)
     metrics = replay(ReplayRequest("h", start, actions, control_hz, 0))[0]
     assert simulation.model.opt.timestep == pytest.approx(1 / 480)
     assert not metrics["success"]

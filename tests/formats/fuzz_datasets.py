@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from helpers.leisaac import paint
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.formats.lerobot_v30 import export_v30
 from leicos_jobs.inspect.facts import inspect as look
-from leicos_jobs.robots.embodiment import SO101
 
 SUFFIX = ".zip"
 

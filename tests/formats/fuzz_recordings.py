@@ -11,11 +11,11 @@ from pathlib import Path
 import h5py
 from helpers.leisaac import DemoSpec, write_recording
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.convert import dataset as stage
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.inspect import facts as look
-from leicos_jobs.robots.embodiment import SO101
 
 SUFFIX = ".hdf5"
 

@@ -15,12 +15,12 @@ import pytest
 from helpers.leisaac import paint
 from PIL import Image
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.formats.lerobot_v30 import export_v30
 from leicos_jobs.inspect.facts import DatasetFacts, inspect
-from leicos_jobs.robots.embodiment import SO101
 
 LENGTHS = (7, 12)
 INFO, STATS, TASKS, EPISODES = (

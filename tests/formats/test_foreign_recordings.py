@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from helpers.leisaac import DemoSpec, write_recording
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.convert.dataset import ConvertOptions, convert
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.inspect.defaults import config_for
 from leicos_jobs.inspect.facts import RecordingFacts, inspect
-from leicos_jobs.robots.embodiment import SO101
 
 SECRET = b"-THE-HOST-SECRET"
 
@@ -206,7 +206,7 @@ def test_joint_values_that_no_so101_can_have_are_refused(table: str, factor: flo
 
 def test_a_leader_arm_may_overshoot_the_limits(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.hdf5", [DemoSpec(rows=100)])
-    low, high = np.deg2rad([joint.usd_deg for joint in SO101.joints]).T
+    low, high = np.deg2rad([joint.limits for joint in SO101.action.joints]).T
     with h5py.File(path, "a") as file:
         file["data/demo_0/actions"][10:20] = high + np.deg2rad(10)
         file["data/demo_0/actions"][30:40] = low - np.deg2rad(10)
@@ -295,5 +295,5 @@ def test_init_takes_any_camera_and_says_which_there_are(tmp_path: Path) -> None:
 
 def test_init_says_that_two_arms_are_too_wide(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.hdf5", [DemoSpec(width=12)])
-    with pytest.raises(InputError, match="actions are 12 wide, that is two arms"):
+    with pytest.raises(InputError, match="actions are 12 wide, a so101 has 6; 12 has so101-biarm"):
         config_for([path], "Lift.")

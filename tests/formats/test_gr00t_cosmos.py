@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats.cosmos import (
@@ -24,7 +25,6 @@ from leicos_jobs.formats.cosmos import (
 from leicos_jobs.formats.lerobot_layout import columns
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.media.errors import VideoError
-from leicos_jobs.robots.embodiment import SO101
 
 
 def test_modality_is_the_tutorials_but_absolute() -> None:

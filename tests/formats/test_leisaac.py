@@ -98,7 +98,7 @@ def test_interrupted_recording(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [8, 9, 11, 12, 7])
 def test_other_widths_are_refused_by_name(tmp_path: Path, width: int) -> None:
     problem = problem_of(tmp_path, DemoSpec(width=width))
-    names = {8: "keyboard", 9: "LeKiwi", 11: "LeKiwi", 12: "two arms", 7: "records 6"}
+    names = {8: "keyboard", 9: "lekiwi", 11: "LeKiwi", 12: "so101-biarm", 7: "a so101 has 6"}
     assert problem.kind == "wrong-width"
     assert names[width] in problem.text
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.formats.lerobot_check import check, require
 from leicos_jobs.formats.lerobot_read import Dataset
@@ -23,7 +24,6 @@ from leicos_jobs.formats.lerobot_stats import ImageStats, column_stats, sample_i
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter, EncodeSettings
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.media.errors import VideoError
-from leicos_jobs.robots.embodiment import SO101
 
 
 def pictures(count: int, shade: int = 0, size: tuple[int, int] = (64, 48)) -> np.ndarray:
@@ -167,7 +167,7 @@ def test_column_statistics_of_scalars_are_lists_of_one() -> None:
 
 def test_reading(dataset: Path) -> None:
     found = Dataset(dataset)
-    assert (len(found), found.fps, found.width, found.cameras) == (3, 30, 6, ("front",))
+    assert (len(found), found.fps, found.widths["action"], found.cameras) == (3, 30, 6, ("front",))
     episode = found.episode(1)
     assert (len(episode), episode.task) == (20, "Put it down.")
     np.testing.assert_array_equal(episode.actions, numbers(20, 1))

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from helpers.leisaac import DemoSpec, read_code, write_recording
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.convert.dataset import ConvertOptions, convert
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_read import Dataset
@@ -25,7 +26,6 @@ from leicos_jobs.formats.lerobot_v21 import EncodeSettings
 from leicos_jobs.formats.lerobot_v30 import export_v30
 from leicos_jobs.inspect.facts import DatasetFacts, inspect
 from leicos_jobs.media.decode import read_all
-from leicos_jobs.robots.embodiment import SO101
 
 pytestmark = pytest.mark.lerobot
 

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.leisaac import paint, read_code
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.formats.lerobot_v30 import export_v30
 from leicos_jobs.media.encode import write_video
-from leicos_jobs.robots.embodiment import SO101
 
 LENGTHS = (12, 20, 15, 9)
 CAMERAS = ("front", "wrist")

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from helpers.leisaac import DemoSpec, action, image_numbers, joint, motor, read_code, write_recording
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.convert.dataset import ConvertOptions, ConvertReport, convert
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError, RetryError
@@ -25,7 +26,6 @@ from leicos_jobs.formats import gr00t
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_check import check
 from leicos_jobs.formats.lerobot_v21 import EncodeSettings
-from leicos_jobs.robots.embodiment import SO101
 
 TASK = "Lift the red cube up."
 HERE = Path(__file__).parent

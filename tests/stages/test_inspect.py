@@ -9,10 +9,10 @@ import h5py
 import pytest
 from helpers.leisaac import DemoSpec, write_recording
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.convert.dataset import ConvertOptions, convert
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.inspect.facts import DatasetFacts, RecordingFacts, RunFacts, inspect
-from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.run.config import RunConfig, TimeConfig
 from leicos_jobs.run.opened import create_run
 from leicos_jobs.stages.convert import convert as convert_run

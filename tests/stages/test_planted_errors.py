@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.judge import checks, metrics
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.media.probe import verify
-from leicos_jobs.robots.embodiment import SO101
 
 ROWS, STRIDE = 140, 2
-JOINTS = [joint.name for joint in SO101.joints]
+JOINTS = [joint.name for joint in SO101.action.joints]
 
 
 def trajectory(seed: int, rows: int = ROWS) -> np.ndarray:
@@ -49,7 +49,7 @@ def honest() -> list[np.ndarray]:
 
 
 def verdicts(labels: list[np.ndarray]) -> dict[str, bool]:
-    judged = metrics.judge(labels, TRUTHS, TRAINING, SO101.degrees_per_unit(), SO101.motor_limits())
+    judged = metrics.judge(labels, TRUTHS, TRAINING, SO101.action.degrees_per_unit(), SO101.action.motor_limits())
     found = [
         checks.alignment(labels, TRUTHS),
         checks.units(labels, TRUTHS, SO101),
@@ -83,7 +83,7 @@ def scrambled() -> list[np.ndarray]:
 
 def degrees() -> list[np.ndarray]:
     """Degrees where motor units are wanted: LeRobot's own two conventions, mixed up."""
-    return [np.rad2deg(SO101.to_radians(x)).astype(np.float32) for x in honest()]
+    return [np.rad2deg(SO101.action.to_recorded(x)).astype(np.float32) for x in honest()]
 
 
 def gripper_inverted() -> list[np.ndarray]:

@@ -17,13 +17,13 @@ import pytest
 from helpers.identity import environment, leicos
 from pydantic import BaseModel
 
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core import stages
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.formats.action_tables import read_table, write_table
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.media.remux import restamp
-from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.run import layout, sealed
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.opened import open_run
@@ -148,7 +148,7 @@ def swapped(labels: Labels, root: Path) -> Labels:
 
 
 def degrees(labels: Labels, root: Path) -> Labels:
-    return {name: np.rad2deg(SO101.to_radians(rows)).astype(np.float32) for name, rows in labels.items()}
+    return {name: np.rad2deg(SO101.action.to_recorded(rows)).astype(np.float32) for name, rows in labels.items()}
 
 
 def gripper_inverted(labels: Labels, root: Path) -> Labels:

@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("mujoco")
 
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, MujocoReplayerSettings
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.judge import checks
-from leicos_jobs.robots.embodiment import SO101
 from leicos_jobs.stages.record import record
 
 DEMOS, ROW = 6, 120
@@ -27,7 +27,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     with Recording(path) as recording:
         for demo in recording.demos():
             starts = {row: demo.state_at(row) for row in (0, ROW)}
-            found.append({"actions": SO101.to_motor(demo.actions), "starts": starts, "joints": demo.joint_pos})
+            found.append({"actions": SO101.action.to_motor(demo.actions), "starts": starts, "joints": demo.joint_pos})
     return found
 
 
@@ -64,5 +64,5 @@ def test_row_0_instead_of_row0_turns_the_start_check_red(demos) -> None:
 
 
 def test_degrees_for_motor_units_turn_reproduction_red(demos) -> None:
-    wrong = lambda d: np.rad2deg(SO101.to_radians(d["actions"])).astype(np.float32)  # noqa: E731
+    wrong = lambda d: np.rad2deg(SO101.action.to_recorded(d["actions"])).astype(np.float32)  # noqa: E731
     assert not verdict(outcomes(demos, lambda i: demos[i]["starts"][0], wrong))

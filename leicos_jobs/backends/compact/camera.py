@@ -19,8 +19,8 @@ from torch import Tensor
 
 from leicos_jobs.backends.compact import images
 from leicos_jobs.backends.compact.data import Training
-from leicos_jobs.backends.compact.kinematics import Kinematics, Skeleton
-from leicos_jobs.robots.embodiment import Embodiment
+from leicos_jobs.backends.compact.kinematics import Kinematics
+from leicos_jobs.robots.embodiment import Embodiment, Skeleton
 
 MOVED = 28.0
 """Difference from the episode's median picture, in grey levels of 255, of a pixel that shows the arm."""
@@ -75,7 +75,7 @@ def find_camera(data: Training, skeleton: Skeleton, robot: Embodiment, seed: int
     if len(states) < 16:
         return None
     with torch.no_grad():
-        points = Kinematics(skeleton)(torch.from_numpy(robot.to_radians(states)))
+        points = Kinematics(skeleton)(torch.from_numpy(robot.state.to_recorded(states)))
     spine = _spine(points[:, list(skeleton.spine)])
     random = torch.Generator().manual_seed(seed)
     few = torch.randperm(len(spine), generator=random)[:24]

@@ -17,6 +17,7 @@ from leicos_jobs.backends.compact import images
 from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.robots.embodiment import Embodiment
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -64,15 +65,16 @@ class Dataset:
         default = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
         return self._path(self._info.get("video_path") or default, episode)
 
-    def rows(self, episode: int, width: int) -> tuple[F32, F32]:
-        """Columns action and observation.state, (T, width) float32 motor units each, checked. Raises InputError."""
+    def rows(self, episode: int, robot: Embodiment) -> tuple[F32, F32]:
+        """Columns action and observation.state, float32 motor units, checked. Raises InputError."""
         path = self.rows_path(episode)
         try:
             table = pq.read_table(path, columns=["action", "observation.state"])
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be read: {error}", fix="run `leicos convert` again") from error
         found = []
-        for column in ("action", "observation.state"):
+        for column, vector in (("action", robot.action), ("observation.state", robot.state)):
+            width = vector.width
             values = np.array(table[column].to_pylist(), dtype=np.float32)
             if values.ndim != 2 or values.shape[1] != width or not len(values):
                 raise InputError(f"{path}: {column} has shape {values.shape}, wanted (rows, {width})")
@@ -80,7 +82,7 @@ class Dataset:
                 row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
                 raise InputError(f"{path}: {column} is not finite in row {row}", fix="leave this demo out")
             found.append(values)
-        return found[0], found[1]
+        return found[0], robot.action_positions(found[1], found[0])
 
     def digest(self, episodes: Sequence[int]) -> str:
         """Hex sha256 over the bytes of these episodes' files, in order: what the model saw."""
@@ -91,7 +93,8 @@ class Dataset:
 @dataclass(frozen=True)
 class Training:
     """All training frames in RAM. frames: (N, h+2M, w+2M, 3) uint8 windows with border; actions, states:
-    (N, width) float32 motor units; bounds: (episodes, 2) first and one past the last row of each episode."""
+    (N, action width) float32 motor units, the states those of the action's joints;
+    bounds: (episodes, 2) first and one past the last row of each episode."""
 
     frames: U8
     actions: F32
@@ -104,7 +107,7 @@ def load(
     dataset: Dataset,
     episodes: Sequence[int],
     *,
-    joints: int,
+    robot: Embodiment,
     image_width: int,
     crop: str,
     seen: Callable[[int, int], None] | None = None,
@@ -120,7 +123,7 @@ def load(
         pictures = pool.map(lambda e: images.read_reduced(dataset.video_path(e), dataset.size, factor), episodes)
         try:
             for done, (episode, frames) in enumerate(zip(episodes, pictures, strict=True)):
-                action, state = dataset.rows(episode, joints)
+                action, state = dataset.rows(episode, robot)
                 if len(frames) != len(action):
                     raise InputError(
                         f"{dataset.video_path(episode)} has {len(frames)} frames, its parquet {len(action)} rows",

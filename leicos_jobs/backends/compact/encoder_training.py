@@ -19,7 +19,6 @@ from leicos_jobs.backends.compact.artifact import Norms
 from leicos_jobs.backends.compact.camera import find_camera
 from leicos_jobs.backends.compact.data import Training
 from leicos_jobs.backends.compact.guide import Guide
-from leicos_jobs.backends.compact.kinematics import SKELETONS
 from leicos_jobs.backends.compact.model import Encoder
 from leicos_jobs.backends.compact.settings import Recipe
 from leicos_jobs.core import signals
@@ -55,7 +54,9 @@ def targets(data: Training, norms: Norms) -> NDArray[np.float32]:
 
 def make_guide(job: Job) -> tuple[Guide | None, dict[str, Any]]:
     """The geometry to train with, if the robot's is known and the camera can be found; and what to report of it."""
-    skeleton = SKELETONS.get(job.robot.name) if job.recipe.kinematics == "auto" else None
+    robot = job.robot
+    known = robot.kinematics if robot.state.names == robot.action.names else None
+    skeleton = known if job.recipe.kinematics == "auto" else None
     if skeleton is None:
         return None, {"used": False, "reason": "switched off, or the robot's geometry is not known"}
     with machine.single_threaded():
@@ -121,7 +122,7 @@ class _Training:
         self.recipe, self.seed, self.device = recipe, job.seed, device
         size = (job.data.spec.width, job.data.spec.height)
         guided = 0 if guide is None else len(guide.kinematics.points)
-        encoder = Encoder(size, recipe.channels, recipe.blocks, recipe.hidden, job.robot.width, guided)
+        encoder = Encoder(size, recipe.channels, recipe.blocks, recipe.hidden, job.robot.action.width, guided)
         self.encoder: Encoder = encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.encoder)
         self.guide = None if guide is None else guide.to(device)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from leicos_jobs.backends.compact.artifact import Norms
 from leicos_jobs.backends.compact.camera import project
 from leicos_jobs.backends.compact.images import ImageSpec
-from leicos_jobs.backends.compact.kinematics import Kinematics, Skeleton
-from leicos_jobs.robots.embodiment import Embodiment
+from leicos_jobs.backends.compact.kinematics import Kinematics
+from leicos_jobs.robots.embodiment import Embodiment, Skeleton
 
 TOOL_SCALE = 0.02
 """Metres of fingertip error that weigh as much as one standard deviation of a joint."""
@@ -40,7 +40,9 @@ class Guide(nn.Module):
         self.tool = list(skeleton.tool)
         self.size, self.margin = (spec.width, spec.height), spec.margin
         self.camera = nn.Parameter(camera.clone())
-        zero, one = (robot.to_radians(np.full(robot.width, value, dtype=np.float32)) for value in (0.0, 1.0))
+        zero, one = (
+            robot.state.to_recorded(np.full(robot.state.width, value, dtype=np.float32)) for value in (0.0, 1.0)
+        )
         slope = (one - zero).astype(np.float32)
         self.register_buffer("slope", torch.from_numpy(slope * norms.std))
         self.register_buffer("offset", torch.from_numpy(zero + slope * norms.mean))

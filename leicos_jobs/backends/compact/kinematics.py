@@ -8,53 +8,11 @@ are places in the picture that the encoder can be told to look for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Quaternion = tuple[float, float, float, float]
-Vector = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Skeleton:
-    """A robot's links and the points of interest on them.
-
-    links: offset (m) and turn (w, x, y, z) of each link in the one before it; every joint turns its link about the
-    link's own z. points: (link, place in it in m), links ascending. spine: points that follow one another along the
-    arm, base first. tool: points whose position decides a grasp.
-    """
-
-    links: tuple[tuple[Vector, Quaternion], ...]
-    points: tuple[tuple[int, Vector], ...]
-    spine: tuple[int, ...]
-    tool: tuple[int, ...]
-
-
-_O: Vector = (0.0, 0.0, 0.0)
-SKELETONS = {
-    # so101_new_calib.xml (github.com/TheRobotStudio/SO-ARM100); angles are LeIsaac's (docs/decisions/leisaac.md 5.1).
-    "so101": Skeleton(
-        links=(
-            ((0.0388353, 0.0, 0.0624), (0.0, 0.0, -1.0, 0.0)),
-            ((-0.0303992, -0.0182778, -0.0542), (0.5, -0.5, -0.5, -0.5)),
-            ((-0.11257, -0.028, 0.0), (0.707107, 0.0, 0.0, 0.707107)),
-            ((-0.1349, 0.0052, 0.0), (0.707107, 0.0, 0.0, -0.707107)),
-            ((0.0, -0.0611, 0.0181), (0.0172091, -0.0172091, 0.706897, 0.706897)),
-            ((0.0202, 0.0188, -0.0234), (0.707107, 0.707107, 0.0, 0.0)),
-        ),
-        # Joints; then the fixed finger's tip, two points beside the gripper that tell its roll, the finger's middle;
-        # the moving finger's tip and middle.
-        points=(
-            (1, _O), (2, _O), (3, _O), (4, _O), (4, (-0.0079, 0.0, -0.098)), (4, (0.0, 0.03, -0.03)),
-            (4, (0.0, -0.03, -0.03)), (4, (-0.005, 0.0, -0.06)), (5, (-0.012, -0.076, 0.019)),
-            (5, (-0.005, -0.04, 0.019)),
-        ),
-        spine=(0, 1, 2, 3, 4),
-        tool=(3, 4),
-    )
-}  # fmt: skip
+from leicos_jobs.robots.embodiment import Quaternion, Skeleton
 
 
 def _rotation(quaternion: Quaternion) -> list[list[float]]:

@@ -21,7 +21,6 @@ class CompactSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: Literal["small", "full"] = Field("small", description="small: two CPU cores; full: one GPU")
-    robot: str = Field("so101", description="embodiment: names, limits and units of the joints")
     image_width: int | None = Field(None, ge=16, description="frames are reduced to about this width, px")
     crop: Literal["motion", "none"] = Field("motion", description="motion: the area in which training frames move")
     channels: tuple[int, ...] | None = Field(None, min_length=2, description="feature maps of each stage")
@@ -53,7 +52,6 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: str
-    robot: str
     image_width: int
     crop: str
     channels: tuple[int, ...]

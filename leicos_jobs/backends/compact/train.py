@@ -15,7 +15,6 @@ from leicos_jobs.backends.compact.head import train_head
 from leicos_jobs.backends.compact.settings import NAME, TRAINER_VERSION, CompactSettings, Recipe
 from leicos_jobs.backends.requests import TrainRequest
 from leicos_jobs.core.digests import digest_of
-from leicos_jobs.robots.embodiment import embodiment
 
 
 def train(settings: CompactSettings, request: TrainRequest) -> dict[str, Any]:
@@ -28,14 +27,14 @@ def train(settings: CompactSettings, request: TrainRequest) -> dict[str, Any]:
 
 def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> dict[str, Any]:
     clock = [time.monotonic()]
-    robot = embodiment(recipe.robot)
+    robot = request.robot
     dataset = data.Dataset.open(request.dataset, request.camera)
-    training = data.load(dataset, request.train, joints=robot.width, image_width=recipe.image_width, crop=recipe.crop)
+    training = data.load(dataset, request.train, robot=robot, image_width=recipe.image_width, crop=recipe.crop)
     norms = normalisation(training)
     digest = dataset.digest(request.train)
     identity = digest_of(
-        {"version": TRAINER_VERSION, "recipe": recipe.model_dump(), "data": digest, "seed": request.seed,
-         "torch": torch.__version__}
+        {"version": TRAINER_VERSION, "recipe": recipe.model_dump(), "robot": robot.reference(), "data": digest,
+         "seed": request.seed, "torch": torch.__version__}
     )  # fmt: skip
     clock.append(time.monotonic())
     job = Job(recipe, robot, norms, training, request.seed, identity, request.resume, request.report)
@@ -47,15 +46,16 @@ def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> dict[
     head = train_head(common, true[:, 0], true.sum(axis=1), training.bounds, request.seed, recipe.head_steps)
     clock.append(time.monotonic())
     facts = {
-        "backend": NAME, "version": TRAINER_VERSION, "recipe": recipe.model_dump(), "seed": request.seed,
-        "robot": robot.name, "joints": robot.feature_names, "units": "lerobot motor units",
+        "backend": NAME, "version": TRAINER_VERSION, "recipe": recipe.model_dump() | {"robot": robot.name},
+        "seed": request.seed,
+        "robot": robot.name, "joints": robot.action.feature_names, "units": "lerobot motor units",
         "camera": dataset.camera, "dataset_sha256": digest, "train_episodes": list(request.train),
         "torch": torch.__version__,
     }  # fmt: skip
     model = Artifact(encoder, head, training.spec, norms, dataset.fps, facts)
     model.save(request.out)
     names = ("read", "encoder", "head")
-    degrees = np.abs(found[:, 0] - true[:, 0]).mean(axis=0) * norms.std * robot.degrees_per_unit()
+    degrees = np.abs(found[:, 0] - true[:, 0]).mean(axis=0) * norms.std * robot.action.degrees_per_unit()
     return {
         **trained,
         "seconds": {name: round(b - a, 2) for name, a, b in zip(names, clock[:-1], clock[1:], strict=True)},

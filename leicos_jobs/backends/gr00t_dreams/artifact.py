@@ -21,7 +21,7 @@ from leicos_jobs.backends.gr00t_dreams.settings import UPSTREAM
 from leicos_jobs.core.digests import digest_of, is_sealed, sealed, sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.gr00t import modality
-from leicos_jobs.robots.embodiment import Embodiment, embodiment
+from leicos_jobs.robots.embodiment import Embodiment, from_reference
 
 FORMAT = "leicos-gr00t-dreams-2"
 DESCRIPTION = "artifact.json"
@@ -93,16 +93,16 @@ def publish(
         "facts": facts,
         "format": FORMAT,
         "upstream": UPSTREAM,
-        "robot": robot.name,
-        "joints": robot.feature_names,
+        "robot": robot.reference(),
+        "joints": robot.action.feature_names,
         "units": "lerobot motor units",
         "camera": camera,
         "geometry": list(geometry),
         "fps": fps,
         "frame_offsets": list(configs.FRAME_OFFSETS),
         "action_offsets": list(range(configs.HORIZON)),
-        "embodiment_tag": configs.EMBODIMENT_TAG,
-        "embodiment_id": configs.EMBODIMENT_ID,
+        "embodiment_tag": robot.gr00t.tag,
+        "embodiment_id": robot.gr00t.id,
         "sequence": SEQUENCE,
         "image": {"crop": configs.CROP, "resize": configs.RESIZE, "resample": RESAMPLE},
         "vision": vision,
@@ -124,9 +124,9 @@ def load(folder: Path, *, check_files: bool = True) -> Description:
         facts = json.loads(path.read_text())
         if facts["format"] != FORMAT:
             raise InputError(f"{path} has format {facts['format']!r}, not {FORMAT!r}", fix="train the model again")
-        robot = embodiment(facts["robot"])
+        robot = from_reference(facts["robot"], str(path))
         _check_same(path, "upstream", facts["upstream"], UPSTREAM)
-        _check_same(path, "joints", facts["joints"], robot.feature_names)
+        _check_same(path, "joints", facts["joints"], robot.action.feature_names)
         _check_same(path, "frame_offsets", facts["frame_offsets"], list(configs.FRAME_OFFSETS))
         _check_same(path, "action_offsets", facts["action_offsets"], list(range(configs.HORIZON)))
         if not is_sealed(facts):
@@ -137,8 +137,9 @@ def load(folder: Path, *, check_files: bool = True) -> Description:
         _check_same(folder / MODALITY, "content", _read(folder / MODALITY), modality(robot, (camera,)))
         action = _read(folder / STATS)["action"]
         low, high = (np.asarray(action[key], dtype=np.float32) for key in ("min", "max"))
-        if low.shape != (robot.width,) or high.shape != (robot.width,) or not np.isfinite([low, high]).all():
-            raise InputError(f"{folder / STATS}: action has not {robot.width} finite limits", fix="train again")
+        width = robot.action.width
+        if low.shape != (width,) or high.shape != (width,) or not np.isfinite([low, high]).all():
+            raise InputError(f"{folder / STATS}: action has not {width} finite limits", fix="train again")
         width, height = facts["geometry"]
         first, second = facts["frame_offsets"]
         return Description(
@@ -189,12 +190,12 @@ def _check_files(folder: Path, files: dict[str, str]) -> None:
 
 def _check_metadata(path: Path, robot: Embodiment, stats: dict[str, Any]) -> None:
     """Upstream notes the statistics that it normalised with; other ones would give labels in a wrong scale."""
-    found = _read(path).get(configs.EMBODIMENT_TAG, {}).get("statistics", {}).get("action", {})
-    for index, joint in enumerate(robot.joints):
+    found = _read(path).get(robot.gr00t.tag, {}).get("statistics", {}).get("action", {})
+    for name, start, end in robot.modalities(robot.action):
         for key in ("min", "max"):
-            theirs = np.ravel(found.get(joint.name, {}).get(key, []))
-            if theirs.shape != (1,) or not np.isclose(theirs[0], stats["action"][key][index], rtol=1e-5, atol=1e-5):
+            theirs, ours = np.ravel(found.get(name, {}).get(key, [])), stats["action"][key][start:end]
+            if theirs.shape != (end - start,) or not np.allclose(theirs, ours, rtol=1e-5, atol=1e-5):
                 raise InputError(
-                    f"{path}: {key} of {joint.name} is {theirs.tolist()}, stats.json has {stats['action'][key][index]}",
+                    f"{path}: {key} of {name} is {theirs.tolist()}, stats.json has {ours}",
                     fix="give the stats.json that this checkpoint was trained with",
                 )

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.gr00t import TASK_KEY
 from leicos_jobs.formats.lerobot_layout import ACTION, STATE
 from leicos_jobs.robots.embodiment import Embodiment
@@ -24,9 +25,8 @@ HORIZON = 16
 """Actions that a window predicts, for rows 0 ... 15 after its first."""
 CROP = 0.95
 RESIZE = 224
-EMBODIMENT_TAG = "new_embodiment"
-EMBODIMENT_ID = 31
-"""Weights slot of `new_embodiment` (gr00t/model/transforms_idm.py, _EMBODIMENT_TAG_MAPPING)."""
+MAX_STATE, MAX_ACTION = 64, 32
+"""Widest vectors that the model takes."""
 METADATA_VERSION = "v2.1"
 
 _DATASET = "gr00t.data.dataset.ModalityConfig"
@@ -49,7 +49,8 @@ def intended_differences(robot: Embodiment) -> list[Difference]:
     """All intended differences from the tutorial's files (docs/decisions/idm.md 6), with their reasons."""
     padding = "with false, windows past an episode's end are padded with zeros and the model learns to jump to 0"
     found = [
-        Difference("modality.json", f"action.{joint.name}.absolute", False, True, padding) for joint in robot.joints
+        Difference("modality.json", f"action.{name}.absolute", False, True, padding)
+        for name, _, _ in robot.modalities(robot.action)
     ]
     one = "the tutorial's two definitions disagree ([0, 16] here, [0] in conf.yaml); the network is fed no language"
     return [*found, Difference("data config", "language.delta_indices", list(FRAME_OFFSETS), [0], one)]
@@ -66,11 +67,26 @@ def _vectors(keys: list[str]) -> list[dict[str, Any]]:
     ]
 
 
+def keys(robot: Embodiment) -> tuple[list[str], list[str]]:
+    """Modality keys of state and action, in order."""
+    state = [f"state.{name}" for name, _, _ in robot.modalities(robot.state)]
+    return state, [f"action.{name}" for name, _, _ in robot.modalities(robot.action)]
+
+
+def require_fit(robot: Embodiment) -> None:
+    """Raise InputError if the robot's vectors are wider than the model's."""
+    for what, vector, most in (("state", robot.state, MAX_STATE), ("action", robot.action, MAX_ACTION)):
+        if vector.width > most:
+            raise InputError(
+                f"{robot.name} has {vector.width} numbers per {what}, gr00t-dreams takes at most {most}",
+                fix=f"name fewer of them in the robot's {what}_joints, or use idm.backend: compact",
+            )
+
+
 def transforms(robot: Embodiment, cameras: Sequence[str]) -> dict[str, Any]:
     """The transform chain: to tensor, crop, resize, colour jitter (training only), min-max to -1..1, concatenate."""
     video = [f"video.{camera}" for camera in cameras]
-    state = [f"state.{joint.name}" for joint in robot.joints]
-    action = [f"action.{joint.name}" for joint in robot.joints]
+    state, action = keys(robot)
     jitter = {"brightness": 0.3, "contrast": 0.4, "saturation": 0.5, "hue": 0.08}
     chain: list[dict[str, Any]] = [
         {"_target_": _VIDEO + "VideoToTensor", "apply_to": video},
@@ -84,18 +100,18 @@ def transforms(robot: Embodiment, cameras: Sequence[str]) -> dict[str, Any]:
         {"_target_": "gr00t.data.transform.concat.ConcatTransform", "video_concat_order": video,
          "state_concat_order": state, "action_concat_order": action},
         {"_target_": "gr00t.model.transforms_idm.GR00TIDMTransform", "state_horizon": len(FRAME_OFFSETS),
-         "action_horizon": HORIZON, "max_state_dim": 64, "max_action_dim": 32},
+         "action_horizon": HORIZON, "max_state_dim": MAX_STATE, "max_action_dim": MAX_ACTION},
     ]  # fmt: skip
     return {"_target_": "gr00t.data.transform.base.ComposedModalityTransform", "transforms": chain}
 
 
 def modality_configs(robot: Embodiment, cameras: Sequence[str]) -> dict[str, Any]:
     """Which rows of which columns a window takes."""
-    offsets, joints = list(FRAME_OFFSETS), [joint.name for joint in robot.joints]
+    offsets, (state, action) = list(FRAME_OFFSETS), keys(robot)
     parts = {
         "video": (offsets, [f"video.{camera}" for camera in cameras]),
-        "state": (offsets, [f"state.{name}" for name in joints]),
-        "action": (list(range(HORIZON)), [f"action.{name}" for name in joints]),
+        "state": (offsets, state),
+        "action": (list(range(HORIZON)), action),
         "language": ([0], [f"annotation.{TASK_KEY}"]),
     }
     return {
@@ -118,16 +134,16 @@ def metadata(
 ) -> dict[str, Any]:
     """Content of experiment_cfg/metadata.json as upstream's training writes it (gr00t/data/schema.py,
     DatasetMetadata). stats: stats.json; geometry: (width, height) px."""
-    found: dict[str, Any] = {"statistics": {}, "modalities": {}, "embodiment_tag": EMBODIMENT_TAG}
-    for modality, column in (("state", STATE), ("action", ACTION)):
+    found: dict[str, Any] = {"statistics": {}, "modalities": {}, "embodiment_tag": robot.gr00t.tag}
+    for modality, column, vector in (("state", STATE, robot.state), ("action", ACTION, robot.action)):
+        groups = robot.modalities(vector)
         found["statistics"][modality] = {
-            joint.name: {key: [values[at]] for key, values in stats[column].items()}
-            for at, joint in enumerate(robot.joints)
+            name: {key: values[start:end] for key, values in stats[column].items()} for name, start, end in groups
         }
-        one = {"absolute": True, "rotation_type": None, "shape": [1], "continuous": True}
-        found["modalities"][modality] = {joint.name: one for joint in robot.joints}
+        one = {"absolute": True, "rotation_type": None, "continuous": True}
+        found["modalities"][modality] = {name: one | {"shape": [end - start]} for name, start, end in groups}
     found["modalities"]["video"] = {camera: {"resolution": list(geometry), "channels": 3, "fps": fps}}
-    return {EMBODIMENT_TAG: found}
+    return {robot.gr00t.tag: found}
 
 
 class _Plain(yaml.SafeDumper):
@@ -137,7 +153,13 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+def _joints(robot: Embodiment) -> str:
+    """How many numbers a vector has, for people."""
+    state, action = robot.state.width, robot.action.width
+    return f"{action} joints" if state == action else f"{action} joints (state {state})"
+
+
 def conf_yaml(robot: Embodiment, cameras: Sequence[str]) -> str:
     """Text of experiment_cfg/conf.yaml."""
-    head = f"# {robot.name}: {len(robot.joints)} joints, cameras {', '.join(cameras)}. Made by leicos.\n"
+    head = f"# {robot.name}: {_joints(robot)}, cameras {', '.join(cameras)}. Made by leicos.\n"
     return head + yaml.dump(conf(robot, cameras), Dumper=_Plain, sort_keys=False)

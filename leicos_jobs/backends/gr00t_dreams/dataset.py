@@ -43,8 +43,11 @@ def training_view(root: Path, out: Path, episodes: Sequence[int], robot: Embodim
     dataset = Dataset(root)
     if not episodes:
         raise InputError("no training episode", fix="record more demonstrations or hold fewer out")
-    if dataset.width != robot.width:
-        raise InputError(f"{root} has actions of width {dataset.width}, {robot.name} has {robot.width} joints")
+    for column, vector in ((layout.ACTION, robot.action), (layout.STATE, robot.state)):
+        if (width := dataset.widths[column]) != vector.width:
+            raise InputError(
+                f"{root}: {column} has width {width}, {robot.name} has {vector.width}", fix="correct source.robot"
+            )
     if camera not in dataset.cameras:
         raise InputError(f"{root} has no camera {camera!r}", fix=f"it has: {', '.join(dataset.cameras)}")
     stats, digests, sizes = StatsBuilder(), [], set()

@@ -54,7 +54,7 @@ class Labeller:
             self.engine,
             self.preprocess,
             seeds=[request.seed for request in requests],
-            joints=self.artifact.robot.width,
+            joints=self.artifact.robot.action.width,
             offset=self.artifact.frame_offsets[1],
         )
         try:

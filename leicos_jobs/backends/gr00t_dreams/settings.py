@@ -35,7 +35,6 @@ class TrainerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    robot: str = Field("so101", description="embodiment: names, limits and units of the joints")
     steps: int = Field(10_000, ge=1, description="optimiser steps; upstream published models with 30,000 to 60,000")
     batch: int = Field(16, ge=1, description="windows a step and GPU")
     learning_rate: float = Field(1e-4, gt=0, description="peak, cosine schedule")

@@ -23,7 +23,7 @@ from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.files import link_tree
 from leicos_jobs.core.logs import event
 from leicos_jobs.core.programs import Program
-from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.robots.embodiment import Embodiment
 
 SCRIPT = Path(__file__).parent / "upstream" / "idm_train.py"
 IDENTITY = "identity.json"
@@ -34,16 +34,18 @@ CHECKPOINT_FILES = (STATE, "optimizer.pt", "scheduler.pt")
 
 def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -> dict[str, Any]:
     """Train and publish to `request.out`; see `TrainRequest`. Returns facts."""
-    robot = embodiment(chosen.robot)
+    robot = request.robot
+    configs.require_fit(robot)
     checkout, begun = settings.checkout(chosen.checkout), time.monotonic()
     view = training_view(request.dataset, fresh(work / "gr00t-dataset"), request.train, robot, request.camera)
-    identity = {"settings": chosen.model_dump(mode="json"), "data": view.digest, "seed": request.seed,
+    chosen_for = chosen.model_dump(mode="json") | {"robot": robot.reference()}
+    identity = {"settings": chosen_for, "data": view.digest, "seed": request.seed,
                 "upstream": settings.UPSTREAM}  # fmt: skip
     output = fresh(work / "gr00t-output")
     resumed = prepare_output(output, request.resume, identity, configs.conf_yaml(robot, (request.camera,)))
     job = {
         "conf": configs.conf(robot, (request.camera,)), "robot": robot.name, "seed": request.seed,
-        "keep": chosen.keep_checkpoints, "arguments": arguments(chosen, view.root, output, resume=resumed > 0),
+        "keep": chosen.keep_checkpoints, "arguments": arguments(chosen, robot, view.root, output, resume=resumed > 0),
     }  # fmt: skip
     if resumed < chosen.steps:  # upstream's trainer, resumed at its end, would take a step more
         path = work / "gr00t-job.json"
@@ -68,14 +70,16 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
     }  # fmt: skip
 
 
-def arguments(chosen: settings.TrainerSettings, dataset: Path, output: Path, *, resume: bool) -> list[str]:
+def arguments(
+    chosen: settings.TrainerSettings, robot: Embodiment, dataset: Path, output: Path, *, resume: bool
+) -> list[str]:
     """Command line of scripts/idm_training.py (a tyro dataclass)."""
     values = {
-        "dataset-path": dataset, "output-dir": output, "data-config": chosen.robot, "batch-size": chosen.batch,
+        "dataset-path": dataset, "output-dir": output, "data-config": robot.name, "batch-size": chosen.batch,
         "max-steps": chosen.steps, "num-gpus": chosen.gpus, "save-steps": chosen.save_steps,
         "learning-rate": chosen.learning_rate, "weight-decay": chosen.weight_decay,
         "warmup-ratio": chosen.warmup_ratio, "dataloader-num-workers": chosen.workers, "report-to": "none",
-        "embodiment-tag": configs.EMBODIMENT_TAG, "video-backend": chosen.video_backend,
+        "embodiment-tag": robot.gr00t.tag, "video-backend": chosen.video_backend,
     }  # fmt: skip
     given = [part for key, value in values.items() for part in (f"--{key}", str(value))]
     flags = {"resume": resume, "random-init": chosen.random_init}

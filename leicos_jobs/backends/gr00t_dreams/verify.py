@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.gr00t_dreams import artifact, configs, settings
+from leicos_jobs.backends.gr00t_dreams import artifact, settings
 from leicos_jobs.backends.gr00t_dreams.decode_pool import Chunk, DecodePool, Opened
 from leicos_jobs.backends.gr00t_dreams.engine import Engine, Plan, default_plan
 from leicos_jobs.backends.gr00t_dreams.labeller import build, choose_device, settle_arithmetic
@@ -28,7 +28,7 @@ from leicos_jobs.backends.gr00t_dreams.pixels import to_rgb
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.programs import Program
 from leicos_jobs.media.probe import probe
-from leicos_jobs.robots.embodiment import embodiment
+from leicos_jobs.robots.embodiment import DEFAULT, embodiment
 
 SCRIPT = Path(__file__).parent / "upstream" / "idm_check.py"
 BOUNDS = {"cpu": 1e-5, "cuda": 1e-3}
@@ -80,7 +80,7 @@ def verify(
     checkpoint: Path,
     video: Path,
     *,
-    robot: str = "so101",
+    robot: str = DEFAULT,
     camera: str = "front",
     windows: int = 48,
     device: str = "auto",
@@ -148,15 +148,18 @@ def described_checkpoint(
         return artifact.load(checkpoint)
     path = checkpoint / artifact.METADATA
     try:
-        facts = json.loads(path.read_text())[configs.EMBODIMENT_TAG]
-        seen = facts["modalities"]["video"][camera]
         described = embodiment(robot)
+        facts = json.loads(path.read_text())[described.gr00t.tag]
+        seen = facts["modalities"]["video"][camera]
         stats = {
             column: {
-                key: [float(np.ravel(facts["statistics"][kind][joint.name][key])[0]) for joint in described.joints]
+                key: [float(one) for name, _, _ in groups for one in np.ravel(facts["statistics"][kind][name][key])]
                 for key in ("mean", "std", "min", "max", "q01", "q99")
             }
-            for kind, column in (("action", "action"), ("state", "observation.state"))
+            for kind, column, groups in (
+                ("action", "action", described.modalities(described.action)),
+                ("state", "observation.state", described.modalities(described.state)),
+            )
         }
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise InputError(f"{path} does not describe robot {robot} with camera {camera}: {error!r}") from error
@@ -252,7 +255,7 @@ def predict(
 def compare(what: str, ours: F32, theirs: F32, noise: F32, described: artifact.Description, bound: float) -> Difference:
     """See `Difference`."""
     moved = float(np.linalg.norm(theirs - noise))
-    joints = described.robot.width
+    joints = described.robot.action.width
     units = np.abs(ours - theirs)[:, :, :joints] / 2 * (described.high - described.low)
     return Difference(what, float(np.linalg.norm(ours - theirs)) / moved, float(units.max()), bound)
 

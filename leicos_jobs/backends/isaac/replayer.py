@@ -109,8 +109,8 @@ class IsaacReplayer(Replayer[IsaacSettings], name="isaac-sim", version=1, upstre
 
     def _check_facts(self, simulator: Simulator) -> None:
         facts = simulator.facts
-        names = [joint.name for joint in self.robot.joints]
-        if facts["width"] != self.robot.width or facts["joint_names"][: self.robot.width] != names:
+        names = self.robot.action.names
+        if facts["width"] != self.robot.action.width or facts["joint_names"][: self.robot.action.width] != names:
             self._drop()
             raise InputError(
                 f"task {self.settings.task} takes {facts['width']} actions for {facts['joint_names']}, "
@@ -202,18 +202,17 @@ class _Batch:
 
 
 def _task(request: ReplayRequest, repeat: int, robot: Embodiment, lift_object: str) -> Task:
-    actions = np.asarray(request.actions, dtype=np.float32)
-    if actions.ndim != 2 or actions.shape[1] != robot.width or not len(actions) or not np.isfinite(actions).all():
+    actions, width = np.asarray(request.actions, dtype=np.float32), robot.action.width
+    if actions.ndim != 2 or actions.shape[1] != width or not len(actions) or not np.isfinite(actions).all():
         raise InputError(
-            f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {robot.width}) finite "
-            "numbers",
+            f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {width}) finite numbers",
             fix="check the label stage's output",
         )
     pose = request.start.get(f"rigid_object/{lift_object}/root_pose")
     return Task(
         id=f"{request.sample}#{repeat}",
         start=request.start,
-        targets=robot.to_radians(actions),
+        targets=robot.action.to_recorded(actions),
         hold=request.hold,
         seed=(request.seed + repeat) % 2**31,
         start_height=pose[2] if pose else None,
@@ -273,7 +272,7 @@ def _launch(settings: IsaacSettings, robot: Embodiment) -> Launch:
         "envs": settings.envs,
         "device": settings.device,
         "lift_object": settings.lift_object,
-        "limits_rad": [[float(np.radians(low)), float(np.radians(high))] for low, high in _limits(robot)],
+        "limits_rad": [[float(low), float(high)] for low, high in robot.action.recorded_limits()],
     }
     environment = {ASSETS_ENV: str(root.absolute()), "OMNI_KIT_ACCEPT_EULA": "YES"}
     return Launch(Path(python), config, environment, settings.start_seconds_max, settings.hang_seconds)
@@ -283,7 +282,3 @@ def assets_root(settings: IsaacSettings) -> Path:
     """LeIsaac's assets: as set, or in the environment, or beside the weights in the model cache."""
     named = settings.assets or os.environ.get(ASSETS_ENV)
     return Path(named) if named else Path(os.environ.get("HF_HOME", "/models")) / "leisaac"
-
-
-def _limits(robot: Embodiment) -> list[tuple[float, float]]:
-    return [joint.usd_deg for joint in robot.joints]

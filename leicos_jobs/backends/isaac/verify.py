@@ -107,8 +107,8 @@ def _replays(found: Verification, replayer: IsaacReplayer, recording: Path, came
 
 def _requests(demo: Demo, rate: float, replayer: IsaacReplayer) -> list[ReplayRequest]:
     start = demo.state_at(ROW)
-    actions = replayer.robot.to_motor(demo.actions[ROW:])
-    still: NDArray[np.float32] = np.repeat(replayer.robot.to_motor(demo.joint_pos[ROW : ROW + 1]), 120, axis=0)
+    actions = replayer.robot.action.to_motor(demo.actions[ROW:])
+    still: NDArray[np.float32] = np.repeat(replayer.robot.state.to_motor(demo.joint_pos[ROW : ROW + 1]), 120, axis=0)
     return [
         ReplayRequest(f"{demo.name}-{name}", start, values, control_hz=rate, hold=30, seed=1)
         for name, values in (("own", actions), ("again", actions), ("still", still))

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
 from leicos_jobs.backends.mujoco.looks import Look, drifted, fit_look
 from leicos_jobs.backends.mujoco.render import Renderer
+from leicos_jobs.backends.mujoco.robot import JOINTS
 from leicos_jobs.backends.mujoco.simulation import Simulation
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.encode import write_video
-from leicos_jobs.robots.embodiment import SO101
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -72,9 +72,9 @@ class Dreamer:
             request.sample,
             video,
             truth={
-                "action": SO101.to_motor(dream.targets[::stride]),
-                "observation.state": SO101.to_motor(dream.joint_pos[:-1:stride]),
-                "action_full": SO101.to_motor(dream.targets),
+                "action": JOINTS.to_motor(dream.targets[::stride]),
+                "observation.state": JOINTS.to_motor(dream.joint_pos[:-1:stride]),
+                "action_full": JOINTS.to_motor(dream.targets),
             },
             truth_facts={"success": dream.success, "planned_failure": fails, "defect": defect},
         )
@@ -163,13 +163,13 @@ def _streams(request: GenerateRequest) -> tuple[np.random.Generator, np.random.G
 def _lead(request: GenerateRequest, steps: int) -> F32:
     """The demo's targets while the clip runs, (steps, 6) rad."""
     values = np.asarray(request.start.get(CONDITIONING_ACTIONS, []), dtype=np.float64)
-    if values.size != steps * SO101.width:
+    if values.size != steps * JOINTS.width:
         raise InputError(
             f"sample {request.sample}: start has {values.size} numbers under {CONDITIONING_ACTIONS!r}, the clip needs "
-            f"{steps * SO101.width} ({steps} control steps)",
+            f"{steps * JOINTS.width} ({steps} control steps)",
             fix="give the demo's actions at control_hz (rad) for the rows from row0 to the clip's last frame",
         )
-    return expert.settle(values.reshape(steps, SO101.width))
+    return expert.settle(values.reshape(steps, JOINTS.width))
 
 
 def _elsewhere(state: poses.State, rng: np.random.Generator) -> poses.State:
@@ -177,7 +177,7 @@ def _elsewhere(state: poses.State, rng: np.random.Generator) -> poses.State:
     side = -1.0 if state.cube_pos[1] > 0.0 else 1.0
     x, y = lift_cube.CUBE_CENTRE[0] + rng.uniform(-0.03, 0.03), side * rng.uniform(0.06, 0.09)
     turn = rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 0.8)
-    joints = np.array([turn, -0.6, 0.5, 0.9, turn, 0.6]) + rng.uniform(-0.15, 0.15, SO101.width)
+    joints = np.array([turn, -0.6, 0.5, 0.9, turn, 0.6]) + rng.uniform(-0.15, 0.15, JOINTS.width)
     return replace(poses.State.at_rest(joints, [x, y, lift_cube.CUBE_HALF], state.cube_quat), root=state.root)
 
 

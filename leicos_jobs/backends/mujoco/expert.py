@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.backends.mujoco import lift_cube, poses
 from leicos_jobs.backends.mujoco.kinematics import Arm, ToolPose
-from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.backends.mujoco.robot import JOINTS
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -213,7 +213,7 @@ def _play(
         u = np.arange(1, length + 1) / length
         s = u**3 * (10.0 - 15.0 * u + 6.0 * u * u)
         knots = np.linspace(0.0, 1.0, len(path))
-        rows.append(np.stack([np.interp(s, knots, path[:, joint]) for joint in range(SO101.width)], axis=1))
+        rows.append(np.stack([np.interp(s, knots, path[:, joint]) for joint in range(JOINTS.width)], axis=1))
     targets = np.concatenate(rows)
     missing = (least if budget is None else budget) - len(targets)
     targets = np.concatenate([targets, np.repeat(targets[-1:], max(0, missing), axis=0)])[:budget]
@@ -231,8 +231,8 @@ def _play(
 def _tremor(rows: int, rng: np.random.Generator, size: float, control_hz: float) -> F64:
     """Slow wander (rows, 6) rad: three sines a joint between 0.3 and 3 Hz, the faster the smaller."""
     time = np.arange(rows)[:, None, None] / control_hz
-    rate = rng.uniform(0.3, 3.0, (1, SO101.width, 3))
-    phase = rng.uniform(0.0, 2.0 * math.pi, (1, SO101.width, 3))
+    rate = rng.uniform(0.3, 3.0, (1, JOINTS.width, 3))
+    phase = rng.uniform(0.0, 2.0 * math.pi, (1, JOINTS.width, 3))
     waves = np.sin(2.0 * math.pi * rate * time + phase) / np.sqrt(rate)
     return np.asarray(size * rng.uniform(0.4, 1.2) * waves.sum(axis=2) * math.sqrt(2.0 / 3.0))
 
@@ -240,4 +240,4 @@ def _tremor(rows: int, rng: np.random.Generator, size: float, control_hz: float)
 def settle(radians: NDArray[np.floating]) -> F32:
     """Radians that survive the way through motor units and float32 unchanged, so that a label equal to the truth
     replays to the same bits."""
-    return SO101.to_radians(SO101.to_motor(radians))
+    return JOINTS.to_recorded(JOINTS.to_motor(radians))

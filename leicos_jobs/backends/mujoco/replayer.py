@@ -17,9 +17,9 @@ from typing_extensions import override
 
 from leicos_jobs.backends.base import Replayer, Started
 from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.mujoco.robot import JOINTS
 from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.robots.embodiment import SO101
 
 if TYPE_CHECKING:
     from leicos_jobs.backends.mujoco.simulation import Simulation
@@ -75,13 +75,13 @@ class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1,
 
     def _replay(self, request: ReplayRequest) -> ReplayMetrics:
         actions = np.asarray(request.actions, dtype=np.float32)
-        if actions.ndim != 2 or actions.shape[1] != SO101.width or not len(actions) or not np.isfinite(actions).all():
+        if actions.ndim != 2 or actions.shape[1] != JOINTS.width or not len(actions) or not np.isfinite(actions).all():
             raise InputError(
-                f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {SO101.width}) finite "
+                f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {JOINTS.width}) finite "
                 "numbers",
                 fix="check the label stage's output",
             )
-        targets = SO101.to_radians(actions)
+        targets = JOINTS.to_recorded(actions)
         targets = np.concatenate([targets, np.repeat(targets[-1:], max(0, request.hold), axis=0)])
         simulation = self._simulation(request.control_hz)
         simulation.reset(poses.from_leisaac(self._start(request)))
@@ -136,7 +136,7 @@ class _Trace:
             repeats=1,
             max_lift=max(self._heights) - lift_cube.CUBE_HALF,
             first_grasp_row=self._grasp,
-            tracking_error_deg=float(np.sqrt(np.mean(rms[: SO101.width - 1] ** 2))),
+            tracking_error_deg=float(np.sqrt(np.mean(rms[: JOINTS.width - 1] ** 2))),
             gripper_error_deg=float(rms[-1]),
             limit_clip_share=self._clipped / self._rows,
             final_joint_pos=[float(value) for value in self._simulation.joint_pos],

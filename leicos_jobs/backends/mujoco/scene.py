@@ -33,7 +33,7 @@ from leicos_jobs.backends.mujoco.lift_cube import (
     PHYSICS_HZ,
     STIFFNESS,
 )
-from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.backends.mujoco.robot import JOINTS
 
 _FRICTION = (0.95, 0.01, 0.001)
 """Sliding as the cube's asset; torsional (m) for pads of about 15 mm; rolling (m)."""
@@ -81,8 +81,8 @@ def substeps(control_hz: float) -> int:
 
 def _drive(spec: Any, gripper_effort: float) -> None:
     """LeIsaac's limits, gains and efforts on the MJCF's joints and actuators."""
-    for joint in SO101.joints:
-        limits = [math.radians(degrees) for degrees in joint.usd_deg]
+    for joint in JOINTS.joints:
+        limits = [math.radians(degrees) for degrees in joint.limits]
         part, actuator = spec.joint(joint.name), spec.actuator(joint.name)
         part.range = limits
         actuator.ctrlrange = limits
@@ -96,7 +96,7 @@ def _drive(spec: Any, gripper_effort: float) -> None:
 
 def _damp(compiled: Any) -> None:
     """Joint dampers, set once compiled: the type of MjSpec's damping field differs between MuJoCo releases."""
-    compiled.dof_damping[: SO101.width] = DAMPING
+    compiled.dof_damping[: JOINTS.width] = DAMPING
     gripper = int(compiled.joint("gripper").dofadr[0])
     compiled.dof_damping[gripper] = compiled.dof_frictionloss[gripper] = 0.0
 

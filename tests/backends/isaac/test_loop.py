@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from fake_isaac import NAMES, FakeIsaac
 
-from leicos_jobs.backends.isaac.replayer import _limits, _task, combine
+from leicos_jobs.backends.isaac.replayer import _task, combine
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver import leisaac_env
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.leisaac_env import LeIsaacEnv
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.loop import HELD_STEPS, Episode, held, replay
 from leicos_jobs.backends.mujoco.replayer import HELD_STEPS as MUJOCO_HELD_STEPS
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import ReplayRequest
-from leicos_jobs.robots.embodiment import SO101
 
 LIMITS = np.radians([(-110, 110), (-100, 100), (-100, 90), (-95, 95), (-160, 160), (-10, 100)]).astype(np.float32)
 
@@ -110,8 +110,8 @@ def test_units_are_leisaacs_to_its_own_vectors() -> None:
         assert task.targets[0] == pytest.approx(radians, abs=1e-6)
         assert task.targets.dtype == np.float32
         assert (task.id, task.seed, task.start_height) == ("s#2", 7, 0.35)
-    assert [joint.name for joint in SO101.joints] == NAMES
-    assert np.allclose(np.radians(_limits(SO101)), LIMITS)
+    assert [joint.name for joint in SO101.action.joints] == NAMES
+    assert np.allclose(SO101.action.recorded_limits(), LIMITS)
 
 
 def test_repeats_are_combined() -> None:

@@ -23,7 +23,7 @@ import pytest
 
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver import leisaac_env
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.leisaac_env import LeIsaacEnv
-from leicos_jobs.robots.embodiment import SO101
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 
 LEISAAC, ISAACLAB = os.environ.get("LEICOS_LEISAAC", ""), os.environ.get("LEICOS_ISAACLAB", "")
 
@@ -70,7 +70,7 @@ class Articulation:
         self._data = SimpleNamespace(
             joint_effort_limits=torch.full((ENVS, 6), 10.0),
             joint_pos=torch.rand(ENVS, 6),
-            joint_names=[joint.name for joint in SO101.joints],
+            joint_names=[joint.name for joint in SO101.action.joints],
             body_names=["base", "jaw"],
             body_pos_w=torch.zeros(ENVS, 2, 3),
             body_link_pos_w=torch.rand(ENVS, 2, 3),
@@ -285,9 +285,9 @@ def test_units_and_limits_are_leisaacs() -> None:
         if isinstance(node, ast.Assign) and "LIM" in ast.unparse(node.targets[0]) and "SO101" in ast.unparse(node):
             exec(compile(ast.Module([node], []), "lerobot.py", "exec"), space)
     usd, motor = space["SO101_FOLLOWER_USD_JOINT_LIMLITS"], space["SO101_FOLLOWER_MOTOR_LIMITS"]
-    assert {joint.name: tuple(joint.usd_deg) for joint in SO101.joints} == {k: tuple(v) for k, v in usd.items()}
+    assert {joint.name: tuple(joint.limits) for joint in SO101.action.joints} == {k: tuple(v) for k, v in usd.items()}
     torch = SimpleNamespace(pi=np.pi, Tensor=())
     convert = compiled(LEISAAC, "utils/robot_utils.py", "convert_leisaac_action_to_lerobot", torch)
     convert.__globals__.update(np=np, SO101_FOLLOWER_USD_JOINT_LIMLITS=usd, SO101_FOLLOWER_MOTOR_LIMITS=motor)
     values = np.random.default_rng(0).uniform(-1.5, 1.5, (50, 6)).astype(np.float32)
-    assert np.allclose(convert(values), SO101.to_motor(values), atol=1e-4)
+    assert np.allclose(convert(values), SO101.action.to_motor(values), atol=1e-4)

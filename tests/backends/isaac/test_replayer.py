@@ -17,9 +17,9 @@ import pytest
 from leicos_jobs.backends.isaac import replayer as module
 from leicos_jobs.backends.isaac.replayer import IsaacReplayer, ReplayError
 from leicos_jobs.backends.isaac.settings import IsaacSettings
+from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.core.errors import DefectError, ExitCode, InputError
-from leicos_jobs.robots.embodiment import SO101
 
 HERE = Path(__file__).parent
 REST = np.radians([0, -100, 90, 50, 0, -10]).astype(np.float32)
@@ -61,7 +61,7 @@ def request(sample: str, target: np.ndarray = UP, fault: str = "", repeats: int 
     }
     if fault:
         start[f"fault/{fault}"] = []
-    actions = SO101.to_motor(np.repeat(target[None], rows, axis=0))
+    actions = SO101.action.to_motor(np.repeat(target[None], rows, axis=0))
     return ReplayRequest(sample, start, actions, control_hz=60.0, hold=30, repeats=repeats, seed=21)
 
 
