@@ -170,14 +170,14 @@ def sizes(workflow: dict[str, Any], shards: int) -> dict[str, float]:
     return {
         "stored_bytes": stored,
         "nodes": len(found),
-        "bytes_a_node": round(len(text) / len(found), 1),
-        "compressed_bytes_a_node": round(packed / len(found), 1),
+        "bytes_per_node": round(len(text) / len(found), 1),
+        "compressed_bytes_per_node": round(packed / len(found), 1),
         "bytes_besides": rest,
         "expected_nodes_one_round": round(size.nodes(shards, 1)),
         "expected_bytes_one_round": size.object_bytes(shards, 1),
         "expected_bytes_three_rounds": size.object_bytes(shards, 3),
-        "expected_bytes_a_node": size.NODE_BYTES,
-        "expected_compressed_bytes_a_node": size.COMPRESSED_NODE_BYTES,
+        "expected_bytes_per_node": size.NODE_BYTES,
+        "expected_compressed_bytes_per_node": size.COMPRESSED_NODE_BYTES,
         "expected_bytes_besides": size.FIXED_BYTES,
     }
 

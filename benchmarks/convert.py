@@ -1,9 +1,9 @@
-"""HDF5 -> LeRobot v2.1 at 640x480: frames a second of leicos, of lerobot's own writers, and of the bare codec.
+"""HDF5 -> LeRobot v2.1 at 640x480: frames per second of leicos, of lerobot's own writers, and of the bare codec.
 
 Everything in one run on one machine: leicos convert row for row with lerobot's own h264 settings and with the default
 profile, output verified; the bound given by reading plus encoding alone on all cores; the peers, if the Pythons of
-environments with lerobot are given; luma PSNR against the images and bytes a frame, of leicos and of the peers.
-Rates count frames written. A busy machine disturbs `seconds`, less so `cpu_ms_a_frame`: both are printed.
+environments with lerobot are given; luma PSNR against the images and bytes per frame, of leicos and of the peers.
+Rates count frames written. A busy machine disturbs `seconds`, less so `cpu_ms_per_frame`: both are printed.
 
 Example: PYTHONPATH=. python benchmarks/convert.py --peer ~/lerobot-0.3.3/bin/python --peer ~/lerobot-0.4.4/bin/python
 """
@@ -61,8 +61,8 @@ def timed(work: Callable[[], int]) -> dict[str, float]:
     return {
         "frames": frames,
         "seconds": seconds,
-        "frames_a_second": frames / seconds,
-        "cpu_ms_a_frame": 1000 * used / frames,
+        "frames_per_second": frames / seconds,
+        "cpu_ms_per_frame": 1000 * used / frames,
     }
 
 
@@ -80,7 +80,7 @@ def ours(source: Path, out: Path, profile: str) -> dict[str, Any]:
     video = out / "videos/chunk-000/observation.images.front/episode_000000.mp4"
     size = sum(path.stat().st_size for path in out.rglob("*.mp4"))
     first, step = (5, 1) if base.row_for_row else (6, 2)
-    return result | {"bytes_a_frame": size / result["frames"], "psnr_y": luma_psnr(source, video, first, step)}
+    return result | {"bytes_per_frame": size / result["frames"], "psnr_y": luma_psnr(source, video, first, step)}
 
 
 def read_alone(job: tuple[Path, str]) -> dict[str, float]:
@@ -109,7 +109,7 @@ def encode_alone(job: tuple[Path, str]) -> dict[str, float]:
 
 
 def bound(source: Path, demos: int) -> dict[str, float]:
-    """Frames a second if reading, then encoding, were all there is, each on all cores."""
+    """Frames per second if reading, then encoding, were all there is, each on all cores."""
     cores = available_cores()
     jobs = [(source, f"demo_{number % demos}") for number in range(2 * cores)]
     with ProcessPoolExecutor(cores, get_context("spawn"), initializer=keep_large_blocks) as pool:
@@ -124,9 +124,9 @@ def bound(source: Path, demos: int) -> dict[str, float]:
     encode_cpu = sum(part["cpu"] for part in parts) / frames
     return {
         "read_rows_a_second": 1 / read_seconds,
-        "encode_frames_a_second": 1 / encode_seconds,
-        "cpu_ms_a_frame": 1000 * (sum(one["cpu"] for one in reads) / rows + encode_cpu),
-        "frames_a_second": 1 / (read_seconds + encode_seconds),
+        "encode_frames_per_second": 1 / encode_seconds,
+        "cpu_ms_per_frame": 1000 * (sum(one["cpu"] for one in reads) / rows + encode_cpu),
+        "frames_per_second": 1 / (read_seconds + encode_seconds),
     }
 
 
@@ -153,8 +153,8 @@ def peer(python: Path, mode: str, source: Path, out: Path, demos: int) -> dict[s
     if done.returncode:
         return {"peer": f"{python} {mode}", "failed": done.stderr[-500:]}
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    result["frames_a_second"] = result["frames"] / result["seconds"]
-    result["cpu_ms_a_frame"] = 1000 * result.pop("cpu_seconds") / result["frames"]
+    result["frames_per_second"] = result["frames"] / result["seconds"]
+    result["cpu_ms_per_frame"] = 1000 * result.pop("cpu_seconds") / result["frames"]
     result["psnr_y"] = luma_psnr(source, sorted(out.rglob("*.mp4"))[0], 5, 1)
     shutil.rmtree(out)
     return result
@@ -163,23 +163,23 @@ def peer(python: Path, mode: str, source: Path, out: Path, demos: int) -> dict[s
 def summary(results: dict[str, Any]) -> dict[str, float]:
     """The ratios of the bars, where what they need was measured; by the clock, and by processor time."""
     own = results["leicos"]["row-for-row, lerobot's h264 settings"]
-    ours_rate, ours_cpu = own["frames_a_second"], own["cpu_ms_a_frame"]
+    ours_rate, ours_cpu = own["frames_per_second"], own["cpu_ms_per_frame"]
     found = {
-        "of the bound": ours_rate / results["bound"]["frames_a_second"],
-        "of the bound, processor time": results["bound"]["cpu_ms_a_frame"] / ours_cpu,
+        "of the bound": ours_rate / results["bound"]["frames_per_second"],
+        "of the bound, processor time": results["bound"]["cpu_ms_per_frame"] / ours_cpu,
     }
     for one in results["peers"]:
-        if "frames_a_second" in one:
-            found[f"times {one['peer']}, row for row"] = ours_rate / one["frames_a_second"]
-            found[f"times {one['peer']}, row for row, processor time"] = one["cpu_ms_a_frame"] / ours_cpu
+        if "frames_per_second" in one:
+            found[f"times {one['peer']}, row for row"] = ours_rate / one["frames_per_second"]
+            found[f"times {one['peer']}, row for row, processor time"] = one["cpu_ms_per_frame"] / ours_cpu
             for name in ("default profile", "row-for-row, default settings"):
                 found[f"times {one['peer']}, {name}"] = (
-                    results["leicos"][name]["frames_a_second"] / one["frames_a_second"]
+                    results["leicos"][name]["frames_per_second"] / one["frames_per_second"]
                 )
             if one["peer"].endswith("0.4.4 default"):
                 own = results["leicos"]["row-for-row, default settings"]
                 found["dB below AV1"] = one["psnr_y"] - own["psnr_y"]
-                found["bytes of AV1"] = own["bytes_a_frame"] / one["bytes_a_frame"]
+                found["bytes of AV1"] = own["bytes_per_frame"] / one["bytes_per_frame"]
     return {key: round(value, 3) for key, value in found.items()}
 
 
@@ -192,7 +192,7 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--demos", type=int, default=12, help="demos of 300 rows a texture (250 MB each)")
+    parser.add_argument("--demos", type=int, default=12, help="demos of 300 rows per texture (250 MB each)")
     parser.add_argument("--peer", type=Path, action="append", default=[], help="Python of a lerobot environment")
     parser.add_argument("--peer-demos", type=int, default=1, help="demos that a peer converts")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/leicos-bench"), help="inputs are kept here")

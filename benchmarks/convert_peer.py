@@ -85,7 +85,7 @@ def main() -> None:
         "seconds": seconds,
         "cpu_seconds": _cpu() - used,
         "peak_mib": peak // 1024,
-        "bytes_a_frame": size / frames,
+        "bytes_per_frame": size / frames,
     }
     print(json.dumps(result))
 

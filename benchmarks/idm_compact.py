@@ -264,7 +264,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=90)
     parser.add_argument("--width", type=int, default=320, help="of recordings and videos, px")
     parser.add_argument("--height", type=int, default=240)
-    parser.add_argument("--samples", type=int, default=60, help="imagined videos a group")
+    parser.add_argument("--samples", type=int, default=60, help="imagined videos per group")
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--frames", type=int, default=140)
     parser.add_argument("--seed", type=int, default=0, help="of split and training")

@@ -1,5 +1,5 @@
-"""Pictures a second of the MuJoCo front camera, one raster thread. Prints one JSON line a size: by the clock, and by
-processor time, which other work on the machine disturbs less.
+"""Pictures per second of the MuJoCo front camera, one raster thread. Prints one JSON line per size: by the clock, and
+by processor time, which other work on the machine disturbs less.
 
 Example: PYTHONPATH=. python benchmarks/render.py
 """

@@ -31,7 +31,7 @@ def resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(path: str, node: dict[str, Any], default: Any, schema: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Path, default and description of every value below a node; an object that is no value gives no row itself."""
+    """Path, default and description of every value below a node; an object that is not a value gives no row itself."""
     node = resolve(node, schema)
     children = node.get("properties")
     if children is None or default in (None, {}):

@@ -1,4 +1,4 @@
-"""Which image a command runs in. Images are fixed when the manifests are rendered; they are no workflow parameter.
+"""Which image a command runs in. Images are fixed when the manifests are rendered; they are not a workflow parameter.
 
 The chart replaces them by the label `leicos.dev/image`, so a registry or a digest never has to be guessed from a name.
 """

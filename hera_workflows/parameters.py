@@ -38,7 +38,7 @@ def config() -> Parameter:
 
 
 def max_rounds() -> Parameter:
-    """How often what a round left over is planned anew."""
+    """How often what a round left over is planned again."""
     return Parameter(
         name="max-rounds",
         value=str(ROUNDS),

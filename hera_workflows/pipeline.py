@@ -30,7 +30,7 @@ TRAIN_IDM_WANTED = f"{output_of(stages.START, 'train-idm')} == true"
 
 
 def workflow_templates(where: Images | None = None) -> list[WorkflowTemplate]:
-    """All six, in the order in which they are installed: whoever is referred to comes first."""
+    """All six, in the order in which they are installed: those that others refer to come first."""
     found = where or Images()
     run, config, max_rounds = parameters.run(), parameters.config(), parameters.max_rounds()
     return [

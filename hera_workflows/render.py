@@ -70,7 +70,7 @@ def write(directories: tuple[Path, ...] = HOMES) -> list[Path]:
 
 
 def differences(directories: tuple[Path, ...] = HOMES) -> list[str]:
-    """What does not equal the rendered text, one line a file."""
+    """What does not equal the rendered text, one line per file."""
     found = []
     texts = rendered()
     for directory in directories:

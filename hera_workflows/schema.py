@@ -2,7 +2,7 @@
 
 Argo's schemas leave objects open, so a plain validation lets a misspelt field pass; here every object that lists its
 properties admits no other. The CRDs are not part of this repository: they are looked for beside Argo's binaries
-($LEICOS_ARGO_BIN, else ~/.cache/leicos/argo), and whoever validates must say so when they are missing.
+($LEICOS_ARGO_BIN, else ~/.cache/leicos/argo), and the one that validates must say so when they are missing.
 """
 
 from __future__ import annotations

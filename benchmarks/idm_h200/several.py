@@ -79,7 +79,7 @@ class Worker:
 
 
 def passes(workers: list[Worker], repeats: int) -> dict[str, Any]:
-    """Windows a second of these workers together: median of `repeats` passes after one."""
+    """Windows per second of these workers together: median of `repeats` passes after one."""
     found, sums = [], set()
     for _ in range(repeats + 1):
         begun = time.perf_counter()

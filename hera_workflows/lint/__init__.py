@@ -1,4 +1,4 @@
-"""What a schema cannot see: references that lead nowhere, pods that would run anywhere, objects that would not fit.
+"""What a schema cannot see: references to nothing, pods that would run anywhere, objects that would not fit.
 
 `check` works offline on rendered manifests (plain dictionaries). Argo's own `argo lint` finds some of it, but accepts
 unknown task arguments, a GPU without a pool, an output without a default and a workflow too large for etcd.

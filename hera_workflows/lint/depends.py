@@ -39,7 +39,7 @@ def check(where: str, task: dict[str, Any], tasks: list[dict[str, Any]]) -> Iter
         named.setdefault(parent, set()).add(status)
     for parent, statuses in named.items():
         if parent not in by_name:
-            yield Problem(where, f"depends on {parent}, which is no task here", f"use one of {names_of(tasks)}")
+            yield Problem(where, f"depends on {parent}, which is not a task here", f"use one of {names_of(tasks)}")
             continue
         looped = any(field in by_name[parent] for field in ("withParam", "withItems", "withSequence"))
         for status in sorted(statuses - {""}):

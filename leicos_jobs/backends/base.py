@@ -1,4 +1,4 @@
-"""What a backend of each heavy stage must be: all there is to know for whoever writes one.
+"""What a backend of each heavy stage must be: all there is to know for those who write one.
 
 A backend is a class named in an entry point of its kind's group:
 

@@ -1,6 +1,6 @@
 """generate/import: videos that exist already, each mapped to a demo and row0 or refused.
 
-A folder with a `videos.jsonl`: one line a video, {"file": "a.mp4", "demo": "demo_3", "row0": 5, "seed": 21}. A sample
+A folder with a `videos.jsonl`: one line per video, {"file": "a.mp4", "demo": "demo_3", "row0": 5, "seed": 21}. A sample
 takes the video whose demo, row0 and seed are its own; without one it fails by name, and is quarantined.
 """
 

@@ -82,7 +82,9 @@ def lint(paths: tuple[Path, ...], shards: int | None, rounds: int, replay_shards
 
     loaded = [item for path in paths for item in documents(path.read_bytes(), str(path)) if item]
     if not all(isinstance(item, dict) for item in loaded):
-        raise InputError("a document of the files is no manifest", fix="give Kubernetes objects, one a YAML document")
+        raise InputError(
+            "a document of the files is not a manifest", fix="give Kubernetes objects, one per YAML document"
+        )
     problems = linter.check(loaded or shipped_manifests())
     if shards is not None:
         problems += linter.check_size(shards, rounds, replay_shards)

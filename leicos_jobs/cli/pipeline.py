@@ -1,4 +1,4 @@
-"""The commands that pods run, one a stage; on a desk they do exactly the same."""
+"""The commands that pods run, one per stage; on a desk they do exactly the same."""
 
 from __future__ import annotations
 

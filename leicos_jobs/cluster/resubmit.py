@@ -1,6 +1,6 @@
 """Start a run's workflow again. Every stage does only what has no record, so this costs what is missing and no more.
 
-Samples that were set aside stay so unless they are to be tried again: then the notes of their failures are deleted.
+Quarantined samples stay so unless they are to be tried again: then the notes of their failures are deleted.
 """
 
 from __future__ import annotations

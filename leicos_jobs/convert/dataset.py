@@ -67,7 +67,7 @@ class ConvertReport(BaseModel):
 class ConvertOptions:
     """How to convert.
 
-    task: text of every episode. cameras: which to take. control_hz: rows a second where a file does not say (LeIsaac
+    task: text of every episode. cameras: which to take. control_hz: rows per second where a file does not say (LeIsaac
     single-arm: 60). time: which rows become frames. encode: x264's settings. workers: processes, all cores if None.
     strict: a demo left out for another reason than having failed is an error. accept_unmarked: a demo without a mark
     counts as successful.
@@ -127,7 +127,7 @@ def _clear(out: Path) -> None:
     if out.is_dir():
         strangers = sorted({path.name for path in out.iterdir()} - _OURS)
         if strangers:
-            raise InputError(f"{out}: holds {strangers[0]!r}, which is no part of a dataset", fix="give a new folder")
+            raise InputError(f"{out}: holds {strangers[0]!r}, which is not part of a dataset", fix="give a new folder")
         shutil.rmtree(out)
     elif out.exists():
         raise InputError(f"{out}: is not a folder", fix="give a new folder")

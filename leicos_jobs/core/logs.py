@@ -1,4 +1,4 @@
-"""One line an event on stderr, `key=value`, so that a pod's log can be read by people and searched by machines."""
+"""One line per event on stderr, `key=value`, so that a pod's log can be read by people and searched by machines."""
 
 from __future__ import annotations
 

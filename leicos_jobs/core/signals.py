@@ -1,4 +1,4 @@
-"""Stopping on SIGTERM: a spot notice leaves seconds, so a worker finishes or drops the sample in hand and exits 75.
+"""Stopping on SIGTERM: a spot notice leaves seconds, so a worker finishes or drops the current sample and exits 75.
 
 Python runs a signal's handler in the main thread only, but the kernel may hand the signal to any other: a main thread
 that waits for a download's threads then never hears of it. The C level writes every signal to the wakeup descriptor,

@@ -66,7 +66,7 @@ class Stage:
     outputs: tuple[tuple[str, str], ...] = ()
     """Output parameters (files of that name under --outputs), each with the value that stands for a skipped task."""
     names_workflow: bool = False
-    """Whether it is told the workflow's name."""
+    """Whether it receives the workflow's name."""
     needs: tuple[str, ...] = ()
     """Whole stages whose results go into its own."""
     settings: tuple[str, ...] = ()

@@ -59,7 +59,7 @@ def printable(text: str) -> str:
 
 
 def sentence_problem(text: str) -> str | None:
-    """Why a text is no task text, None if it is one: it must say something, and hold no control characters.
+    """Why a text is not a task text, None if it is one: not blank, and without control characters.
 
     Tabs and line breaks are let through, and every other script's letters, separators and signs.
     """
@@ -72,6 +72,6 @@ def sentence_problem(text: str) -> str | None:
 
 
 def require_sentence(text: str, where: str) -> None:
-    """Refuse what is no task text; where: the option or field. Raises InputError."""
+    """Refuse what is not a task text; where: the option or field. Raises InputError."""
     if problem := sentence_problem(text):
         raise InputError(f"{where} {problem}", fix='write what the robot does, e.g. "Lift the red cube up."')

@@ -11,7 +11,7 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.text import printable
 
 Model = TypeVar("Model", bound=BaseModel)
-MADE_AGAIN = "remove it: what it stands for is then made again"
+MADE_AGAIN = "remove it, and it will be made again"
 
 
 def parsed(model: type[Model], data: bytes, where: str, fix: str = MADE_AGAIN) -> Model:
@@ -31,7 +31,7 @@ def parsed_json(data: bytes, where: str, fix: str = MADE_AGAIN) -> Any:
 
 
 def describe_errors(error: ValidationError) -> str:
-    """One line a validation error: field, what is wrong, what was given."""
+    """One line per validation error: field, what is wrong, what was given."""
     lines = []
     for item in error.errors(include_url=False):
         field = printable(".".join(str(part) for part in item["loc"])) or "(whole file)"

@@ -4,7 +4,7 @@ Argo writes every node of a workflow into the object: as plain JSON while all of
 nodes as gzip in base64. So what counts in the end is the compressed size.
 
 Calibration. Argo 4.1.2 on a real cluster: 101 pods, each with a retry node and an artifact, were 331 KB of plain JSON
-(1640 bytes a node). Shard pods have no artifacts: the shipped pipeline with 71 nodes took 666 bytes a node, 73
+(1640 bytes per node). Shard pods have no artifacts: the shipped pipeline with 71 nodes took 666 bytes per node, 73
 compressed, and 39 KB besides. Names, labels and run roots of usual length, in a model of 200 to 500 shards in three
 rounds: 790 and 89. The constants are those, with a margin of a fifth.
 """
@@ -51,8 +51,8 @@ def most_shards(rounds: int, replay_shards: int = 0) -> int:
 
 def most_shards_in_all(rounds: int, replay_shards: int = 0) -> int:
     """The same for all rounds together, however they share them; below 0 where not even the rest fits."""
-    a_shard = nodes(1, 1) - nodes(0, 1)
-    return math.floor(((LIMIT - FIXED_BYTES) / COMPRESSED_NODE_BYTES - nodes(0, rounds, replay_shards)) / a_shard)
+    per_shard = nodes(1, 1) - nodes(0, 1)
+    return math.floor(((LIMIT - FIXED_BYTES) / COMPRESSED_NODE_BYTES - nodes(0, rounds, replay_shards)) / per_shard)
 
 
 def too_large(shards: int, rounds: int, replay_shards: int = 0) -> str | None:

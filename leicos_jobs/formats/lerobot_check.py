@@ -123,7 +123,7 @@ class Described(Protocol):
 
     @property
     def fps(self) -> Fraction:
-        """Frames a second."""
+        """Frames per second."""
 
     @property
     def widths(self) -> Mapping[str, int]:

@@ -1,6 +1,6 @@
 """Columns of a dataset beyond action, state and lerobot's own: rewards, marks, texts, images stored in parquet.
 
-leicos needs none of them; whoever recorded them does, so an export carries them with their types and statistics.
+leicos needs none of them; those who recorded them do, so an export carries them with their types and statistics.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def image_stats(column: pa.ChunkedArray, path: Path, name: str) -> ImageStats:
         try:
             image = imagecodecs.imread(column[row]["bytes"].as_py())
         except Exception as error:  # noqa: BLE001 - each codec has errors of its own
-            raise InputError(f"{path}: {name} of row {row} is no image ({error})", fix=layout.FIX) from None
+            raise InputError(f"{path}: {name} of row {row} is not an image ({error})", fix=layout.FIX) from None
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"{path}: {name} of row {row} is {image.dtype} {image.shape}, not RGB", fix=layout.FIX)
         stats.add(image)

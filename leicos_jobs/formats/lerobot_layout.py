@@ -70,7 +70,7 @@ def fill_path(template: str, values: Mapping[str, int | str]) -> str:
             raise ValueError(f"{{{name}}} is none of {', '.join(sorted(values))}")
         value = values[name]
         if width and not isinstance(value, int):
-            raise ValueError(f"{{{name}}} is no number")
+            raise ValueError(f"{{{name}}} is not a number")
         return f"{value:0{width}d}" if width else str(value)
 
     return _PLACE.sub(fill, template)
@@ -217,7 +217,7 @@ def read_parquet(path: Path, names: Sequence[str] | None = None) -> pa.Table:
         if (rows := pq.read_metadata(path).num_rows) > MAX_ROWS:
             raise InputError(f"{path}: holds {rows} rows", fix=f"split it into files of under {MAX_ROWS}")
         table = pq.read_table(path, columns=names)
-        _ = table.column_names  # decoded when asked for: bytes that are no text shall fail here
+        _ = table.column_names  # decoded when asked for: bytes that are not text must fail here
         return table
 
     return _parquet(path, read)

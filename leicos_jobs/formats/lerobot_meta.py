@@ -69,7 +69,7 @@ class Info(_Described):
         if wrong := [key for key in cameras if not key.startswith(layout.IMAGES)]:
             raise ValueError(f"features: {wrong[0]} is a video and not {layout.IMAGES}NAME")
         if wrong := [key for key in cameras if not _CAMERA.fullmatch(key)]:
-            raise ValueError(f"features: {printable(wrong[0])} is no name for a folder of videos")
+            raise ValueError(f"features: {printable(wrong[0])} is not a name for a folder of videos")
         if cameras and self.video_path is None:
             raise ValueError("video_path is missing")
         for name, template in (("data_path", self.data_path), ("video_path", self.video_path)):
@@ -143,10 +143,10 @@ def is_finite(values: Any) -> bool:
 
 
 def _require_inside(name: str, template: str, episode: Mapping[str, Any]) -> None:
-    """A path template may name what lerobot puts into it, and leads nowhere else."""
+    """A path template may name only what lerobot puts into it."""
     try:
         path = PurePosixPath(layout.fill_path(template, episode))
     except ValueError as error:
-        raise ValueError(f"{name}: {template!r:.200} is no template that lerobot fills in ({error})") from None
+        raise ValueError(f"{name}: {template!r:.200} is not a template that lerobot fills in ({error})") from None
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name}: {template!r:.200} leads out of the dataset")

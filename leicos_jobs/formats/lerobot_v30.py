@@ -42,7 +42,7 @@ DATA_MB, VIDEO_MB = 100, 200
 """lerobot 0.4.2's limits of a file."""
 
 ROW_BYTES = 4096
-"""What an episode's row in meta/episodes is taken to cost: its place stands in the row itself, so it is not weighed."""
+"""What an episode's row in meta/episodes is taken to cost, as its size is not known before."""
 
 QUANTILES = (0.01, 0.10, 0.50, 0.90, 0.99)
 BASIC = ("min", "max", "mean", "std", "count")

@@ -84,7 +84,7 @@ class DemoFacts(_Model):
 
 class RecordingFacts(_Model):
     """A LeIsaac HDF5 file. control_hz None: the file does not say. cameras: camera -> the sizes it has. strangers:
-    entries that are no demos. remarks: what is odd and keeps nobody from anything. problems: what `convert` with
+    entries that are not demos. remarks: what is odd but does no harm. problems: what `convert` with
     `strict` would refuse it for."""
 
     path: str
@@ -280,7 +280,7 @@ def _remarks(recording: Recording, choices: Sequence[Choice]) -> list[str]:
     if recording.control_hz is None:
         found.append("env_args does not say the control rate; convert needs control_hz")
     if recording.strangers:
-        found.append(f"entries of `data` that are no demos are ignored: {_some(recording.strangers)}")
+        found.append(f"entries of `data` that are not demos are ignored: {_some(recording.strangers)}")
     numbers = [int(choice.name.removeprefix("demo_")) for choice in choices]
     if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         found.append(f"demo numbers have gaps (demo_{numbers[0]} to demo_{numbers[-1]}, {len(numbers)} demos)")

@@ -34,7 +34,7 @@ demo's end or another demo's beginning: the background is the same."""
 UNITS_GAIN = 0.8
 """Another reading of the numbers must fit by a fifth better to count: a poor IDM fits none."""
 SWAP_GAIN = 0.5
-"""Two samples count as swapped if each other's truth fits them twice as well: two poor labels are no swap."""
+"""Two samples count as swapped if each other's truth fits them twice as well: two poor labels are not a swap."""
 SWAPS_CHECKED = 256
 STATE_ERROR_MAX = 0.02
 """Radians between a start state and the recorded observation at that row."""

@@ -19,7 +19,7 @@ WINDOW = 16
 MOVES_DEG = 2.0
 """A window counts as motion if one joint's true action spans at least so many degrees in it."""
 STILL = 1e-6
-"""A velocity below this, in units a frame, has no sign."""
+"""A velocity below this, in units per frame, has no sign."""
 
 
 def absolute_errors(labels: F32, truth: F32) -> F64:

@@ -120,7 +120,7 @@ def _starts(
 
 
 def _rates(run: Run, samples: Sequence[Scored], scratch: Path) -> dict[str, float]:
-    """Frames a second of up to VIDEOS_CHECKED generated videos: what their streams say, whatever their records do."""
+    """Frames per second of up to VIDEOS_CHECKED generated videos: what their streams say, whatever their records do."""
     made = [item.state for item in samples if item.state.generate is not None]
     step = max(1, len(made) // VIDEOS_CHECKED)
     found = {}

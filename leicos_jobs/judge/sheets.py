@@ -1,4 +1,4 @@
-"""Contact sheets: a row of frames a video, so that a person sees at a glance what the numbers are about."""
+"""Contact sheets: a row of frames per video, so that a person sees at a glance what the numbers are about."""
 
 from __future__ import annotations
 

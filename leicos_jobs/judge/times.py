@@ -15,7 +15,7 @@ ORDER = stages.COMMITTING
 
 
 def by_stage(timings: Sequence[Timing]) -> list[dict[str, Any]]:
-    """Seconds a stage: sums over its processes, samples, and the seconds spent loading models."""
+    """Seconds per stage: sums over its processes, samples, and the seconds spent loading models."""
     totals: dict[str, dict[str, Any]] = {}
     for item in timings:
         row = totals.setdefault(

@@ -8,7 +8,7 @@ from leicos_jobs.local.model import Template
 
 
 class Deferred(Exception):
-    """No error, an answer: there is no place for another node now, and a later pass tries again."""
+    """An answer, not an error: there is no place for another node now, and a later pass tries again."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def check(template: Template) -> None:
         for match in TERM.finditer(task.depends):
             parent, status = match.groups()
             if parent not in names:
-                raise InputError(f"{where}: {parent} is no task of this DAG", fix=f"use one of {sorted(names)}")
+                raise InputError(f"{where}: {parent} is not a task of this DAG", fix=f"use one of {sorted(names)}")
             if status is not None and status not in STATUSES:
                 raise InputError(f"{where}: {parent}.{status}", fix=f"use one of {', '.join(STATUSES)}")
             if status in ("AnySucceeded", "AllFailed") and not template.task(parent).loops:

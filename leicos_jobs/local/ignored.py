@@ -16,7 +16,7 @@ SPEC = frozenset(
         "serviceAccountName",  # rights in the cluster
         "automountServiceAccountToken",
         "executor",
-        "securityContext",  # the process has the rights of whoever starts it
+        "securityContext",  # the process has the rights of the user who starts it
         "ttlStrategy",  # when finished objects are removed
         "podGC",
         "archiveLogs",
@@ -68,7 +68,7 @@ CONTAINER = frozenset(
 
 ENVIRONMENT = frozenset({"HOME", POD})
 """HOME makes a read-only root file system bearable; here it holds the user's credentials and caches. And a process here
-is no pod."""
+is not a pod."""
 
 PARAMETER = frozenset({"description"})
 

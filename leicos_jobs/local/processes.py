@@ -50,7 +50,7 @@ class Keeper:
         )
 
     def watch(self, group: int) -> None:
-        """Take a process group into care."""
+        """Watch a process group."""
         self._write(f"+{group}\n")
 
     def release(self, group: int) -> None:

@@ -45,7 +45,7 @@ class Reader:
         try:
             value = float(text)
         except ValueError:
-            raise InputError(f"{self.path}.{key}: {text!r} is no number", fix="write a number") from None
+            raise InputError(f"{self.path}.{key}: {text!r} is not a number", fix="write a number") from None
         if value < 0:
             raise InputError(f"{self.path}.{key}: {text} is negative", fix="write a positive number")
         return value
@@ -111,6 +111,6 @@ def seconds(text: str, path: str) -> float:
         return float(text)
     match = DURATION.fullmatch(text)
     if not match or not text:
-        raise InputError(f"{path}: {text!r} is no duration", fix="write it like 10s, 5m or 1h30m")
+        raise InputError(f"{path}: {text!r} is not a duration", fix="write it like 10s, 5m or 1h30m")
     hours, minutes, whole, milli = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + whole + milli / 1000

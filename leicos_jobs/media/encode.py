@@ -177,7 +177,7 @@ def configure(
 ) -> None:
     """Set a codec context that is not open yet to our H.264.
 
-    crf: x264's at 30 frames a second. x264 spends less on pictures that are shown for a shorter time; a dataset's are
+    crf: x264's at 30 frames per second. x264 spends less on pictures that are shown for a shorter time; a dataset's are
     all worth the same, whatever rate they are labelled with.
     """
     shorter = 0.0 if preset in WITHOUT_TREE else _SHORTER

@@ -84,7 +84,7 @@ def probe(path: Path) -> VideoInfo:
 
 
 def _rate(stamps: list[int], clock: Fraction, claimed: Fraction | None) -> tuple[Fraction, bool]:
-    """Frames a second from sorted time stamps: the claimed rate if they agree with it, else the mean spacing."""
+    """Frames per second from sorted time stamps: the claimed rate if they agree with it, else the mean spacing."""
     if claimed and _fits(stamps, clock, claimed):
         return claimed, True
     if len(stamps) < 2 or stamps[-1] == stamps[0]:

@@ -3,7 +3,7 @@
 A record's key is a hash of stage, stage version, settings and the digests of all inputs: work to do is what has no
 record under the *current* key, so a new model or setting makes old results stale, never wrong. That holds for samples
 and for stages that are done as a whole. Losing the race to commit is success: the winner's record is returned and the
-loser's bytes are an orphan for `gc`. Whoever reads a record or its bytes here has them compared with what was written.
+loser's bytes are an orphan for `gc`. A record or its bytes read here are compared with what was written.
 """
 
 from __future__ import annotations

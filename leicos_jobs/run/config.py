@@ -65,7 +65,7 @@ class VideoConfig(Section):
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "superfast"
     """x264 speed."""
     gop: int = Field(2, ge=1, le=10_000)
-    """Frames a group of pictures; 2 is LeRobot's, for fast random access."""
+    """Frames per group of pictures; 2 is LeRobot's, for fast random access."""
 
 
 class SplitConfig(Section):
@@ -126,7 +126,7 @@ class GenerateConfig(BackendConfig):
     backend: str = "mujoco"
     """cosmos-predict2.5, mujoco, echo or import."""
     frames: int = Field(140, ge=6)
-    """Frames a video; cosmos-predict2.5 natively makes 93, autoregressively more."""
+    """Frames per video; cosmos-predict2.5 natively makes 93, autoregressively more."""
     width: int = Field(320, ge=16, multiple_of=16)
     """Pixels; must equal the IDM's training geometry."""
     height: int = Field(240, ge=16, multiple_of=16)
@@ -207,14 +207,14 @@ class RoundsConfig(Section):
     """Failures and what is left of them."""
 
     min_success_ratio: float = Field(0.8, ge=0, le=1)
-    """Fewer labelled samples than this share of the plan fail the workflow at the fan-in (gated-out ones count as
+    """Fewer labelled samples than this share of the plan fail the workflow at the fan-in (refused ones count as
     done)."""
     quarantine_after: int = Field(3, ge=1)
-    """Failures of one sample before it is set aside with its error."""
+    """Failures of one sample before it is quarantined with its error."""
     losses_max: int = Field(10, ge=1)
-    """Workers that may vanish with one sample in hand before it is set aside."""
+    """Workers that may vanish while they work on one sample before it is quarantined."""
     sample_seconds_max: int = Field(3600, ge=5)
-    """A backend that works longer on one batch of samples is taken to hang: it is killed and started anew."""
+    """A backend that works longer on one batch of samples is taken to hang: it is killed and started again."""
     shard_seconds: int = Field(3 * 3600, ge=10)
     """Time budget of a shard in generate, gate and label, each; what is left over goes to the next round."""
 
@@ -225,11 +225,11 @@ class CostConfig(Section):
     dollars_per_hour: dict[str, float] = Field(
         default_factory=lambda: {"generate": 4.0, "train": 4.0, "label": 4.0, "replay": 1.5}
     )
-    """Price of one pod of a pool, an hour: of a training on eight GPUs that of all eight."""
+    """Price per hour of one pod of a pool; for a training on eight GPUs, of all eight."""
     generate_seconds: float = Field(150.0, gt=0)
-    """Expected GPU seconds a sample (Cosmos 2B, 210 frames, H200: a planning guess, measure yours)."""
+    """Expected GPU seconds per sample (Cosmos 2B, 210 frames, H200: a planning guess, measure yours)."""
     load_seconds: float = Field(180.0, ge=0)
-    """Expected model load a shard."""
+    """Expected seconds per shard to load models."""
 
 
 class RunConfig(Section):
@@ -297,7 +297,7 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
 
 
 def _require_fit(config: RunConfig, where: str) -> None:
-    """Refuse a plan that no cluster could hold; here, not in the model, so that a run of before can still be opened."""
+    """Refuse a plan that no cluster could hold; here, not in the model, so that an older run can still be opened."""
     text = too_large(config.plan.shards_of(config.plan.samples), ROUNDS, config.replay_shards)
     if text is None:
         return
@@ -309,7 +309,7 @@ def _require_fit(config: RunConfig, where: str) -> None:
 
 
 def _no_text(value: object, field: str = "") -> Iterator[str]:
-    """Fields whose text YAML can spell by an escape, and no file or file name can hold."""
+    """Fields with characters that YAML can write as escapes but no file or file name can hold."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _no_text(key, field)

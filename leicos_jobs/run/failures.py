@@ -1,8 +1,8 @@
 """Failures of samples, and the quarantine they lead to.
 
 Each failure is an object of its own (create-if-absent, so two workers cannot overwrite each other's). A sample is
-quarantined after `quarantine_after` failures, or after `losses_max` workers that vanished with it in hand: a node taken
-away says little about the sample. Notes belong to a key, so new settings give a sample new chances.
+quarantined after `quarantine_after` failures, or after `losses_max` workers that vanished while they worked on it: a
+node that was taken away says little about the sample. Notes belong to a key, so new settings give a sample new chances.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def read_all(store: Store, stage: str, samples: Container[str] | None = None) ->
 
 
 def quarantined(failures: list[Failure], key: str, limits: RoundsConfig) -> Failure | None:
-    """The failure that explains why a sample is set aside under this key, or None if it may be tried."""
+    """The failure that explains why a sample is quarantined under this key, or None if it may be tried."""
     own = [failure for failure in failures if failure.key == key]
     failed = [failure for failure in own if failure.kind == "failed"]
     lost = [failure for failure in own if failure.kind == "lost"]
@@ -75,7 +75,7 @@ def quarantined(failures: list[Failure], key: str, limits: RoundsConfig) -> Fail
 
 
 def why_quarantined(state: State, notes: dict[str, dict[str, list[Failure]]], limits: RoundsConfig) -> Failure | None:
-    """The failure that set a sample aside in its next stage, or None. notes: by stage, as `read_all` gives them."""
+    """The failure that quarantines a sample in its next stage, or None. notes: by stage, as `read_all` gives them."""
     for stage in notes:
         if state.pending(stage):
             own = notes[stage].get(state.sample.id, [])
@@ -84,8 +84,8 @@ def why_quarantined(state: State, notes: dict[str, dict[str, list[Failure]]], li
 
 
 def suspected(failures: list[Failure], key: str, limits: RoundsConfig) -> bool:
-    """Whether so many workers vanished with the sample in hand that it must be worked alone: half of those that set it
-    aside. The others of its batch vanished with it, and may be innocent."""
+    """Whether so many workers vanished while they worked on the sample that it must be worked alone: half of those that
+    quarantine it. The others of its batch were lost with it, and may be innocent."""
     return sum(failure.key == key and failure.kind == "lost" for failure in failures) >= limits.losses_max / 2
 
 

@@ -11,8 +11,8 @@ from leicos_jobs.run.opened import Run
 from leicos_jobs.run.plan import make_samples
 from leicos_jobs.run.rounds import cut
 
-BYTES_A_PIXEL = 0.012
-"""H.264 bytes a pixel and frame of such videos (docs/decisions/cpu_baseline.md 4: 4 KB a 640x480 frame)."""
+BYTES_PER_PIXEL = 0.012
+"""H.264 bytes per pixel and frame of such videos (docs/decisions/cpu_baseline.md 4: 4 KB per 640x480 frame)."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def forecast(run: Run) -> Forecast:
         shards=len(shards),
         gpu_hours=seconds / 3600,
         dollars=seconds / 3600 * config.cost.dollars_per_hour.get("generate", 0.0),
-        gigabytes=math.ceil(pixels * BYTES_A_PIXEL / 1e7) / 100,
+        gigabytes=math.ceil(pixels * BYTES_PER_PIXEL / 1e7) / 100,
         seconds_generated=config.generate.frames / items[0].fps,
         seconds_needed=needed,
     )

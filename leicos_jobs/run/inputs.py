@@ -22,7 +22,7 @@ from leicos_jobs.store import S3, KeyMissingError, Store, is_key, open_object, o
 RUN_PREFIX = "run:"
 """`run:source/demos.hdf5` is a file inside the run itself, as `leicos submit` uploads it."""
 BESIDE = "held_out/"
-"""Files beside an IDM's artifact that are no part of it."""
+"""Files beside an IDM's artifact that are not part of it."""
 
 
 def upload_note(key: str) -> str:
@@ -129,7 +129,7 @@ def of_folder(uri: str) -> str:
 def _of_object(store: Store, key: str) -> str:
     found = store.fingerprint(key)
     if found is None:
-        raise InputError(f"{store.uri}/{key} is no file that can be read", fix="remove it, or name another folder")
+        raise InputError(f"{store.uri}/{key} is not a file that can be read", fix="remove it, or name another folder")
     return found
 
 

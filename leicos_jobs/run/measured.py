@@ -1,7 +1,8 @@
 """What a stage's work took and takes: pod hours, loading, workers at it, money. All read from the store.
 
 Hours are at least these: a process that was killed leaves no timing, so where the records' own seconds add up to more,
-they count. A worker is an object that names samples in hand; one that vanished counts until its shard is tried again.
+they count. A worker is an object that names the samples that it works on; one that vanished counts until its shard
+is tried again.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Measured:
     load_seconds: float
     """Of those, spent loading models."""
     workers: int
-    """Processes with samples in hand."""
+    """Processes that work on samples."""
 
     @property
     def hours(self) -> float:

@@ -1,7 +1,7 @@
 """How far a run is, from its store alone: no cluster is asked, so it works for `leicos run` and after a workflow's end.
 
 Counts come from the plan and the records under today's keys. The time still needed is an estimate: what is missing,
-at the pace of the records so far, by the workers that have samples in hand now; with an earlier look at the same run
+at the pace of the records so far, by the workers that work on samples now; with an earlier look at the same run
 it is the pace seen since then.
 """
 
@@ -39,13 +39,13 @@ class StageStatus(_Model):
     missing: int
     """Still to do: nothing stands in their way but work."""
     quarantined: int
-    """Set aside in this stage after too many failures."""
+    """Given up in this stage after too many failures."""
     failures: int
-    """Failures noted in all, of samples set aside or not, under any settings."""
+    """Failures noted in all, of samples quarantined or not, under any settings."""
     workers: int
-    seconds_a_sample: float | None
+    seconds_per_sample: float | None
     """Median over the records."""
-    samples_an_hour: float | None
+    samples_per_hour: float | None
     """None while nobody is at work."""
     eta_seconds: float | None
     hours: float
@@ -55,7 +55,7 @@ class StageStatus(_Model):
 
 
 class Reason(_Model):
-    """Why samples are set aside or refused."""
+    """Why samples are quarantined or refused."""
 
     stage: str
     error: str
@@ -76,7 +76,7 @@ class RunStatus(_Model):
     """Refused by the gate: done, but not labelled."""
     quarantined: int
     missing: int
-    """Neither labelled, refused nor set aside."""
+    """Neither labelled, refused nor quarantined."""
     whole_stages: dict[str, bool]
     """Stages that commit as a whole: done or not."""
     stages: tuple[StageStatus, ...]
@@ -115,7 +115,7 @@ class _Tally:
 
     committed: int = 0
     missing: int = 0
-    aside: dict[str, failures.Failure] = field(default_factory=dict)
+    quarantined: dict[str, failures.Failure] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
 
@@ -138,7 +138,7 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
     makers = _makers(states, records)
     labelled = sum(state.label is not None for state in states)
     refused = sum(state.refused is not None for state in states)
-    aside = sum(len(tallies[stage].aside) for stage in stages.SAMPLE if stage != "replay")
+    quarantined = sum(len(tallies[stage].quarantined) for stage in stages.SAMPLE if stage != "replay")
     waits = [stage.eta_seconds for stage in rows if stage.missing]
     return RunStatus(
         run=run.store.uri,
@@ -146,8 +146,8 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
         samples=len(states),
         labelled=labelled,
         refused=refused,
-        quarantined=aside,
-        missing=len(states) - labelled - refused - aside,
+        quarantined=quarantined,
+        missing=len(states) - labelled - refused - quarantined,
         whole_stages={stage: record is not None for stage, record in records.items()},
         stages=rows,
         quarantine_reasons=_reasons(tallies),
@@ -165,10 +165,10 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
 
 
 def _count(standing: Standing) -> dict[str, _Tally]:
-    """Walk each sample's chain. Behind a stage in which it is set aside a sample is not missing: it is not awaited."""
+    """Walk each sample's chain. A sample is not missing in stages after the one that quarantined it."""
     tallies = {stage: _Tally() for stage in stages.SAMPLE}
     for state in standing.states:
-        aside = standing.quarantined.get(state.sample.id)
+        failure = standing.quarantined.get(state.sample.id)
         for stage in stages.SAMPLE:
             record: Record | None = state.records.get(stage)
             if record is not None:
@@ -176,8 +176,8 @@ def _count(standing: Standing) -> dict[str, _Tally]:
                 tallies[stage].seconds.append(float(record.facts.get("seconds", 0.0)))
             elif state.refused is not None and stage in stages.AFTER_GATE:
                 break
-            elif aside is not None:
-                tallies[aside.stage].aside[state.sample.id] = aside
+            elif failure is not None:
+                tallies[failure.stage].quarantined[state.sample.id] = failure
                 break
             else:
                 tallies[stage].missing += 1
@@ -193,20 +193,20 @@ def _stage(
     before: tuple[StageStatus | None, float],
 ) -> StageStatus:
     pace = statistics.median(tally.seconds) if tally.seconds else None
-    an_hour = measured.workers * 3600 / pace if measured.workers and pace else None
+    per_hour = measured.workers * 3600 / pace if measured.workers and pace else None
     former, elapsed = before
     if former is not None and elapsed > 0 and tally.committed > former.committed:
-        an_hour = (tally.committed - former.committed) * 3600 / elapsed
+        per_hour = (tally.committed - former.committed) * 3600 / elapsed
     return StageStatus(
         stage=stage,
         committed=tally.committed,
         missing=tally.missing,
-        quarantined=len(tally.aside),
+        quarantined=len(tally.quarantined),
         failures=sum(map(len, notes.values())),
         workers=measured.workers,
-        seconds_a_sample=pace,
-        samples_an_hour=an_hour,
-        eta_seconds=tally.missing * 3600 / an_hour if an_hour else None,
+        seconds_per_sample=pace,
+        samples_per_hour=per_hour,
+        eta_seconds=tally.missing * 3600 / per_hour if per_hour else None,
         hours=measured.hours,
         load_share=measured.load_share,
         dollars=measured.dollars(stage, run.config.cost),
@@ -224,10 +224,10 @@ def _refusals(state: State) -> list[str]:
 
 
 def _reasons(tallies: dict[str, _Tally]) -> tuple[Reason, ...]:
-    """Samples set aside, by error: the commonest first."""
+    """Quarantined samples by error, the commonest first."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for tally in tallies.values():
-        for sample, failure in tally.aside.items():
+        for sample, failure in tally.quarantined.items():
             error = (failure.error.splitlines() or [""])[0][:BRIEF]
             grouped.setdefault((failure.stage, error), []).append(sample)
     found = [

@@ -13,7 +13,7 @@ COLUMNS = (
     ("stage", 9),
     ("committed", 9),
     ("missing", 8),
-    ("set aside", 9),
+    ("quarantined", 11),
     ("workers", 8),
     ("s/sample", 9),
     ("per hour", 9),
@@ -24,32 +24,32 @@ COLUMNS = (
 )
 
 
-def text(found: RunStatus) -> str:
+def text(status: RunStatus) -> str:
     """Everything that `leicos status` says."""
-    lines = [f"run {found.run} ({found.name})", _whole(found)]
-    if not found.samples:
+    lines = [f"run {status.run} ({status.name})", _whole(status)]
+    if not status.samples:
         return "\n".join([*lines, "there is no plan yet"])
     lines += [
-        f"{found.samples} samples: {found.labelled} labelled, {found.refused} refused by the gate, "
-        f"{found.quarantined} set aside, {found.missing} missing",
+        f"{status.samples} samples: {status.labelled} labelled, {status.refused} refused by the gate, "
+        f"{status.quarantined} quarantined, {status.missing} missing",
         "",
         " ".join(name.rjust(width) if index else name.ljust(width) for index, (name, width) in enumerate(COLUMNS)),
-        *(_row(stage) for stage in found.stages),
+        *(_row(stage) for stage in status.stages),
         "",
-        f"{found.gpu_hours:.2f} GPU-hours, {found.dollars:.2f} dollars, both at least; {_left(found)}",
+        f"{status.gpu_hours:.2f} GPU-hours, {status.dollars:.2f} dollars, both at least; {_left(status)}",
     ]
     lines += [
-        f"set aside: {reason.count} in {reason.stage}: {reason.error} (for example {reason.example})"
-        for reason in found.quarantine_reasons
+        f"quarantined: {reason.count} in {reason.stage}: {reason.error} (for example {reason.example})"
+        for reason in status.quarantine_reasons
     ]
-    if found.gate_reasons:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in found.gate_reasons.items())
+    if status.gate_reasons:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in status.gate_reasons.items())
         lines.append(f"refused by the gate: {reasons}")
-    for name in found.mixed:
-        values = ", ".join(f"{value} ({count} records)" for value, count in found.makers[name].items())
+    for name in status.mixed:
+        values = ", ".join(f"{value} ({count} records)" for value, count in status.makers[name].items())
         lines.append(f"mixed {name}: {values}")
-    if found.quarantine_reasons:
-        lines.append(f"to try those again: {retry_command(found.run)}")
+    if status.quarantine_reasons:
+        lines.append(f"to try those again: {retry_command(status.run)}")
     return "\n".join(lines)
 
 
@@ -67,21 +67,21 @@ def duration(seconds: float | None) -> str:
     return f"{hours}h{minutes:02d}" if hours else f"{minutes}min"
 
 
-def _whole(found: RunStatus) -> str:
-    done = [stage for stage, is_done in found.whole_stages.items() if is_done]
-    rest = [stage for stage, is_done in found.whole_stages.items() if not is_done]
+def _whole(status: RunStatus) -> str:
+    done = [stage for stage, is_done in status.whole_stages.items() if is_done]
+    rest = [stage for stage, is_done in status.whole_stages.items() if not is_done]
     parts = [f"done: {', '.join(done) or 'nothing yet'}"]
     if rest:
         parts.append(f"not done: {', '.join(rest)}")
     return "; ".join(parts)
 
 
-def _left(found: RunStatus) -> str:
-    if found.done:
+def _left(status: RunStatus) -> str:
+    if status.done:
         return "done"
-    if found.eta_seconds is None:
-        return "time left unknown: no worker has samples in hand"
-    return f"about {duration(found.eta_seconds)} left in the sample stages"
+    if status.eta_seconds is None:
+        return "time left unknown: no worker is working on samples"
+    return f"about {duration(status.eta_seconds)} left in the sample stages"
 
 
 def _row(stage: StageStatus) -> str:
@@ -91,8 +91,8 @@ def _row(stage: StageStatus) -> str:
         str(stage.missing),
         str(stage.quarantined),
         str(stage.workers),
-        _number(stage.seconds_a_sample, 1),
-        _number(stage.samples_an_hour, 0),
+        _number(stage.seconds_per_sample, 1),
+        _number(stage.samples_per_hour, 0),
         duration(stage.eta_seconds if stage.missing else 0.0),
         f"{stage.hours:.2f}",
         "-" if stage.load_share is None else f"{stage.load_share:.0%}",

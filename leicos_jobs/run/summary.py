@@ -39,8 +39,8 @@ def counts(found: RunStatus, effort: str | None = None) -> list[str]:
         return ["there is no plan yet"]
     lines = [
         f"{found.samples} samples: {found.labelled} labelled, {found.refused} refused by the gate, "
-        f"{found.quarantined} set aside, {found.missing} missing",
+        f"{found.quarantined} quarantined, {found.missing} missing",
         effort or f"{found.gpu_hours:.1f} GPU-hours, {found.dollars:.2f} dollars (at least)",
     ]
-    lines += [f"set aside in {item.stage}: {item.count} x {item.error}" for item in found.quarantine_reasons[:3]]
+    lines += [f"quarantined in {item.stage}: {item.count} x {item.error}" for item in found.quarantine_reasons[:3]]
     return lines

@@ -67,7 +67,7 @@ def report(run: Run) -> StageRecord:
 
 def export(run: Run, record: StageRecord) -> None:
     """Copy the pages to where Argo collects them as an artifact, if the workflow says where. The links into the run
-    lead nowhere from there; the pictures are beside the page."""
+    do not work from there; the pictures are beside the page."""
     directory, bucket = os.environ.get(REPORT_DIRECTORY), os.environ.get(ARTIFACT_BUCKET)
     if not directory:
         return

@@ -1,4 +1,4 @@
-"""verify: a backend against its upstream, for whoever has the hardware and the weights. It prints a verdict."""
+"""verify: a backend against its upstream, for those who have the hardware and the weights. It prints a verdict."""
 
 from __future__ import annotations
 

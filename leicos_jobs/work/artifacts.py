@@ -17,7 +17,7 @@ from leicos_jobs.run.results import Results, fetch_folder
 from leicos_jobs.store import open_store
 
 HELD_OUT = "held_out"
-"""Labels of the real held-out demos lie beside an artifact's files but are no part of it."""
+"""Labels of the real held-out demos lie beside an artifact's files but are not part of it."""
 
 
 def fetch_artifact(results: Results, stage: str, scratch: Path) -> Path | None:

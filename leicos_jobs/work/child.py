@@ -1,7 +1,7 @@
 """The process in which a model runs. It may crash, hang or be killed without taking the commits with it.
 
 After a result it waits until the parent asks for the next message: by then that result is committed, so a kill costs
-the sample in hand and no finished one (a backend with `run_ahead` does not wait). The process dies with its parent, and
+the current sample and no finished one (a backend with `run_ahead` does not wait). The process dies with its parent, and
 leaves SIGTERM to it.
 """
 
@@ -140,7 +140,7 @@ class Child:
     def receive(self, timeout: float) -> messages.Answer | None:
         """The next message, None if none came in time. Raises EOFError when the child is dead.
 
-        To ask is to say that the result received before is dealt with: only then does the child go on.
+        The call also tells the child that the result received before is dealt with, and the child goes on only then.
         """
         if self._waits:
             self._waits = False

@@ -72,7 +72,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Failed:
-    """The batch ended by an error. sample: the one in hand, None if none was. text: the error in a line."""
+    """The batch ended by an error. sample: the one that it worked on, None if none. text: the error in a line."""
 
     sample: str | None
     text: str

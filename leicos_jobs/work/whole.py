@@ -29,7 +29,7 @@ Build = Callable[[Path], dict[str, Any]]
 def whole_stage(results: Results, stage: Stage, build: Build, *, provenance: tuple[str, ...] = ()) -> StageRecord:
     """Do a stage unless its record stands under the current key.
 
-    provenance: names of files that only tell where something came from, and are no part of the result. Raises
+    provenance: names of files that only tell where something came from, and are not part of the result. Raises
     InputError that names the stage to do first.
     """
     run = results.run

@@ -1,7 +1,7 @@
 """The loop that works a list of samples through a backend and commits each as soon as it is verified.
 
-The backend runs in a child process. What goes wrong counts against the sample in hand: an exception, the child's death
-or a failed verification as a failure, a vanished worker (found by its heartbeat) as a loss. SIGTERM: the sample in hand
+The backend runs in a child process. What goes wrong counts against the current sample: an exception, the child's death
+or a failed verification as a failure, a vanished worker (found by its heartbeat) as a loss. SIGTERM: the current sample
 gets a few seconds to finish, no new one is taken, exit 75. An empty to-do list is success.
 """
 
@@ -34,7 +34,7 @@ from leicos_jobs.work import heartbeats, messages
 from leicos_jobs.work.child import Child
 
 GRACE_SECONDS = 5.0
-"""How long the sample in hand may take after SIGTERM; GKE gives a spot pod 15 s in all."""
+"""How long the current sample may take after SIGTERM; GKE gives a spot pod 15 s in all."""
 START_TRIES = 3
 
 
@@ -52,7 +52,7 @@ class SampleStage(ABC):
 
     name: ClassVar[str]
     another_round: ClassVar[bool] = True
-    """Whether a later round takes what is left. Without one a shard has no time budget: to stop would be to lose."""
+    """Whether a later round takes what is left. If not, a shard has no time budget."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -101,7 +101,7 @@ class Worker:
         self.open = 0
         self.damaged: list[str] = []
         self.current: str | None = None
-        """The sample in hand, as far as the backend has said."""
+        """The current sample, as far as the backend has said."""
         self.alone: set[str] = set()
         """Samples that share no batch with others: one of them may be what kills workers or backends."""
 
@@ -281,7 +281,7 @@ class Worker:
         return True
 
     def _blame(self, opened: dict[str, State], sample: str | None, text: str) -> list[State]:
-        """Count a failure against the sample in hand; the others of the batch are tried again."""
+        """Count a failure against the current sample; the others of the batch are tried again."""
         states = list(opened.values())
         if sample is None and len(states) == 1:
             sample = states[0].sample.id

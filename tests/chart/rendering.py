@@ -21,7 +21,7 @@ def helm() -> Any:
 
 
 def values_of(name: str) -> dict[str, Any]:
-    """Values of ci/NAME-values.yaml; `defaults` is no file: nothing is said."""
+    """Values of ci/NAME-values.yaml; `defaults` is not a file: no values are given."""
     if name == "defaults":
         return {}
     found = yaml.safe_load((CHART / "ci" / f"{name}-values.yaml").read_text())

@@ -19,7 +19,7 @@ from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import read_states
 from leicos_jobs.run.samples import Sample
-from leicos_jobs.work.worker import Heartbeat
+from leicos_jobs.work.heartbeats import Heartbeat
 
 INPUTS = {"demos.hdf5": "sha256:" + "f" * 64}
 """The fingerprint of the recording that `configuration` names, and that nobody wrote."""

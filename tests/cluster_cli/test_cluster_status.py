@@ -27,7 +27,7 @@ def of(found: RunStatus, stage: str) -> StageStatus:
 
 
 def mixed_run(made: HandMade) -> HandMade:
-    """Ten samples: 4 replayed, 1 labelled, 1 refused, 1 set aside in label, 1 generated only, 2 untouched."""
+    """Ten samples: 4 replayed, 1 labelled, 1 refused, 1 quarantined in label, 1 generated only, 2 untouched."""
     made.idm()
     samples = made.plan(10)
     for item in samples[:4]:
@@ -122,7 +122,7 @@ def test_reasons_are_grouped_and_shown_with_an_example_and_the_next_command(made
     assert (reason.stage, reason.error, reason.count) == ("label", "labels are not finite", 1)
     assert found.gate_reasons == {"static": 1, "jump": 1}
     text = found.text()
-    assert f"set aside: 1 in label: labels are not finite (for example {reason.example})" in text
+    assert f"quarantined: 1 in label: labels are not finite (for example {reason.example})" in text
     assert f"leicos run --out {made.run.store.uri} --retry-quarantined" in text
     assert "refused by the gate: 1 static, 1 jump" in text
 
@@ -142,7 +142,7 @@ def test_time_left_is_what_is_missing_at_the_pace_of_the_workers_at_work(made: H
     made.worker("generate", "w-1", samples[5:6])
     made.worker("generate", "w-2", [])
     stage = of(status(made.run), "generate")
-    assert (stage.workers, stage.seconds_a_sample, stage.samples_an_hour) == (2, 100.0, 72.0)
+    assert (stage.workers, stage.seconds_per_sample, stage.samples_per_hour) == (2, 100.0, 72.0)
     assert stage.eta_seconds == pytest.approx(300.0)
 
 
@@ -163,7 +163,7 @@ def test_a_second_look_measures_the_pace_itself(made: HandMade) -> None:
     for item in samples[1:4]:
         made.commit("generate", item)
     stage = of(status(made.run, earlier), "generate")
-    assert stage.samples_an_hour == pytest.approx(3.0, rel=0.01)
+    assert stage.samples_per_hour == pytest.approx(3.0, rel=0.01)
     assert stage.eta_seconds == pytest.approx(2 * 3600, rel=0.01)
 
 

@@ -64,7 +64,7 @@ def test_the_message_says_outcome_counts_cost_and_links(
     (message,) = listener.received
     lines = message["text"].splitlines()
     assert lines[0] == "leicos lift: Succeeded"
-    assert lines[1] == "3 samples: 2 labelled, 0 refused by the gate, 0 set aside, 1 missing"
+    assert lines[1] == "3 samples: 2 labelled, 0 refused by the gate, 0 quarantined, 1 missing"
     assert lines[2].endswith("dollars (at least)")
     assert f"dataset: {made.run.store.uri}/{dataset.folder} (2 episodes)" in lines
     assert f"report: {made.run.store.uri}/{report.folder}/index.html" in lines

@@ -72,7 +72,7 @@ def test_the_closed_list_is_ignored(where: str, names: frozenset[str]) -> None:
         ("spec.onExit", "nowhere", "small has no template nowhere"),
         ("spec.templates.0.dag.tasks.0.template", "gone", "small has no template gone"),
         ("spec.templates.0.dag.tasks.0.templateRef", {"name": "other", "template": "x"}, "there is no manifest other"),
-        ("spec.templates.0.dag.tasks.0.depends", "b", "b is no task of this DAG"),
+        ("spec.templates.0.dag.tasks.0.depends", "b", "b is not a task of this DAG"),
         ("spec.templates.0.dag.tasks.0.depends", "a", "waits for itself"),
         ("spec.templates.0.dag.tasks.0.when", "{{tasks.b.outputs.parameters.x}} > 1", "is not defined here"),
         ("spec.templates.0.dag.tasks.0.when", "{{workflow.parameters.x}} > 1", "is not defined here"),

@@ -154,7 +154,7 @@ def test_a_checkpoint_enters_by_what_it_holds(recording: Path, tmp_path: Path, p
     )
     uri = str(tmp_path / "run")
     create_run(uri, config)
-    (model / "held_out" / "labels.parquet").write_bytes(b"labels of the held-out demos are no part of it")
+    (model / "held_out" / "labels.parquet").write_bytes(b"labels of the held-out demos are not part of it")
     create_run(uri, config)
     (model / "weights.bin").write_bytes(b"two")
     os.utime(model / "weights.bin", (1, 1))

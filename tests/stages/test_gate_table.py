@@ -38,7 +38,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def refuse(run: Run, state: State, scratch: Path, defect: str | None) -> None:
-    """What the worker does with a broken video, until the sample is set aside."""
+    """What the worker does with a broken video, until the sample is quarantined."""
     video = scratch / "video.mp4"
     video.write_bytes(b"no video: " + state.sample.id.encode())
     truth = {"action": np.zeros((10, 6), np.float32)}

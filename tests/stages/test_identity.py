@@ -68,7 +68,7 @@ def test_every_row_is_its_own_samples(place: str, tmp_path: Path, request: pytes
     check_dataset(_copy_down(uri, tmp_path / "copy", server), SAMPLES)
 
     begun = {key for path in tmp_path.glob("run*/**/logs/*/*.log") for key in _begun(path.name, path.read_text())}
-    assert begun & {key for meddler in meddlers for key in meddler.begun}, "no two workers had the same sample in hand"
+    assert begun & {key for meddler in meddlers for key in meddler.begun}, "no two workers worked on the same sample"
     rounds = [key.split("/")[1:3] for key in store.list("rounds/") if key.endswith("/00000.json")]
     assert any(number != "00" for _, number in rounds), "no workflow needed a second round"
 

@@ -82,7 +82,7 @@ def run_with_kills(config: Path, stages: list[str], undisturbed: Path) -> None:
 
 
 def check(out: Path, undisturbed: Path) -> None:
-    """The result is the undisturbed run's, and a kill cost each worker the sample in hand at most."""
+    """The result is the undisturbed run's, and a kill cost each worker the current sample at most."""
     result, wanted = snapshot(out), snapshot(undisturbed)
     assert result.keys() == wanted.keys()
     for name, value in wanted.items():
@@ -94,7 +94,7 @@ def check(out: Path, undisturbed: Path) -> None:
             text = path.read_text()
             started = re.findall(r"backend\.started sample=(\w+)", text)
             done = re.findall(rf"{stage}\.committed sample=(\w+)", text)
-            assert len(set(started) - set(done)) <= 1, f"{path.name}: more than the sample in hand was lost"
+            assert len(set(started) - set(done)) <= 1, f"{path.name}: more than the current sample was lost"
             begun |= {(stage, sample) for sample in started}
             committed.update((stage, sample) for sample in done)
     assert set(committed.values()) == {1}, "a committed sample was done again"

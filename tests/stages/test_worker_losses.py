@@ -1,4 +1,4 @@
-"""A sample that takes the whole worker with it, again and again, is set aside; those that shared its batch are not."""
+"""A sample that takes the whole worker with it, again and again, is quarantined; the others of its batch are not."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def test_a_sample_that_kills_workers_takes_no_other_with_it(run: Run, tmp_path: 
     done = {number for number in range(SAMPLES) if run.commits.get("replay", name(number), "key")}
     assert done == set(range(SAMPLES)) - {POISON}
     notes = failures.read_all(run.store, "replay")
-    aside = {sample for sample, found in notes.items() if failures.quarantined(found, "key", run.config.rounds)}
-    assert aside == {name(POISON)}
+    quarantined = {sample for sample, own in notes.items() if failures.quarantined(own, "key", run.config.rounds)}
+    assert quarantined == {name(POISON)}
 
 
 if __name__ == "__main__":

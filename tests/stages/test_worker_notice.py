@@ -1,5 +1,5 @@
 """A spot notice: SIGTERM, and 15 s later the node is gone. Whatever the worker is at, it ends before with exit 75, what
-was committed stays, and nothing counts against the sample in hand."""
+was committed stays, and nothing counts against the current sample."""
 
 from __future__ import annotations
 

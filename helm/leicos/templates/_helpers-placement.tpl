@@ -1,6 +1,6 @@
 {{/*
 Where a pod runs. What Argo's template can say is said there. The rest is a podSpecPatch: the runtime class, the grace
-period, and spot or on-demand, because only a patch is evaluated anew for each attempt ({{ "{{retries}}" }}: 0 at first).
+period, and spot or on-demand, because only a patch is evaluated again for each attempt ({{ "{{retries}}" }}: 0 at first).
 A patch replaces tolerations as a whole, so each alternative carries the pool's own too.
 */}}
 {{- define "leicos.overlayPlacement" -}}

@@ -1,4 +1,4 @@
-"""Upstream's command line, once a batch: the fallback for checkouts whose Python classes are others.
+"""Upstream's command line, once per batch: the fallback for checkouts whose Python classes are others.
 
 It has no word for "this one is finished", and its exit code says nothing of single samples: NAME.json appears before
 the work on a sample begins, NAME.mp4 grows in place, a guardrail leaves the first without the second at exit code 0,
@@ -102,7 +102,7 @@ class _Watch:
         return self._output / f"{name}{suffix}"
 
     def _settle(self) -> Iterator[Event]:
-        """Upstream has left the sample it had in hand: it is finished or was declined."""
+        """Upstream has left the sample it worked on: it is finished or was declined."""
         if not self._begun:
             return
         job = self._jobs[self._begun - 1]
@@ -117,7 +117,7 @@ class _Watch:
             yield Failed(job.name, "upstream made no video: its guardrail blocked the prompt or the result")
 
     def _end(self, code: int) -> Iterator[Event]:
-        """The process has ended. Whatever the code says, the files of the sample in hand decide about it."""
+        """The process has ended. Whatever the code says, the files of the current sample decide about it."""
         said = f"upstream ended with exit code {code}\n{self._process.tail()}"
         if not self._begun:
             raise UpstreamLoadError(said)

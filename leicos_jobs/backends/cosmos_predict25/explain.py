@@ -148,7 +148,7 @@ def _batch(settings: CosmosSettings, task: str, frames: int, size: tuple[int, in
         (
             "input_path is the five frames from row0 on: upstream goes on from the LAST five of what it is given, so "
             "the tutorial's whole demo would be continued from its end",
-            f"many seeds a demo, {settings.chunks(frames)} apart: a video's chunks use seed, seed+1, ...",
+            f"many seeds per demo, {settings.chunks(frames)} apart: a video's chunks use seed, seed+1, ...",
             "the prompt is the training's",
             "the name is the sample's id, so that a video is never mistaken for another demo's",
         ),

@@ -1,6 +1,6 @@
 """The generator: clip, prompt and seed to video, by Cosmos-Predict2.5.
 
-Upstream gives only what is asked of it: one line a sample with absolute paths, an output folder of the sample's own.
+Upstream gives only what is asked of it: one line per sample with absolute paths, an output folder of the sample's own.
 What it leaves is believed after it decodes with the right number of frames, and is re-stamped from upstream's nominal
 16 frames/s to the dataset's rate before anyone sees it.
 """
@@ -84,7 +84,7 @@ class CosmosGenerator(
         """Yield each video as soon as it is finished and verified.
 
         A sample that fails does not stop the others: it is blamed when they are done. Raises GenerationError then, or
-        at once if upstream died, with the sample that it had in hand announced last.
+        at once if upstream died, with the sample that it worked on announced last.
         """
         wanted = {request.sample: request for request in requests}
         work = [jobs.Job(self._line(request), request.out_dir / "upstream") for request in requests]
@@ -107,7 +107,7 @@ class CosmosGenerator(
         except jobs.UpstreamDiedError as error:
             raise GenerationError(str(error)) from None
         except (jobs.UpstreamLoadError, UnusableError) as error:
-            # No sample's fault: end this process, so that the worker starts the backend anew or gives up.
+            # No sample's fault: end this process, so that the worker starts the backend again or gives up.
             logs.event("cosmos.does_not_load", error=str(error))
             raise SystemExit(int(ExitCode.DEFECT)) from None
         self._blame(failed, started)

@@ -51,7 +51,7 @@ Event = Started | Finished | Failed
 
 
 class UpstreamDiedError(Exception):
-    """Upstream ended while it worked; whoever was announced last was in its hands."""
+    """Upstream ended while it worked; it worked on the sample announced last."""
 
 
 class UpstreamLoadError(Exception):

@@ -97,7 +97,7 @@ class Resident:
             logs.event("cosmos.load_unverified", log=log, reason="upstream's log says nothing of the weights")
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """See `Runner`. A driver that died in an earlier batch is started anew."""
+        """See `Runner`. A driver that died in an earlier batch is started again."""
         if self._process.poll() is not None:
             self.close()
             self._start()

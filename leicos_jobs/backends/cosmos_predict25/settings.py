@@ -85,7 +85,7 @@ class CosmosSettings(BaseModel):
     autoregressive: bool = True
     """Chunk after chunk, for any length; off, the model makes its native 93 frames and generate.frames must say so."""
     chunk_size: int = Field(77, ge=6, le=NATIVE_FRAMES)
-    """Frames a chunk; each costs a full pass of 93 frames whatever its size."""
+    """Frames per chunk; each costs a full pass of 93 frames whatever its size."""
     chunk_overlap: int = Field(1, ge=1)
     """Frames by which chunks overlap; above 1 this upstream mixes up units (fixed after 315e424d)."""
     model: Literal["2B/pre-trained", "2B/post-trained", "14B/pre-trained", "14B/post-trained"] = "2B/post-trained"
@@ -106,7 +106,7 @@ class CosmosSettings(BaseModel):
     a batch. auto takes api where the checkout has those classes."""
     batch: int | None = Field(None, ge=1, exclude=True)
     """Samples handed over at a time; unset: 4 for api (one in work, the next ones waiting), 1000 for cli (the model is
-    loaded once a batch)."""
+    loaded once per batch)."""
     offline: bool = Field(True, exclude=True)
     """Forbid downloads: the weights come from the model cache ($HF_HOME)."""
     offload: tuple[Literal["diffusion-model", "tokenizer", "text-encoder"], ...] = Field((), exclude=True)

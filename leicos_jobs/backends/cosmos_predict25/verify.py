@@ -118,7 +118,7 @@ def _videos(found: Verification, generator: CosmosGenerator, clip: Path, prompt:
         return
     info = verify_video(first.video, frames=frames, fps=FPS, size=(WIDTH, HEIGHT))
     found.add("video", True, f"{info.frames} frames {WIDTH}x{HEIGHT} {info.codec}, re-stamped to {FPS:g} frames/s")
-    found.add("seconds a video", True, f"{seconds:.0f} s for {frames} frames, {generator.settings.num_steps} steps")
+    found.add("seconds per video", True, f"{seconds:.0f} s for {frames} frames, {generator.settings.num_steps} steps")
     given, got = read_all(clip)[-CONDITIONING:], _head(first.video)
     values = [psnr(one, _fit(other)) for one, other in zip(got, given, strict=True)]
     passed = float(np.mean(values)) >= CONDITIONING_PSNR

@@ -55,12 +55,12 @@ class Architecture:
 
     @property
     def patches(self) -> int:
-        """Tokens an image inside the tower."""
+        """Tokens per image inside the tower."""
         return (self.image // self.patch) ** 2
 
     @property
     def tokens(self) -> int:
-        """Tokens an image after the projector's two 2x2 merges."""
+        """Tokens per image after the projector's two 2x2 merges."""
         return self.patches // 16
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Several videos decoded at once, by processes that write pictures into shared memory. Knows nothing of any model.
 
-The memory is anonymous (memfd), so a pod's 64 MB of /dev/shm does not bound it; whoever copies from it to a GPU may
+The memory is anonymous (memfd), so a pod's 64 MB of /dev/shm does not bound it; one who copies from it to a GPU may
 pin it. Videos are started in the order given; chunks of one video come in order, chunks of different videos as they
 are ready. A decoder waits when all its slots are in use, so nothing runs ahead of the reader.
 """
@@ -33,7 +33,7 @@ SLOTS = 3
 
 @dataclass(frozen=True)
 class Opened:
-    """Video `index` begins: its packets counted, size in px, frames a second. Decoding has not checked it yet."""
+    """Video `index` begins: its packets counted, size in px, frames per second. Decoding has not checked it yet."""
 
     index: int
     frames: int
@@ -65,7 +65,7 @@ Event = Opened | Chunk | Closed
 
 
 class DecodePool:
-    """Decoder processes and their memory. frame_bytes: of the largest picture to expect; chunk: frames a chunk."""
+    """Decoder processes and their memory. frame_bytes: of the largest picture to expect; chunk: frames per chunk."""
 
     def __init__(self, processes: int, frame_bytes: int, chunk: int = 32) -> None:
         granularity = mmap.ALLOCATIONGRANULARITY

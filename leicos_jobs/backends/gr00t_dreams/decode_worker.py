@@ -1,7 +1,7 @@
 """One decoder process: video files in, yuv420p planes in shared memory out. Started by `decode_pool`, not by hand.
 
-A process of its own because decoding in threads shares the interpreter's lock with whoever feeds the GPU. Requests and
-events are JSON lines on stdin and stdout; pictures go through memory that the parent made. It ends when stdin does.
+A process of its own because decoding in threads shares the interpreter's lock with the one that feeds the GPU. Requests
+and events are JSON lines on stdin and stdout; pictures go through memory that the parent made. It ends when stdin does.
 
     python -m leicos_jobs.backends.gr00t_dreams.decode_worker DESCRIPTOR OFFSET SLOTS SLOT_BYTES
 """

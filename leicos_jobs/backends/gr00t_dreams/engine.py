@@ -1,10 +1,10 @@
 """GR00T-Dreams' inverse dynamics model, computed in another order than upstream computes it, with the same result.
 
-Upstream (flow_matching_action_head_idm.py, get_action, at ec3881d) encodes two frames a window and then, in each of 16
-Euler steps, runs the vision-language self-attention, the denoiser and the per-embodiment encoder and decoder. Here
+Upstream (flow_matching_action_head_idm.py, get_action, at ec3881d) encodes two frames per window and then, in each of
+16 Euler steps, runs the vision-language self-attention, the denoiser and the per-embodiment encoder and decoder. Here
 - a frame is encoded once, for the two windows that it belongs to, and the unused pooling head is skipped;
 - the self-attention over image tokens and the denoiser's cross-attention keys and values, which no step changes, are
-  computed once a window;
+  computed once per window;
 - upstream pads the image tokens to 112 with zeros that have no position and are attended to. All pads stay identical
   through every layer, so one pad whose attention logit is raised by the logarithm of their number replaces them;
 - what depends on the step alone is a table (`prepare`).

@@ -36,7 +36,7 @@ class TrainerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(10_000, ge=1, description="optimiser steps; upstream published models with 30,000 to 60,000")
-    batch: int = Field(16, ge=1, description="windows a step and GPU")
+    batch: int = Field(16, ge=1, description="windows per step and GPU")
     learning_rate: float = Field(1e-4, gt=0, description="peak, cosine schedule")
     weight_decay: float = Field(1e-5, ge=0, description="of AdamW")
     warmup_ratio: float = Field(0.05, ge=0, le=1, description="share of the steps in which the rate rises")
@@ -61,7 +61,7 @@ def checkout(given: str | None) -> Path:
     folder = Path(name).resolve()
     if not (folder / "scripts" / "idm_training.py").is_file():
         raise InputError(
-            f"{folder} is no GR00T-Dreams checkout: scripts/idm_training.py is missing",
+            f"{folder} is not a GR00T-Dreams checkout: scripts/idm_training.py is missing",
             fix=f"correct {CHECKOUT_VARIABLE}",
         )
     require_commit(folder)

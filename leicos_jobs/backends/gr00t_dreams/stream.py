@@ -2,8 +2,8 @@
 
 Frames of all videos are strung together into full batches, whatever video they belong to, and so are windows; batches
 have one fixed size (the last is filled up with what the buffer holds), so that a row is computed by the same kernels
-whoever its neighbours are. The host only fills buffers and queues work: copies to the GPU run on a stream of their own,
-and at most `AHEAD` batches are queued.
+whatever its neighbours are. The host only fills buffers and queues work: copies to the GPU run on a stream of their
+own, and at most `AHEAD` batches are queued.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The replayer: labelled actions, from the demo's own state, under the task's own rule, in Isaac Sim.
 
-A simulator that hangs or dies costs the episodes in hand and a new start. Those episodes are tried again at the end,
-one at a time, so that the one that kills simulators is found and only that one is blamed.
+A simulator that hangs or dies costs the episodes that it works on and a new start. Those episodes are tried again at
+the end, one at a time, so that the one that kills simulators is found and only that one is blamed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from leicos_jobs.robots.embodiment import Embodiment, embodiment
 
 PYTHON_ENV, ASSETS_ENV, COMMIT_ENV = "LEICOS_ISAAC_PYTHON", "LEISAAC_ASSETS_ROOT", "LEICOS_LEISAAC_COMMIT"
 LICENCE_ENV = "ACCEPT_EULA"
-"""Isaac Sim's own variable: to accept its licence agreement is for whoever runs it, never for us."""
+"""Isaac Sim's own variable: those who run it accept its licence agreement, never we."""
 FOLDERS_ENV = "LEICOS_ISAAC_FOLDERS"
 """Folders, separated by colons, to make before the start: where our image's links for Kit's caches lead."""
 DEFAULT_PYTHON = "/isaac-sim/python.sh"
@@ -82,7 +82,7 @@ class IsaacReplayer(Replayer[IsaacSettings], name="isaac-sim", version=1, upstre
             try:
                 self._start()
             except DefectError as error:
-                # No sample's fault: end this process, so that the worker starts the backend anew or gives up.
+                # No sample's fault: end this process, so that the worker starts the backend again or gives up.
                 logs.event("isaac.does_not_start", error=str(error))
                 raise SystemExit(int(ExitCode.DEFECT)) from None
         if self._simulator is None:
@@ -187,7 +187,7 @@ class _Batch:
                 return
 
     def suspect(self, error: SimulatorDiedError, tries: int) -> bool:
-        """A simulator died: count it for the episodes in hand. Returns whether there were any."""
+        """A simulator died: count it for the episodes it worked on. Returns whether there were any."""
         names = [name for name in error.in_hand if name in self._todo]
         for name in names:
             self._deaths[name] += 1

@@ -38,4 +38,4 @@ class IsaacSettings(BaseModel):
     hang_seconds: float = Field(180.0, gt=0, exclude=True)
     """s without a turn of the simulator's main loop after which it is taken to hang and is killed."""
     tries: int = Field(2, ge=1, exclude=True)
-    """Simulators that may die with one episode in hand, the last time with it alone, before the episode is blamed."""
+    """Simulators that may die while they work on one episode, the last on it alone, before the episode is blamed."""

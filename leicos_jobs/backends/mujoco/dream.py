@@ -3,7 +3,7 @@
 From the demo's state at row0 the arm first follows the demo through the clip's interval, then a new attempt is planned
 and carried out: other path, other pace, sometimes a failure. The video begins with the clip's own frames, as Cosmos's
 output does; then the picture drifts slowly in light, colour and by LeIsaac's camera jitter. Some videos are defective
-on purpose, so that whoever judges them can be judged.
+on purpose, so that their judges can be judged.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Dreamer:
         )
 
     def _check(self, request: GenerateRequest) -> tuple[U8, int]:
-        """The clip's frames and the control steps a frame. Raises InputError for what cannot be generated."""
+        """The clip's frames and the control steps per frame. Raises InputError for what cannot be generated."""
         clip = read_all(request.clip)
         stride = round(self._simulation.control_hz / request.fps)
         if not math.isclose(stride * request.fps, self._simulation.control_hz):

@@ -1,8 +1,8 @@
 """A scripted person who picks the cube up: joint targets at the control rate, planned in the open from a state.
 
-Reach over the cube, descend, close, lift, wait; every place, speed and pause is drawn anew, a tremor is added, and on
-request the attempt fails in one of the ways people fail. The plan looks at nothing while it runs, so the same targets
-from the same state give the same result again, as a recording's do.
+Reach over the cube, descend, close, lift, wait; every place, speed and pause is drawn each time, a tremor is added, and
+on request the attempt fails in one of the ways people fail. The plan looks at nothing while it runs, so the same
+targets from the same state give the same result again, as a recording's do.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class MujocoGeneratorSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     control_hz: float = Field(lift_cube.CONTROL_HZ, gt=0)
-    """Control steps a second; a multiple of the dataset's fps."""
+    """Control steps per second; a multiple of the dataset's fps."""
     failure_share: float = Field(0.3, ge=0, le=1)
     """Share of attempts that fail on purpose; a few more do by chance, a few succeed against it."""
     defect_share: float = Field(0.1, ge=0, le=1)

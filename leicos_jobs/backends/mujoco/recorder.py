@@ -35,9 +35,9 @@ from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError
 
 CHUNK = 100
-"""Rows a chunk, as LeIsaac's streaming handler."""
+"""Rows per chunk, as LeIsaac's streaming handler."""
 STRIDE = 2
-"""Control steps a camera picture stays: 60 Hz control, 30 Hz camera."""
+"""Control steps per camera picture: 60 Hz control, 30 Hz camera."""
 LEAST_ROWS = 210
 """So that 102 pictures remain after the converter's five dropped rows; Cosmos needs more than 93 to train."""
 HOME = np.radians([0.0, -95.0, 85.0, 50.0, 0.0, -3.0])

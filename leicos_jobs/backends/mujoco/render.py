@@ -39,7 +39,7 @@ class Renderer:
         self._table = self._model.geom("table").id
         self._curve: U8 | None = None
         self.look = Look()
-        atexit.register(self.close)  # whoever keeps one for the process's life: EGL complains if Python ends first
+        atexit.register(self.close)  # for one that is kept for the process's life: EGL complains if Python ends first
 
     def wear(self, look: Look) -> None:
         """Change how the scene looks from the next frame on."""
@@ -75,7 +75,7 @@ class Renderer:
         return picture
 
     def close(self) -> None:
-        """Give the GL context back; again is no error."""
+        """Give the GL context back; a second call does nothing."""
         atexit.unregister(self.close)
         self._renderer.close()
 

@@ -51,7 +51,7 @@ DRAWN_GROUP = 2
 
 
 def model(control_hz: float = CONTROL_HZ, gripper_effort: float = GRIPPER_EFFORT) -> Any:
-    """The compiled MjModel, one for each pair of values in a process. Whoever changes it (a renderer its lights)
+    """The compiled MjModel, one for each pair of values in a process. A caller that changes it (a renderer its lights)
     copies it first."""
     return _model(float(control_hz), float(gripper_effort))
 

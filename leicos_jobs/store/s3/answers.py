@@ -58,7 +58,7 @@ TABLE = (
     Answer(
         ("NoSuchKey", "NotFound", "404"),
         InputError,
-        "the server answers a write or a listing with 404: it has no such bucket, or is no S3 server",
+        "the server answers a write or a listing with 404: it has no such bucket, or is not an S3 server",
         "check the URI's bucket and AWS_ENDPOINT_URL_S3 (store.endpoint of the chart)",
     ),
     Answer(

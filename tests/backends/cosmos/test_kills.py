@@ -32,7 +32,7 @@ def survive(tmp_path: Path, driver: str, samples: int, kills: int, seed: int, lo
     environment = {"FAKE_JOURNAL": str(journal), "FAKE_SECONDS": "0.3"}
     kill_and_finish(root, kills, environment, seed, longest)
     assert_all_committed(root, plan, grey)
-    assert worked(journal) > samples, "some were in hand when a kill came, and were made again"
+    assert worked(journal) > samples, "some were being made when a kill came, and were made again"
     objects = [key for key in open_run(str(root)).store.list("generate/") if key.endswith(".mp4")]
     # A killed worker may leave bytes without a record; equal seeds give equal bytes, so even they have one name.
     assert len(objects) == samples
@@ -69,11 +69,11 @@ def test_a_pod_that_dies_after_seven_of_twenty_has_kept_seven(tmp_path: Path) ->
     run = open_run(str(root))
     done = {layout.sample_record("generate", sample.id, generate_key(run, sample)): sample.seed for sample in plan}
     assert all(made[done[key]] == 1 for key in kept), "what was committed is not made again"
-    assert sum(made.values()) <= 20 + 2, "lost: the one in hand, and perhaps one not yet committed"
+    assert sum(made.values()) <= 20 + 2, "lost: the current one, and perhaps one not yet committed"
 
 
 def test_a_poison_sample_is_quarantined_and_the_others_go_on(tmp_path: Path) -> None:
-    """It kills upstream each time: after three tries it is set aside, with upstream's last words."""
+    """It kills upstream each time: after three tries it is quarantined, with upstream's last words."""
     root = tmp_path / "run"
     plan = make_run(root, ["fine", "fine", "KILL", "RAISE", "fine"], settings("api"))
     assert start_worker(root, {"FAKE_JOURNAL": str(tmp_path / "journal")}).wait(120) == 0

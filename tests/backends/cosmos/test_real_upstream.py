@@ -165,7 +165,7 @@ def test_ten_kills_of_the_real_runner(tmp_path: Path, python: str) -> None:
     journal = tmp_path / "journal"
     kill_and_finish(root, 10, {"FAKE_SECONDS": "1.0", "FAKE_JOURNAL": str(journal)}, seed=3, longest=14.0)
     assert_all_committed(root, plan)
-    assert worked(journal) > 60, "some were in hand when a kill came, and were made again"
+    assert worked(journal) > 60, "some were being made when a kill came, and were made again"
 
 
 def test_a_poison_sample_in_the_real_runner(tmp_path: Path, python: str) -> None:

@@ -1,6 +1,6 @@
 """Upstream's own training script, told of a robot that it does not know: run by its interpreter, in the checkout.
 
-    python idm_train.py JOB.json            (or under torchrun, once a GPU)
+    python idm_train.py JOB.json            (or under torchrun, once per GPU)
 
 JOB: conf (content of conf.yaml), robot (key in it), seed, keep (checkpoints), arguments (of scripts/idm_training.py).
 What is done at run time, with no file of the checkout touched: the data config is put into DATA_CONFIG_MAP; the seed,

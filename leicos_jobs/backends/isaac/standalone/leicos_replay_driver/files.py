@@ -2,7 +2,7 @@
 
     inbox/NNNNNN.json    a batch: {"slots": n or null, "episodes": [{"id", "start", "targets": file.npy, ...}]}
     ready.json           facts of the environment, once it stands
-    results.jsonl        a line an episode, flushed and fsynced before the next step
+    results.jsonl        a line per episode, flushed and fsynced before the next step
     heartbeat.json       {"count", "phase", "in_hand"}: the count rises as long as the main loop turns
     failure.txt          the traceback of whatever ended the driver
     refused.txt          why the task can never be replayed; written instead of failure.txt

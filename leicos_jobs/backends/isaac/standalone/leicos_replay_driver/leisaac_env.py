@@ -1,7 +1,7 @@
 """LeIsaac's task behind the loop's interface. Checked against LeIsaac 24d3bcd and Isaac Lab 2.3.0, line by line; runs
 in Isaac's Python only.
 
-Isaac's rules: nothing of Isaac may be imported before the app is launched, and the app is launched once a process. As
+Isaac's rules: nothing of Isaac may be imported before the app is launched, and the app is launched once per process. As
 LeIsaac's replay.py does, recorders and terminations are emptied, or the environment would reset itself at success and
 at 25 s; the success term is taken out before that and asked after each step, before anything is reset.
 """
