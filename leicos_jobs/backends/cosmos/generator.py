@@ -81,13 +81,12 @@ class CosmosGenerator(Generator[CosmosSettings], name="cosmos", version=1, batch
     @classmethod
     def check_run(cls, settings: CosmosSettings, frames: int, width: int, height: int) -> None:
         """Raises InputError if the family cannot make such videos, or required settings are missing."""
-        settings.check(frames, width, height)
+        settings.check(width, height)
 
     @override
     def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:
         """Yield each video as soon as it is written. Raises GenerationError for the last sample that failed, after the
         others are done: those that failed before it come again."""
-        self.model.stop.clear()
         events: queue.Queue[_Event] = queue.Queue(maxsize=2)
         thread = threading.Thread(target=self._work, args=(requests, events), daemon=True)
         thread.start()
@@ -105,6 +104,7 @@ class CosmosGenerator(Generator[CosmosSettings], name="cosmos", version=1, batch
             while thread.is_alive():
                 with contextlib.suppress(queue.Empty):  # it may wait for a place in the queue
                     events.get(timeout=0.05)
+            self.model.stop.clear()
         self._blame(failed, started)
 
     @staticmethod

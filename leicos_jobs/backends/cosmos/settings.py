@@ -72,14 +72,10 @@ class CosmosSettings(BaseModel):
         """Passes of the model for a video of `frames` frames; as many seeds are used."""
         return chunk_count(frames, self.native.frames, CONDITIONING)
 
-    def check(self, frames: int, width: int, height: int) -> None:
-        """Raises InputError, with the nearest possible value, if such videos cannot be made."""
+    def check(self, width: int, height: int) -> None:
+        """Raises InputError, with the nearest possible size, if such videos cannot be made. Any length can: the last
+        chunk is cut."""
         native = self.native
-        if frames <= CONDITIONING:
-            raise InputError(
-                f"generate.frames is {frames}: the first {CONDITIONING} frames of a Cosmos video are the clip's",
-                fix=f"set generate.frames to {CONDITIONING + 1} or more; one pass makes {native.frames}",
-            )
         if width % native.multiple or height % native.multiple or max(width, height) > native.side_max:
             near = [_nearest(side, native) for side in (width, height)]
             raise InputError(
