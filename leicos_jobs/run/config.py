@@ -124,9 +124,9 @@ class GenerateConfig(BackendConfig):
     """Video generation."""
 
     backend: str = "mujoco"
-    """cosmos-predict2.5, mujoco, echo or import."""
+    """cosmos, cosmos-predict2.5, mujoco, echo or import."""
     frames: int = Field(140, ge=6)
-    """Frames per video; cosmos-predict2.5 natively makes 93, autoregressively more."""
+    """Frames per video; the Cosmos models natively make 93, autoregressively more."""
     width: int = Field(320, ge=16, multiple_of=16)
     """Pixels; must equal the IDM's training geometry."""
     height: int = Field(240, ge=16, multiple_of=16)

@@ -55,8 +55,10 @@ def plan(run: Run) -> StageRecord:
 
 def batch_line(sample: Sample, config: RunConfig, clip: str) -> BatchLine:
     """The sample as Cosmos-Predict2.5's batch inference wants it; paths are relative to the file, as upstream reads
-    them. The tutorial's values unless the configuration says otherwise. clip: key in the run."""
-    chosen = {name: value for name, value in config.generate.settings.items() if name in BatchLine.model_fields}
+    them. The tutorial's values unless settings of the backend that drives upstream say otherwise; those of another
+    backend may have the same names and other ranges. clip: key in the run."""
+    theirs = config.generate.settings if config.generate.backend == "cosmos-predict2.5" else {}
+    chosen = {name: value for name, value in theirs.items() if name in BatchLine.model_fields}
     return BatchLine.model_validate(
         {
             "name": sample.id,

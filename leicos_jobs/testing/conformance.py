@@ -6,6 +6,7 @@ from typing import Any
 
 from leicos_jobs.backends.base import Backend, Generator, Kind, Labeller, PostTrainer, Replayer, Trainer
 from leicos_jobs.backends.compact.backend import CompactLabeller, CompactTrainer
+from leicos_jobs.backends.cosmos import generator as cosmos
 from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator
 from leicos_jobs.backends.cosmos_predict25.post_train import CosmosPostTrainer
 from leicos_jobs.backends.echo import EchoGenerator
@@ -15,7 +16,13 @@ from leicos_jobs.backends.isaac.replayer import IsaacReplayer
 from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
 
-GENERATORS: tuple[type[Generator[Any]], ...] = (CosmosGenerator, EchoGenerator, ImportGenerator, MujocoGenerator)
+GENERATORS: tuple[type[Generator[Any]], ...] = (
+    CosmosGenerator,
+    EchoGenerator,
+    ImportGenerator,
+    MujocoGenerator,
+    cosmos.CosmosGenerator,
+)
 POST_TRAINERS: tuple[type[PostTrainer[Any]], ...] = (CosmosPostTrainer,)
 TRAINERS: tuple[type[Trainer[Any]], ...] = (CompactTrainer, Gr00tDreamsTrainer)
 LABELLERS: tuple[type[Labeller[Any]], ...] = (CompactLabeller, Gr00tDreamsLabeller)

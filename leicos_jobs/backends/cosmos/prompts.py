@@ -1,0 +1,101 @@
+"""Embeddings of prompts: computed once per distinct text, by an encoder that is loaded for that and freed again."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import Cosmos2_5_PredictBasePipeline
+
+from leicos_jobs.backends.cosmos import models
+from leicos_jobs.backends.cosmos.weights import load_part
+from leicos_jobs.core import logs
+from leicos_jobs.core.digests import sha256_bytes
+from leicos_jobs.core.errors import InputError
+
+Encode = Callable[[Sequence[str]], list[torch.Tensor]]
+"""Texts to embeddings, each (1, tokens, channels), on the CPU."""
+
+
+class Prompts:
+    """Embeddings by text, kept in host memory: 103 MB each in bfloat16."""
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self._known: dict[str, torch.Tensor] = {}
+
+    def prepare(self, texts: Iterable[str]) -> None:
+        """Compute what is not known yet, all of it in one go."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self._encode(new), strict=True))
+            logs.event("cosmos.prompts_encoded", new=len(new))
+
+    def embedding(self, text: str) -> torch.Tensor:
+        """(1, tokens, channels), on the CPU."""
+        self.prepare([text])
+        return self._known[text]
+
+
+def tiny_encode(texts: Sequence[str]) -> list[torch.Tensor]:
+    """In the place of the text encoder for size tiny."""
+    return [models.tiny_embedding(bytes.fromhex(sha256_bytes(text.encode()))) for text in texts]
+
+
+def encode_with(folder: Path, device: torch.device, dtype: torch.dtype, pipe: Any, offload: bool) -> Encode:
+    """The encoder in a folder, loaded at each call and freed after it.
+
+    pipe: its models wait in host memory meanwhile if `offload` says so.
+    """
+
+    def encode(texts: Sequence[str]) -> list[torch.Tensor]:
+        if offload:
+            pipe.to("cpu")
+        try:
+            return _encode(folder, device, dtype, pipe, texts)
+        finally:
+            gc.collect()
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+            if offload:
+                pipe.to(device)
+
+    return encode
+
+
+def _encode(
+    folder: Path, device: torch.device, dtype: torch.dtype, pipe: Any, texts: Sequence[str]
+) -> list[torch.Tensor]:
+    from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+    except Exception as error:  # a missing folder, a damaged JSON, an unknown class: each has its own exception
+        raise InputError(
+            f"{folder / 'tokenizer'} cannot be loaded: {error}", fix="give a whole folder in diffusers' layout"
+        ) from error
+    encoder = load_part(Qwen2_5_VLForConditionalGeneration, folder, "text_encoder", dtype).to(device).eval()
+    alone = Cosmos2_5_PredictBasePipeline(
+        text_encoder=encoder,
+        tokenizer=tokenizer,
+        transformer=None,
+        vae=pipe.vae,  # it asks for its latents' statistics
+        scheduler=None,
+        safety_checker=Unchecked(),
+    )
+    with torch.no_grad():
+        return [
+            alone.encode_prompt(text, do_classifier_free_guidance=False, device=device, dtype=dtype)[0].cpu()
+            for text in texts
+        ]
+
+
+class Unchecked:
+    """A guardrail that is off: diffusers asks for one."""
+
+    def to(self, *_args: object, **_named: object) -> Unchecked:
+        """Nothing to move."""
+        return self

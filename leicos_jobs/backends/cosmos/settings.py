@@ -1,0 +1,100 @@
+"""What a user can set for `generate: cosmos`, and what a family can make."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.cosmos import CONDITIONING_FRAMES, NATIVE_FRAMES, TUTORIAL_NEGATIVE_PROMPT, chunk_count
+
+CONDITIONING = CONDITIONING_FRAMES["video2world"]
+"""Frames of the clip that a video begins with, and by which the chunks of a long one overlap."""
+EXAMPLE_WEIGHTS = "nvidia/Cosmos-Predict2.5-2B@diffusers/base/post-trained"
+
+
+@dataclass(frozen=True)
+class Native:
+    """What a model makes in one pass. frames: of a chunk. multiple, side_max: of width and height, pixels. fps: what
+    its frames nominally stand apart; they are labelled with the dataset's rate, as upstream's are."""
+
+    frames: int = NATIVE_FRAMES
+    multiple: int = 16
+    side_max: int = 1920
+    fps: float = 16.0
+
+
+class CosmosSettings(BaseModel):
+    """Settings of the cosmos generator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    family: Literal["predict2.5"] = "predict2.5"
+    """The family of models."""
+    size: Literal["2b", "14b", "tiny"] = "2b"
+    """2b and 14b are NVIDIA's; tiny is the same network with small random weights: seconds on a CPU, pictures of noise,
+    for trials of a pipeline."""
+    weights: str | None = None
+    """Required unless size is tiny: a folder in diffusers' layout, or ORG/NAME or ORG/NAME@REVISION in the model cache
+    ($HF_HOME), or the model_ema_bf16.pt that upstream's conversion writes, which needs `base`. The text enters ids, the
+    bytes do not: give other weights another name. Their digest is in each record."""
+    base: str | None = None
+    """Where text encoder, tokenizer and VAE are, in diffusers' layout, like `weights`; unset: in `weights`."""
+    steps: int = Field(35, ge=1)
+    """Denoising steps of a chunk; cost is linear in it."""
+    guidance: float = Field(7.0, ge=0, allow_inf_nan=False)
+    """Classifier-free guidance; 1 or less is none, at half the cost."""
+    negative_prompt: str = TUTORIAL_NEGATIVE_PROMPT
+    """What the video should not look like; used with guidance."""
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Of weights and arithmetic; auto is bfloat16 on a GPU, float32 on a CPU."""
+    guardrail: bool = False
+    """NVIDIA's safety models (package cosmos_guardrail). Off for robot videos: they blur and block by false alarm."""
+    compile: bool = True
+    """torch.compile of the denoiser, on a GPU only: about 95 s once per worker, then 0.73 of the time (measured on an
+    H200 by hand, not through this backend)."""
+    vae_tiling: bool = False
+    """Encode and decode pictures in tiles: less GPU memory, faint seams."""
+    device: Literal["auto", "cuda", "cpu"] = Field("auto", exclude=True)
+    """auto takes the GPU; sizes other than tiny then refuse a machine without one."""
+    offload: bool = Field(False, exclude=True)
+    """Denoiser and VAE wait in host memory while the text encoder works: needs 18 GB of GPU memory for 2b, not 25."""
+
+    @property
+    def native(self) -> Native:
+        """What one pass makes."""
+        return Native(frames=13) if self.size == "tiny" else Native()
+
+    def chunks(self, frames: int) -> int:
+        """Passes of the model for a video of `frames` frames; as many seeds are used."""
+        return chunk_count(frames, self.native.frames, CONDITIONING)
+
+    def check(self, width: int, height: int) -> None:
+        """Raises InputError, with the nearest possible size, if such videos cannot be made. Any length can: the last
+        chunk is cut."""
+        native = self.native
+        if width % native.multiple or height % native.multiple or max(width, height) > native.side_max:
+            near = [_nearest(side, native) for side in (width, height)]
+            raise InputError(
+                f"generate.width, generate.height: Cosmos {self.family} cannot make {width}x{height}: both must be "
+                f"multiples of {native.multiple}, at most {native.side_max}",
+                fix=f"the nearest size is {near[0]}x{near[1]}; the IDM must be trained on the same size",
+            )
+        if self.weights is None and self.size != "tiny":
+            raise InputError(
+                f"generate.settings.weights is required for size {self.size}",
+                fix=f"name a folder, or what is in the model cache, e.g. {EXAMPLE_WEIGHTS}; size: tiny needs none",
+            )
+        if self.weights is not None and self.weights.endswith(".pt") and self.base is None:
+            raise InputError(
+                f"generate.settings.base is required: {self.weights} holds the denoiser alone",
+                fix=f"name where text encoder, tokenizer and VAE are, e.g. {EXAMPLE_WEIGHTS}",
+            )
+
+
+def _nearest(side: int, native: Native) -> int:
+    wanted = math.floor(side / native.multiple + 0.5) * native.multiple
+    return min(native.side_max, max(native.multiple, wanted))
