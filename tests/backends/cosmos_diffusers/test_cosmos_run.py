@@ -71,6 +71,7 @@ def test_a_run_goes_from_clips_to_a_dataset_that_names_the_generator(undisturbed
         assert (notes["chunks"], notes["weights"], notes["device"]) == (3, "random", "cpu")
 
 
+@pytest.mark.soak
 def test_kills_while_it_generates_change_nothing(config: Path, undisturbed: Path) -> None:
     """SIGKILL to the whole tree, each at another moment of the work on a sample."""
     out, log = config.parent / "killed", config.parent / "killed.log"
@@ -90,6 +91,7 @@ def test_kills_while_it_generates_change_nothing(config: Path, undisturbed: Path
     assert len(committed(out)) == SAMPLES
 
 
+@pytest.mark.soak
 def test_a_model_that_gives_no_picture_quarantines_its_samples_by_what_was_seen(config: Path) -> None:
     """Guidance beyond float32: every latent is NaN."""
     other = config.with_name("nan.yaml")
