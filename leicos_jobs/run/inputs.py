@@ -39,9 +39,15 @@ def names(config: RunConfig) -> tuple[str, ...]:
 def folders(config: RunConfig) -> tuple[str, ...]:
     """Those of them that are folders: checkpoints, and what the generator takes its videos from."""
     checkpoints = (config.generate.checkpoint, config.idm.checkpoint)
-    backend = registry.load("generate", config.generate.backend)
-    settings = registry.settings("generate", config.generate.backend, config.generate.settings)
-    return (*(name for name in checkpoints if name), *backend.folders(settings))
+    named = tuple(name for name in checkpoints if name)
+    try:
+        backend = registry.load("generate", config.generate.backend)
+        settings = registry.settings("generate", config.generate.backend, config.generate.settings)
+    except InputError as error:
+        if isinstance(error.__cause__, ImportError):  # not installed where the run is submitted; pods look
+            return named
+        raise
+    return (*named, *backend.folders(settings))
 
 
 def fingerprints(config: RunConfig, store: Store, known: Mapping[str, str] | None = None) -> dict[str, str]:

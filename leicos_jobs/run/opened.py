@@ -124,7 +124,7 @@ def config_of(uri: str) -> Any:
 def require_same_inputs(run: Run) -> None:
     """Look at the inputs again. Raises InputError that names the one that changed or is gone."""
     for name, fingerprint in outside.fingerprints(run.config, run.store).items():
-        outside.require_same(name, fingerprint, run.inputs[name])
+        outside.require_same(name, fingerprint, run.inputs.get(name, fingerprint))
 
 
 def _run(store: Store, file: RunFile) -> Run:

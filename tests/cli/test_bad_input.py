@@ -128,7 +128,7 @@ def test_settings_on_the_command_line_that_are_no_settings(text: str, tmp_path: 
     says(done, ExitCode.INPUT, "settings")
 
 
-@pytest.mark.parametrize(("text", "said"), [("a: [", "not YAML"), ("- a\n", "no manifest")])
+@pytest.mark.parametrize(("text", "said"), [("a: [", "not YAML"), ("- a\n", "not a manifest")])
 def test_a_manifest_that_is_none(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(text)
     says(leicos("lint", tmp_path / "a.yaml"), ExitCode.INPUT, said)

@@ -165,10 +165,11 @@ def test_another_recording_under_the_same_name_is_refused_unless_amended(
 
 
 def test_an_amended_upload_that_was_cut_goes_on(
-    uri: str, config: Path, cluster: Workflows, monkeypatch: pytest.MonkeyPatch
+    uri: str, config: Path, cluster: Workflows, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(uri, str(config), cluster=cluster)
     (config.parent / "my demos.hdf5").write_bytes(b"other")
+    api.workflows[0]["status"] = {"phase": "Failed"}
     with monkeypatch.context() as line:
         line.setattr(S3Store, "upload_resumable", cut_off)
         with pytest.raises(RetryError, match="cut"):

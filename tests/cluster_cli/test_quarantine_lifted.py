@@ -11,7 +11,7 @@ from cluster_cli.handmade import HandMade
 from leicos_jobs.cli import local_run, pipeline
 from leicos_jobs.cli.main import cli
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.run import failures
+from leicos_jobs.run import failures, inputs
 from leicos_jobs.run.opened import create_run
 
 
@@ -26,10 +26,11 @@ def started(*_given: Any, **_options: Any) -> None:
 def test_leicos_run_lifts_it_in_a_folder_with_the_configuration_that_the_run_has(
     made: HandMade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create_run(made.run.store.uri, made.run.config)
+    create_run(made.run.store.uri, made.run.config, known=made.run.inputs)
     (item,) = made.plan(1)
     made.fail("generate", item, "hangs")
     monkeypatch.setattr(local_run, "run_workflow", started)
+    monkeypatch.setattr(inputs, "fingerprints", lambda *_given: dict(made.run.inputs))  # there is no recording
     uri = made.run.store.uri
     for options, left in ((["run", "--out", uri], 3), (failures.retry_command(uri).split()[1:], 0)):
         assert isinstance(CliRunner().invoke(cli, options).exception, StartedError)
@@ -50,7 +51,7 @@ def test_the_command_depends_on_where_the_run_lives() -> None:
 
 
 def test_workers_of_replay_are_named_after_their_workflow(made: HandMade, monkeypatch: pytest.MonkeyPatch) -> None:
-    create_run(made.run.store.uri, made.run.config)
+    create_run(made.run.store.uri, made.run.config, known=made.run.inputs)
     made.plan(1)
     names: list[str] = []
     monkeypatch.setattr(pipeline, "_work", lambda _stage, _run, _samples, name: names.append(name))

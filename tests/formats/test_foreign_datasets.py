@@ -158,7 +158,7 @@ def test_images_stored_in_the_tables_are_carried(v21: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [({"bytes": None, "path": "a.png"}, "paths of images"), ({"bytes": b"x", "path": "a"}, "no image")],
+    [({"bytes": None, "path": "a.png"}, "paths of images"), ({"bytes": b"x", "path": "a"}, "not an image")],
 )
 def test_images_that_are_not_stored_are_told(value: dict[str, Any], said: str, v21: Path) -> None:
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -254,7 +254,7 @@ def test_a_camera_s_name_leads_to_no_other_folder(v21: Path) -> None:
         return info
 
     edited(v21 / INFO, renamed)
-    with pytest.raises(InputError, match="no name for a folder of videos"):
+    with pytest.raises(InputError, match="not a name for a folder of videos"):
         inspect(v21)
 
 
