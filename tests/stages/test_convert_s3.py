@@ -121,6 +121,9 @@ def test_a_source_that_the_disk_has_no_room_for_is_an_error_of_the_set_up(
 
 @pytest.mark.parametrize("source", ["run:../../elsewhere.hdf5", "run:/etc/passwd", "run:"])
 def test_a_source_outside_the_run_is_refused_by_name(source: str, tmp_path: Path) -> None:
-    run = create_run(str(tmp_path / "run"), RunConfig.model_validate({"source": {"files": [source], "task": "Lift."}}))
+    config = RunConfig.model_validate({"source": {"files": [source], "task": "Lift."}})
+    with pytest.raises(InputError, match=f"{source} lies outside the run"):
+        create_run(str(tmp_path / "run"), config)
+    run = create_run(str(tmp_path / "run"), config, known={source: "sha256:0"})
     with pytest.raises(InputError, match=f"{source} lies outside the run"):
         fetch_source(source, run, tmp_path)

@@ -71,7 +71,7 @@ class Stage(PlainStage):
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     config = RunConfig.model_validate({"source": {"files": ["a.hdf5"], "task": "Lift."}})
-    return create_run(str(tmp_path / "run"), config)
+    return create_run(str(tmp_path / "run"), config, known={"a.hdf5": "sha256:0"})
 
 
 @pytest.mark.parametrize("how", ["loading", "number", "writing", "words of a foreign program", "quota", "checking"])
