@@ -18,13 +18,13 @@ import pytest
 from helpers.leisaac import DemoSpec, write_recording
 from helpers.plain_stage import PlainStage, Result, made, name
 
-from leicos_jobs.backends.base import Started
+from leicos_jobs.backends.base import Processor, Started
+from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core.errors import ExitCode, LeicosError, RetryError, no_room, writing
 from leicos_jobs.run import failures
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run
-from leicos_jobs.work.child import BackendSpec
 from leicos_jobs.work.worker import Checked, Worker
 
 
@@ -32,7 +32,7 @@ def full(path: Path) -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
-class Fills:
+class Fills(Processor[str, Result]):
     """A backend whose own writing finds no room at one sample."""
 
     def __init__(self, how: str) -> None:
