@@ -120,12 +120,12 @@ def test_repeats_are_combined() -> None:
         "gripper_error_deg": 9.0, "limit_clip_share": 0.0, "final_joint_pos": [0.0] * 6,
     }  # fmt: skip
     failed = base | {"success": False, "success_held": False, "max_lift": 0.0, "first_grasp_row": None}
-    found = combine([base, failed, base | {"first_grasp_row": 20}])
-    assert (found["success"], found["success_rate"], found["repeats"]) == (True, pytest.approx(2 / 3), 3)
-    assert found["max_lift"] == pytest.approx(0.2)
-    assert found["first_grasp_row"] == 15
-    assert combine([failed, failed, base])["success"] is False
-    assert combine([failed | {"max_lift": None}])["max_lift"] is None
+    result = combine([base, failed, base | {"first_grasp_row": 20}])
+    assert (result.success, result.success_rate, result.repeats) == (True, pytest.approx(2 / 3), 3)
+    assert result.max_lift == pytest.approx(0.2)
+    assert result.first_grasp_row == 15
+    assert combine([failed, failed, base]).success is False
+    assert combine([failed | {"max_lift": None}]).max_lift is None
 
 
 class _Recorder:
