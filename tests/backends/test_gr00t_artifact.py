@@ -160,5 +160,5 @@ def test_a_missing_checkout_is_said(monkeypatch, tmp_path):
     monkeypatch.delenv("LEICOS_GR00T_DREAMS", raising=False)
     with pytest.raises(InputError, match="needs a checkout"):
         checkout(None)
-    with pytest.raises(InputError, match="no GR00T-Dreams checkout"):
+    with pytest.raises(InputError, match="not a GR00T-Dreams checkout"):
         checkout(str(tmp_path))
