@@ -104,10 +104,9 @@ def test_what_a_stopped_workflow_still_holds_is_named_and_free_once_it_is_delete
 ) -> None:
     place.argo("stop", working)
     until(place, lambda: ended(place, working))
-    until(place, lambda: at_work(place, waiting))
-    until(place, lambda: workflows.ended_holders())
-    assert workflows.ended_holders() == {working: ["generate"]}
-    assert len(at_work(place, waiting)) == 1
+    # Argo forgets one of the two slots, or none: which of its pods' ends it has seen by then is a matter of milliseconds.
+    until(place, lambda: len(at_work(place, waiting)) == (1 if workflows.ended_holders() else 2))
+    assert workflows.ended_holders() in ({}, {working: ["generate"]})
     place.argo("delete", working)
     until(place, lambda: len(at_work(place, waiting)) == 2)
     assert workflows.ended_holders() == {}
