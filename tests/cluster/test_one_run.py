@@ -104,7 +104,7 @@ def test_what_a_stopped_workflow_still_holds_is_named_and_free_once_it_is_delete
 ) -> None:
     place.argo("stop", working)
     until(place, lambda: ended(place, working))
-    # Argo forgets one of the two slots, or none: which of its pods' ends it has seen by then is a matter of milliseconds.
+    # Argo forgets one of the two slots, or none: it is a matter of milliseconds which of its pods' ends it has seen
     until(place, lambda: len(at_work(place, waiting)) == (1 if workflows.ended_holders() else 2))
     assert workflows.ended_holders() in ({}, {working: ["generate"]})
     place.argo("delete", working)

@@ -105,12 +105,12 @@ def make_client(session: botocore.session.Session, settings: Settings) -> Any:
     return client
 
 
-def connect() -> tuple[Any, Settings]:
-    """A client for the environment's server, and its settings. Raises InputError."""
+def connect() -> tuple[botocore.session.Session, Any, Settings]:
+    """The environment's session, a client for its server, and the settings. Raises InputError."""
     session = botocore.session.Session()
     try:
         settings = read_settings(session)
-        return make_client(session, settings), settings
+        return session, make_client(session, settings), settings
     except (BotoCoreError, ValueError, OSError) as error:
         fix = "correct the AWS_* variables or the profile (docs/storage.md)"
         raise InputError(f"the S3 settings cannot be used: {error}", fix=fix) from error

@@ -13,12 +13,14 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from leicos_jobs.core import signals
 from leicos_jobs.core.errors import LeicosError, RetryError, writing
 from leicos_jobs.store.base import KeyMissingError, checked
 from leicos_jobs.store.s3 import answers, reading
 from leicos_jobs.store.s3.parts import Upload
 from leicos_jobs.store.s3.reading import PART_BYTES
 from leicos_jobs.store.s3.settings import connect
+from leicos_jobs.store.s3.small import AT_MOST, MissingError, SmallObjects
 
 T = TypeVar("T")
 _TRANSFER = TransferConfig(multipart_chunksize=PART_BYTES, multipart_threshold=PART_BYTES, io_chunksize=1 << 20)
@@ -32,7 +34,8 @@ class S3Store:
         self.bucket = bucket
         self.prefix = prefix
         self.uri = f"s3://{bucket}/{prefix}".removesuffix("/")
-        self._client, settings = connect()
+        session, self._client, settings = connect()
+        self._small = SmallObjects.beside(self._client, session, settings, bucket)
         self._options = settings.encryption
         self._conditions: bool | None = True if settings.enforces_conditions else None
         """Whether the server enforces conditions on writes; None: not tried yet."""
@@ -49,7 +52,14 @@ class S3Store:
 
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
-        return self._call(key, lambda: reading.read(self._get(key)), asks=True)
+        data = self._ask_small(key, self._small.read)
+        return self._call(key, lambda: reading.read(self._get(key)), asks=True) if data is None else data
+
+    def _ask_small(self, key: str, read: Callable[[str], bytes | None]) -> bytes | None:
+        try:
+            return read(self._key(key))
+        except MissingError:
+            raise KeyMissingError(f"no object {key} in {self.uri}") from None
 
     def size(self, key: str) -> int | None:
         """See `Store.size`. HEAD has no body: why it was refused, the same question by GET says."""
@@ -131,6 +141,12 @@ class S3Store:
         self._put(key, data)
 
     def _put(self, key: str, data: bytes, **condition: str) -> None:
+        wrote = self._small.write(self._key(key), data, absent=bool(condition))
+        if wrote is False:
+            raise _ConflictError(f"{key} exists")
+        if wrote:
+            return
+
         def act() -> None:
             try:
                 self._client.put_object(**self._where(key), Body=data, **self._options, **condition)
@@ -145,6 +161,8 @@ class S3Store:
 
     def upload(self, key: str, path: Path) -> None:
         """See `Store.upload`; several parts for large files."""
+        if path.stat().st_size <= AT_MOST and self._small.write(self._key(key), path.read_bytes()):
+            return
         where = (str(path), self.bucket, self._key(key))
         self._call(key, lambda: self._client.upload_file(*where, ExtraArgs=dict(self._options), Config=_TRANSFER))
 
@@ -161,7 +179,11 @@ class S3Store:
         with writing(path):
             scratch.mkdir(parents=True, exist_ok=True)
             try:
-                self._call(key, lambda: reading.download(self._get(key), path), asks=True)
+                signals.check()
+                if (data := self._ask_small(key, self._small.read_small)) is not None:
+                    path.write_bytes(data)
+                else:
+                    self._call(key, lambda: reading.download(self._get(key), path), asks=True)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
