@@ -9,22 +9,20 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.core import signals
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.parallel import in_parallel
 from leicos_jobs.core.stages import SAMPLE, STAGES, WHOLE
 from leicos_jobs.run import inputs, layout, sealed
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.failures import Failure
 from leicos_jobs.run.opened import RunFile, read_run_file
-from leicos_jobs.run.results import READERS
 from leicos_jobs.run.rounds import Round, Shard
 from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.run.starts import Start
@@ -200,9 +198,9 @@ def _bytes(look: _Look, say: Progress) -> None:
     """Compare every object that a record names, and every one that is named by its content."""
     todo = [key for key in sorted(look.keys - look.seen) if key in look.expected or _by_content(key)]
     total = len(look.seen) + len(todo)
-    with tempfile.TemporaryDirectory(prefix="leicos-") as name, ThreadPoolExecutor(READERS) as pool:
-        for key, problem in zip(todo, pool.map(lambda key: _compare(look, key, Path(name)), todo), strict=True):
-            signals.check()
+    with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+        problems = in_parallel(lambda key: _compare(look, key, Path(name)), todo)
+        for key, problem in zip(todo, problems, strict=True):
             look.seen.add(key)
             if problem is not None:
                 remove = look.expected.get(key, ("", (key,)))[1]

@@ -7,24 +7,20 @@ is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.parallel import in_parallel
 from leicos_jobs.core.stages import STAGES
 from leicos_jobs.core.validation import describe_errors, parsed_json
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import CostConfig
-from leicos_jobs.run.results import READERS
 from leicos_jobs.store import KeyMissingError, Store
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Timing(BaseModel):
@@ -77,7 +73,7 @@ class Measured:
 def measure(store: Store, stage: str, record_seconds: float = 0.0) -> Measured:
     """Read a stage's timings and heartbeats. `record_seconds`: sum over its records, the least that it took."""
     timings = [item for item in in_parallel(_reader(store), _beside(store, layout.timing(stage, ""))) if item]
-    beats = in_parallel(lambda key: _json(store, key), _beside(store, layout.heartbeat(stage, "")))
+    beats = list(in_parallel(lambda key: _json(store, key), _beside(store, layout.heartbeat(stage, ""))))
     seconds = sum(item.seconds for item in timings)
     return Measured(
         seconds=max(seconds, record_seconds),
@@ -115,9 +111,3 @@ def _json(store: Store, key: str) -> Any:
     except InputError as error:
         logs.event("timing.unreadable", key=key, error=error.message)
         return None
-
-
-def in_parallel(act: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Results in order; on S3 a read is a round trip, not work."""
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(act, items))

@@ -6,7 +6,6 @@ What an older configuration left, or another workflow makes meanwhile, lies besi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from leicos_jobs.core import stages
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.parallel import in_parallel
 from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import failures, identity, layout
 from leicos_jobs.run.chain import State, walk
@@ -22,9 +22,6 @@ from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.failures import Failure
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
-
-READERS = 16
-"""Threads that read records: on S3 a read is a round trip, not work."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +118,7 @@ def read_states(run: Run, samples: Sequence[Sample], upto: str = stages.SAMPLE[-
     """States of samples, in order, read in parallel."""
     results = Results(run)
     rules = identity.sample_rules(run.config, results.artifact("train-idm"), results.outside)
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(lambda sample: walk(run.commits, rules, sample, upto), samples))
+    return list(in_parallel(lambda sample: walk(run.commits, rules, sample, upto), samples))
 
 
 def fetch_folder(run: Run, record: StageRecord, scratch: Path, under: str = "") -> Path:
@@ -130,8 +126,9 @@ def fetch_folder(run: Run, record: StageRecord, scratch: Path, under: str = "") 
     store's own, or a download. Raises DamageError."""
     target = scratch / record.folder.replace("/", "-")
     place = target
-    for name in chosen(record, under):
-        path = run.commits.fetch_file(record, name, (target / name).parent)
+    names = list(chosen(record, under))
+    paths = in_parallel(lambda name: run.commits.fetch_file(record, name, (target / name).parent), names)
+    for name, path in zip(names, paths, strict=True):
         if path.is_relative_to(scratch):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             path.replace(target / name)

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict, Field
 
 from leicos_jobs.core import stages
+from leicos_jobs.core.parallel import in_parallel
 from leicos_jobs.run import failures
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record, StageRecord
-from leicos_jobs.run.measured import Measured, in_parallel, measure
+from leicos_jobs.run.measured import Measured, measure
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, Standing
 

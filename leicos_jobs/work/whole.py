@@ -16,12 +16,14 @@ from typing import Any
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.core.parallel import in_parallel
 from leicos_jobs.core.stages import Stage
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import StageRecord, attempt_facts
 from leicos_jobs.run.opened import Run, read_run_file
 from leicos_jobs.run.results import Results
 
+_SENDERS = 8
 Build = Callable[[Path], dict[str, Any]]
 """Fills an empty folder with the stage's files and returns facts for the record."""
 
@@ -70,11 +72,10 @@ def whole_stage(results: Results, stage: Stage, build: Build, *, provenance: tup
 def publish(run: Run, stage: str, folder: Path) -> tuple[dict[str, str], str]:
     """Upload a folder's files under the digest of them all; returns name -> sha256, and the place in the run."""
     paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    files = {name: sha256_file(path) for name, path in paths.items()}
+    files = dict(zip(paths, in_parallel(sha256_file, paths.values()), strict=True))
     place = layout.stage_folder(stage, digest_of(files))
-    for name, path in paths.items():
-        run.store.upload(f"{place}/{name}", path)
-        signals.check()
+    for _ in in_parallel(lambda name: run.store.upload(f"{place}/{name}", paths[name]), paths, _SENDERS):
+        pass
     return files, place
 
 

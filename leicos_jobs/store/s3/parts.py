@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from leicos_jobs.core import logs
+from leicos_jobs.core.parallel import in_parallel
 from leicos_jobs.store.s3.reading import PART_BYTES
 
 PARTS_MAX = 9000
@@ -58,8 +58,7 @@ class Upload:
             logs.event("upload.part", key=self.key, part=f"{number}/{count}")
             return {"PartNumber": number, **sent}
 
-        with ThreadPoolExecutor(SENDERS) as pool:
-            done = list(pool.map(one, range(1, count + 1)))
+        done = in_parallel(one, range(1, count + 1), SENDERS)
         parts = [{name: part[name] for name in _PROOFS if part.get(name)} for part in done]
         self.client.complete_multipart_upload(**self._where(identity), MultipartUpload={"Parts": parts})
 
