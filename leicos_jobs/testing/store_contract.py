@@ -45,12 +45,13 @@ class StoreContract:
         assert store.size("x/y.bin") == 2
 
     def test_missing_objects_are_told_apart_from_errors(self, store: Store, tmp_path: Path) -> None:
-        """Read and fetch raise KeyMissingError, size says None, delete says nothing."""
+        """Read and fetch raise KeyMissingError, size and fingerprint say None, delete says nothing."""
         with pytest.raises(KeyMissingError):
             store.read("no/such.json")
         with pytest.raises(KeyMissingError):
             store.fetch("no/such.json", tmp_path)
         assert store.size("no/such.json") is None
+        assert store.fingerprint("no/such.json") is None
         store.delete("no/such.json")
 
     def test_create_keeps_the_first_and_returns_it(self, store: Store, raw: Raw) -> None:

@@ -142,6 +142,12 @@ def test_a_recording_that_is_not_there_is_named(tmp_path: Path, name: str) -> No
     assert not (tmp_path / "run" / layout.RUN).exists()
 
 
+def test_an_object_that_is_not_there_is_named(s3_environment: S3Server, tmp_path: Path) -> None:
+    uri = f"s3://{s3_environment.bucket}/gone/demo #1.hdf5"
+    with pytest.raises(InputError, match=r"source file s3://.*/gone/demo #1\.hdf5 does not exist"):
+        create_run(str(tmp_path / "run"), configuration(uri))
+
+
 @pytest.mark.parametrize("part", ["generate", "idm"])
 def test_a_checkpoint_enters_by_what_it_holds(recording: Path, tmp_path: Path, part: str) -> None:
     model = tmp_path / "model"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
@@ -61,12 +61,13 @@ class S3Store:
         except MissingError:
             raise KeyMissingError(f"no object {key} in {self.uri}") from None
 
-    def size(self, key: str) -> int | None:
-        """See `Store.size`. HEAD has no body: why it was refused, the same question by GET says."""
+    def _head(self, key: str) -> Mapping[str, Any] | None:
+        """What the server says of an object, None if there is none. HEAD has no body: why it was refused, the same
+        question by GET says."""
 
-        def ask() -> int:
+        def ask() -> Mapping[str, Any]:
             try:
-                return int(self._client.head_object(**self._where(key))["ContentLength"])
+                return self._client.head_object(**self._where(key))
             except ClientError as error:
                 if answers.has_no_body(error):
                     self._get(key)(Range="bytes=0-0")["Body"].close()
@@ -77,17 +78,15 @@ class S3Store:
         except KeyMissingError:
             return None
 
+    def size(self, key: str) -> int | None:
+        """See `Store.size`."""
+        answer = self._head(key)
+        return None if answer is None else int(answer["ContentLength"])
+
     def fingerprint(self, key: str) -> str | None:
         """See `Store.fingerprint`: ETag and size, which need no reading. The same bytes sent in other parts differ."""
-
-        def ask() -> str:
-            answer = self._client.head_object(**self._where(key))
-            return f"etag:{answer['ETag'].strip(chr(34))}:{answer['ContentLength']}"
-
-        try:
-            return self._call(key, ask)
-        except KeyMissingError:
-            return None
+        answer = self._head(key)
+        return None if answer is None else f"etag:{answer['ETag'].strip(chr(34))}:{answer['ContentLength']}"
 
     def link_latest(self, folder: str) -> None:
         """See `Store.link_latest`: S3 has no links."""
