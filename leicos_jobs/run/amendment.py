@@ -43,16 +43,15 @@ class Amendment:
         return f"amended; {self.stale} of {self.generated} videos become stale{cost}; {again}"
 
 
-def foresee(uri: str, config: RunConfig, known: Mapping[str, str] | None = None) -> Amendment | None:
+def foresee(uri: str, config: RunConfig, found: Mapping[str, str]) -> Amendment | None:
     """What giving a run this configuration makes stale; None if nothing differs or there is no run yet.
 
-    known: see `opened.create_run`. Raises InputError, DamageError.
+    found: fingerprints of the inputs that it names. Raises InputError, DamageError.
     """
     store = open_store(uri)
     former = read_run_file(store)
     if former is None:
         return None
-    found = inputs.fingerprints(config, store, known)
     if former.config == config and former.inputs == found:
         return None
     old = Results(Run(store, former.config, former.inputs, Commits(store)))

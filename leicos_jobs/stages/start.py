@@ -11,8 +11,9 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import check_config
 from leicos_jobs.run.amendment import foresee
 from leicos_jobs.run.config import RunConfig, load_config, parse_config
+from leicos_jobs.run.inputs import fingerprints
 from leicos_jobs.run.opened import Run, create_run, open_run, require_same_inputs
-from leicos_jobs.store import S3, KeyMissingError, open_object
+from leicos_jobs.store import S3, KeyMissingError, open_object, open_store
 
 CONFIG_DIRECTORY = "LEICOS_CONFIG_DIRECTORY"
 """Environment variable: where the workflow mounts the ConfigMap that its parameter `config` names."""
@@ -62,6 +63,7 @@ def amended(uri: str, config: RunConfig, known: Mapping[str, str] | None = None)
 
     known: see `create_run`.
     """
-    if (amendment := foresee(uri, config, known)) is not None:
+    found = fingerprints(config, open_store(uri), known)  # once: it reads every byte of the recordings
+    if (amendment := foresee(uri, config, found)) is not None:
         logs.event("start.amend", text=amendment.text())
-    return create_run(uri, config, amend=True, known=known)
+    return create_run(uri, config, amend=True, known=found)

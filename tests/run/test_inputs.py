@@ -74,6 +74,17 @@ def test_start_refuses_a_recording_that_changed_and_amend_goes_on(run: Run, reco
     start(run.store.uri, str(text))
 
 
+def test_an_amendment_reads_every_recording_once(
+    run: Run, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(run)
+    record(recording, first=50)
+    read, of_file = [], inputs.of_file
+    monkeypatch.setattr(inputs, "of_file", lambda name, store: read.append(name) or of_file(name, store))
+    start(run.store.uri, "", amend=True)
+    assert read == [str(recording)]
+
+
 def test_convert_refuses_a_recording_that_changed_and_commits_nothing(run: Run, recording: Path) -> None:
     record(recording, first=50)
     with pytest.raises(InputError, match=r"demos\.hdf5 has changed") as caught:
