@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 from leicos_jobs.core import signals
 
 AT_ONCE = 16
+_BATCH = 512
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def in_parallel(act: Callable[[T], R], items: Iterable[T], at_once: int = AT_ONCE) -> Iterator[R]:
-    """Results in the items' order, as they come. The first failure, or a notice to stop, drops what is not begun."""
-    pool = ThreadPoolExecutor(at_once)
+    """Results in the items' order, as they come; few wait. The first failure, or a notice to stop, drops what is not
+    begun."""
+    pool, rest = ThreadPoolExecutor(at_once), iter(items)
     try:
-        for result in pool.map(act, items):
-            signals.check()
-            yield result
+        while batch := list(islice(rest, _BATCH)):
+            for result in pool.map(act, batch):
+                signals.check()
+                yield result
     finally:
         pool.shutdown(cancel_futures=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -22,12 +22,13 @@ from leicos_jobs.core.stages import SAMPLE, STAGES, WHOLE
 from leicos_jobs.run import inputs, layout, sealed
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.failures import Failure
-from leicos_jobs.run.opened import RunFile, read_run_file
+from leicos_jobs.run.opened import RunFile, parse_run_file
 from leicos_jobs.run.rounds import Round, Shard
 from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.run.starts import Start
 from leicos_jobs.store import KeyMissingError, Store, open_store
 
+Take = Callable[[bytes], None]
 Progress = Callable[[int, int], None]
 """Called with (objects looked at, objects in all)."""
 SAMPLE_STAGES = {STAGES[name].prefix: name for name in SAMPLE}
@@ -79,20 +80,21 @@ class _Look:
     damaged: list[Damaged] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def read(self, key: str, take: Callable[[bytes], None]) -> None:
-        """Read a record; `take` raises what is wrong with it."""
+    def take(self, key: str, data: bytes, take: Take) -> None:
+        """Look at a record's bytes."""
         self.seen.add(key)
         try:
-            take(self.store.read(key))
-        except KeyMissingError:
-            pass  # removed meanwhile
+            take(data)
         except InputError as error:
             self.damaged.append(Damaged(key=key, what=_what(error, key), remove=self._with_plan(key)))
 
     def _with_plan(self, key: str) -> tuple[str, ...]:
         """A start is made by the plan: it must be planned again."""
-        plans = [name for name in self.keys if name.startswith("records/plan/")]
-        return (key, *sorted(plans)) if key.startswith("starts/") else (key,)
+        return (key, *self._plans) if key.startswith("starts/") else (key,)
+
+    @cached_property
+    def _plans(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self.keys if name.startswith("records/plan/")))
 
     def expect(self, key: str, sha256: str, record: str) -> None:
         """Note what bytes must be."""
@@ -106,13 +108,14 @@ def check(uri: str, *, repair: bool = False, progress: Progress | None = None) -
     keys = frozenset(key for key in store.list("") if key.split("/")[0] not in CACHES)
     if layout.RUN not in keys:
         raise InputError(f"{store.uri} is not a run: it has no run.json", fix="check the URI")
-    with suppress(DamageError):  # named below
-        read_run_file(store)  # of another version: refused, not damaged
     look = _Look(store, keys)
     say = progress or (lambda _done, _total: None)
-    for key in sorted(keys):
-        _record(look, key)
-    say(len(look.seen), len(keys))
+    _run_file(look)
+    takes = {key: take for key in sorted(keys) if (take := _record(look, key)) is not None}
+    for key, data in zip(takes, in_parallel(partial(_read, store), takes), strict=True):
+        if data is not None:  # else removed meanwhile
+            look.take(key, data, takes[key])
+            say(len(look.seen), len(keys))
     _bytes(look, say)
     for key in sorted(look.expected.keys() - keys):
         look.damaged.append(Damaged(key=key, what="it is missing", remove=look.expected[key][1]))
@@ -126,30 +129,42 @@ def check(uri: str, *, repair: bool = False, progress: Progress | None = None) -
     )
 
 
-def _record(look: _Look, key: str) -> None:
-    """Read a key if it is a record's, and note what it says of other objects."""
+def _run_file(look: _Look) -> None:
+    """Look at run.json. Raises InputError if it is of another version: that is refused, and no damage."""
+    data = look.store.read(layout.RUN)
+    try:
+        parse_run_file(data, look.store.uri)
+    except DamageError as error:
+        look.damaged.append(Damaged(key=layout.RUN, what=_what(error, layout.RUN), remove=(layout.RUN,)))
+    look.seen.add(layout.RUN)
+
+
+def _read(store: Store, key: str) -> bytes | None:
+    try:
+        return store.read(key)
+    except KeyMissingError:
+        return None
+
+
+def _record(look: _Look, key: str) -> Take | None:
+    """What to do with a key's bytes if it is a record's: raise what is wrong with it, note what it says of others."""
     parts, uri = key.split("/"), look.store.uri
-    if key == layout.RUN:
-        look.read(key, lambda _data: _run_file(look.store))
-    elif parts[0] == "records" and len(parts) == 3 and parts[1] in WHOLE:
-        look.read(key, lambda data: _whole(look, key, sealed.load(StageRecord, data, key, uri)))
-    elif parts[0] in SAMPLE_STAGES and len(parts) == 3 and key.endswith(".json"):
-        look.read(key, lambda data: _sample(look, key, sealed.load(Record, data, key, uri)))
-    elif parts[0] == "starts" and len(parts) == 2:
-        look.read(key, lambda data: _start(look, key, sealed.load(Start, data, key, uri)))
-    elif parts[0] == "failures":
-        look.read(key, lambda data: _failure(key, uri, sealed.load(Failure, data, key, uri)))
-    elif parts[0] == "rounds":
+    if parts[0] == "records" and len(parts) == 3 and parts[1] in WHOLE:
+        return lambda data: _whole(look, key, sealed.load(StageRecord, data, key, uri))
+    if parts[0] in SAMPLE_STAGES and len(parts) == 3 and key.endswith(".json"):
+        return lambda data: _sample(look, key, sealed.load(Record, data, key, uri))
+    if parts[0] == "starts" and len(parts) == 2:
+        return lambda data: _start(look, key, sealed.load(Start, data, key, uri))
+    if parts[0] == "failures":
+        return lambda data: _failure(key, uri, sealed.load(Failure, data, key, uri))
+    if parts[0] == "rounds":
         model = Round if parts[-1] == "round.json" else Shard
-        look.read(key, lambda data: _ignore(sealed.load(model, data, key, uri)))
-    elif parts[0] == layout.SOURCES and key.endswith(".sha256.json"):
-        look.read(key, lambda data: _upload(look, key, data))
-    elif len(parts) == 1 and key.startswith("run-"):
-        look.read(key, lambda data: _ignore(sealed.load(RunFile, data, key, uri)))
-
-
-def _run_file(store: Store) -> None:
-    read_run_file(store)
+        return lambda data: _ignore(sealed.load(model, data, key, uri))
+    if parts[0] == layout.SOURCES and key.endswith(".sha256.json"):
+        return lambda data: _upload(look, key, data)
+    if len(parts) == 1 and key.startswith("run-"):
+        return lambda data: _ignore(sealed.load(RunFile, data, key, uri))
+    return None
 
 
 def _ignore(_model: BaseModel) -> None:
@@ -199,8 +214,7 @@ def _bytes(look: _Look, say: Progress) -> None:
     todo = [key for key in sorted(look.keys - look.seen) if key in look.expected or _by_content(key)]
     total = len(look.seen) + len(todo)
     with tempfile.TemporaryDirectory(prefix="leicos-") as name:
-        problems = in_parallel(lambda key: _compare(look, key, Path(name)), todo)
-        for key, problem in zip(todo, problems, strict=True):
+        for key, problem in zip(todo, in_parallel(partial(_compare, look, Path(name)), todo), strict=True):
             look.seen.add(key)
             if problem is not None:
                 remove = look.expected.get(key, ("", (key,)))[1]
@@ -208,7 +222,7 @@ def _bytes(look: _Look, say: Progress) -> None:
             say(len(look.seen), total)
 
 
-def _compare(look: _Look, key: str, scratch: Path) -> str | None:
+def _compare(look: _Look, scratch: Path, key: str) -> str | None:
     try:
         path = look.store.fetch(key, scratch)
     except KeyMissingError:

@@ -77,7 +77,7 @@ def create_run(uri: str, config: RunConfig, *, amend: bool = False, known: Mappi
     file = RunFile(format=FORMAT, config=config, inputs=inputs, leicos=__version__)
     data = _dump(file)
     winner = store.create(layout.RUN, data)
-    if winner != data and (lines := (former := _parse(winner, store.uri)).differences(file)):
+    if winner != data and (lines := (former := parse_run_file(winner, store.uri)).differences(file)):
         if not amend:
             raise InputError(
                 f"{store.uri} was started with another configuration:\n" + "\n".join(lines),
@@ -92,7 +92,7 @@ def create_run(uri: str, config: RunConfig, *, amend: bool = False, known: Mappi
 def read_run_file(store: Store) -> RunFile | None:
     """run.json of a store, None if there is none. Raises InputError, DamageError."""
     try:
-        return _parse(store.read(layout.RUN), store.uri)
+        return parse_run_file(store.read(layout.RUN), store.uri)
     except KeyMissingError:
         return None
 
@@ -135,7 +135,8 @@ def _dump(file: RunFile) -> bytes:
     return json.dumps(json.loads(sealed.dump(file)), indent=2).encode()
 
 
-def _parse(data: bytes, uri: str) -> RunFile:
+def parse_run_file(data: bytes, uri: str) -> RunFile:
+    """run.json of the run at `uri`. Raises InputError if it is of another version, DamageError."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):

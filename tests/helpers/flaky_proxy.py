@@ -18,7 +18,8 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 
 
 class FlakyProxy(ThreadingHTTPServer):
-    """seen: (method, "passed" | "lost" | "refused") -> requests. lost: it was carried out, its answer was not given."""
+    """seen: (method, "passed" | "lost" | "refused") -> requests. lost: it was carried out, its answer was not given.
+    asked: (method, path) -> requests."""
 
     daemon_threads = True
 
@@ -27,15 +28,17 @@ class FlakyProxy(ThreadingHTTPServer):
         self.target = urlsplit(target).netloc
         self.every = every
         self.seen: Counter[tuple[str, str]] = Counter()
+        self.asked: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def fate(self, method: str) -> str:
+    def fate(self, method: str, path: str) -> str:
         """Decide a request's fate and count it."""
         with self._lock:
+            self.asked[method, path] += 1
             failed = self.seen[method, "lost"] + self.seen[method, "refused"]
             fate = "passed" if (self.seen.total() + 1) % self.every else ("lost", "refused")[failed % 2]
             self.seen[method, fate] += 1
@@ -51,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self._body()
-        fate = self.server.fate(self.command)
+        fate = self.server.fate(self.command, self.path)
         status, headers, answer = 500, [("Content-Type", "text/html")], b"<html>Internal Server Error</html>"
         if fate != "refused":
             came = self._forward(body)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,27 @@ TASK = "Say who you are."
 
 def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
     """Environment in which leicos finds the identity backends."""
-    path = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(PLUGINS), str(PLUGINS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | (extra or {})
+
+
+@contextmanager
+def plugins() -> Iterator[None]:
+    """The identity backends in this process."""
+    sys.path.insert(0, str(PLUGINS))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(PLUGINS))
 
 
 def leicos(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "leicos_jobs.cli.main", *arguments]
+
+
+def forking_leicos(*arguments: str) -> list[str]:
+    """The same command at a third of the CPU time: see helpers/forking_leicos.py."""
+    return [sys.executable, "-m", "helpers.forking_leicos", *arguments]
 
 
 SIZE = (128, 112)
@@ -37,18 +54,21 @@ def write_config(
     replay_pause: float = 0.0,
     shard: int = 30,
     shard_seconds: int = 3600,
+    trained: bool = False,
 ) -> Path:
-    """A recording of tiny demos, and a configuration for the identity backends. shard: samples in one."""
+    """A recording of tiny demos, and a configuration for the identity backends. shard: samples in one. trained: the
+    generator is post-trained, for which demos have more than 93 frames."""
     from helpers.leisaac import DemoSpec, write_recording
 
-    specs = [DemoSpec(rows=60 + 4 * index, size=SIZE) for index in range(demos)]
+    specs = [DemoSpec(rows=(200 if trained else 60) + 4 * index, size=SIZE) for index in range(demos)]
     source = write_recording(folder / "demos.hdf5", specs)
     backend = {"backend": "identity", "settings": {"trouble": trouble, "pause": pause}}
+    generator = backend | ({"backend": "identity-trained"} if trained else {})
     config = {
         "name": "identity",
         "source": {"files": [str(source)], "task": TASK},
         "plan": {"samples": samples, "samples_per_shard": shard, "min_shards": 2, "row0": [-1, 16, 22]},
-        "generate": backend | {"frames": 7, "width": SIZE[0], "height": SIZE[1]},
+        "generate": generator | {"frames": 7, "width": SIZE[0], "height": SIZE[1]},
         "gate": {"start_psnr_min": 0, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
         "idm": {"backend": "identity"},
         "label": {"settings": {"trouble": trouble / 2, "pause": pause}},

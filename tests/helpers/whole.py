@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from leicos_jobs.core.digests import digest_of, sha256_bytes
-from leicos_jobs.core.stages import STAGES
-from leicos_jobs.run import identity, layout
-from leicos_jobs.run.commits import StageRecord
+from leicos_jobs.core.digests import digest_of, sha256_bytes, sha256_file
+from leicos_jobs.core.stages import SAMPLE, STAGES
+from leicos_jobs.run import identity, layout, starts
+from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.episodes import Content, Episode, Origin
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
@@ -59,3 +60,33 @@ def commit_episodes(run: Run, items: Sequence[Episode]) -> StageRecord:
     origins = [Origin.model_validate(item.model_dump(include=set(Origin.model_fields))) for item in items]
     files = {layout.EPISODES: dump_lines(contents), layout.ORIGINS: dump_lines(origins), layout.IMAGES: b""}
     return commit_whole(run, "convert", files, provenance=(layout.ORIGINS,))
+
+
+SUFFIX = {"generate": ".mp4", "label": ".parquet"}
+"""Of the bytes that a stage commits; the others commit facts alone."""
+
+
+def tiny_sample(number: int) -> Sample:
+    """A sample of a demo that is none."""
+    return Sample(
+        id=digest_of(number, 80), demo="demo_0", demo_sha256="0" * 64, episode=0, split="train", row0=5, frames=9,
+        prompt="", seed=number, start=digest_of(["start", number], 80),
+    )  # fmt: skip
+
+
+def commit_sample(run: Run, sample: Sample, scratch: Path) -> None:
+    """All that a run keeps of one sample, in tiny objects: start, clip, a record per stage, video, labels and truth."""
+    clip = scratch / f"{sample.id}.mp4"
+    clip.write_bytes(f"clip {sample.id}".encode())
+    starts.commit(run, sample.start, clip, {"articulation/robot/joint_position": [0.0] * 6})
+    for stage in SAMPLE:
+        path, facts = None, {"passed": True}
+        if stage in SUFFIX:
+            path = scratch / f"{sample.id}{SUFFIX[stage]}"
+            path.write_bytes(f"{stage} {sample.id}".encode())
+        if stage == "generate" and path is not None:
+            truth = f"truth {sample.id}".encode()
+            facts |= {"truth": sha256_bytes(truth)}
+            run.store.put(layout.truth(sample.id, sha256_file(path), sha256_bytes(truth)), truth)
+        key = digest_of([stage, sample.id], 96)
+        run.commits.commit(Record(stage=stage, sample=sample.id, key=key, facts=facts), path)

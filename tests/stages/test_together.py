@@ -8,20 +8,24 @@ from __future__ import annotations
 import random
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from helpers.identity import check_dataset, environment, leicos, only_folder, write_config
+from helpers.identity import check_dataset, environment, forking_leicos, leicos, only_folder, write_config
 
 from leicos_jobs.run.check import check
 
 SAMPLES = 12
+FORKING = 0.5
+"""How long a run by `forking_leicos` takes, as a share of one by `leicos`: about."""
+Program = Callable[..., list[str]]
 
 
-def started(config: Path, root: Path, log: Path) -> subprocess.Popen[bytes]:
+def started(config: Path, root: Path, log: Path, program: Program = leicos) -> subprocess.Popen[bytes]:
     with log.open("wb") as stream:
-        command = leicos("run", str(config), "--out", str(root), "--workers", "2")
+        command = program("run", str(config), "--out", str(root), "--workers", "2")
         return subprocess.Popen(command, env=environment(), stdout=stream, stderr=stream)
 
 
@@ -39,11 +43,13 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obj
     return config, rows(folder / "alone"), time.monotonic() - begin
 
 
-def together(alone: tuple[Path, dict[str, object], float], folder: Path, offset: float) -> None:
+def together(
+    alone: tuple[Path, dict[str, object], float], folder: Path, offset: float, program: Program = leicos
+) -> None:
     config, expected, seconds = alone
-    first = started(config, folder / "run", folder / "first")
+    first = started(config, folder / "run", folder / "first", program)
     time.sleep(offset * seconds)
-    second = started(config, folder / "run", folder / "second")
+    second = started(config, folder / "run", folder / "second", program)
     for process, log in ((first, "first"), (second, "second")):
         assert process.wait(900) == 0, (folder / log).read_text()[-3000:]
     assert rows(folder / "run") == expected
@@ -58,4 +64,5 @@ def test_two_workflows_on_one_run_end_as_one(alone: tuple[Path, dict[str, object
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(20))
 def test_twenty_pairs_of_workflows(alone: tuple[Path, dict[str, object], float], tmp_path: Path, seed: int) -> None:
-    together(alone, tmp_path, random.Random(seed).random())
+    """At a third of the CPU time; offsets are a share of the time that a run alone took."""
+    together(alone, tmp_path, random.Random(seed).random() * FORKING, forking_leicos)

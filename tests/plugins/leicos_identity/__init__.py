@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.backends.base import Generator, Labeller, Replayer, Trainer
+from leicos_jobs.backends.base import Generator, Labeller, PostTrainer, Replayer, Trainer
 from leicos_jobs.backends.requests import GenerateResult, LabelResult, ReplayMetrics, ReplayResult, TrainResult
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
@@ -106,11 +106,34 @@ class IdentityGenerator(Generator[Settings], name="identity", version=1, batch=3
             yield GenerateResult(request.sample, video, truth={"action": actions}, truth_facts={"defect": None})
 
 
+class IdentityTrainedGenerator(IdentityGenerator, name="identity-trained", version=1, batch=3, trained=True):
+    """The same with a checkpoint, which must be there and shows in nothing but the ids."""
+
+    def __init__(self, settings: Settings, checkpoint: Path | None, work: Path) -> None:
+        super().__init__(settings, checkpoint, work)
+        assert checkpoint is not None
+        assert (checkpoint / "weights.bin").is_file()
+
+
+class IdentityPostTrainer(PostTrainer[Settings], name="identity-trained", version=1):
+    @classmethod
+    def identity(cls, settings: Settings) -> dict[str, object]:
+        return {}
+
+    def train(self, request) -> TrainResult:
+        return _train(request, prompts=[path.read_text() for path in sorted((request.dataset / "metas").iterdir())])
+
+
 class IdentityTrainer(Trainer[Settings], name="identity", version=1):
     def train(self, request) -> TrainResult:
-        request.out.mkdir(exist_ok=True)
-        (request.out / "artifact.json").write_text(json.dumps({"seed": request.seed}))
-        return TrainResult()
+        return _train(request)
+
+
+def _train(request, **more: object) -> TrainResult:
+    request.out.mkdir(exist_ok=True)
+    (request.out / "artifact.json").write_text(json.dumps({"seed": request.seed, **more}))
+    (request.out / "weights.bin").write_bytes(bytes(range(256)) * 4)
+    return TrainResult()
 
 
 class IdentityLabeller(Labeller[Settings], name="identity", version=1, batch=4):

@@ -1,0 +1,111 @@
+"""`leicos run` whose pods are forks of one process that has imported everything: it takes a third of the CPU time.
+
+For tests that need many whole runs. Commands, processes, groups, signals, logs and exit codes are those of `leicos
+run`; Python's start, its imports and the drawing of the report's plots are saved.
+
+    python -m helpers.forking_leicos run CONFIG --out RUN
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import pkgutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from leicos_jobs import convert, formats, judge, media, stages, work
+from leicos_jobs.cli import main as command_line
+from leicos_jobs.core import signals
+from leicos_jobs.core.programs import die_with
+from leicos_jobs.judge import plots
+from leicos_jobs.local import pods, processes
+from leicos_jobs.store import s3
+from leicos_jobs.work import child
+
+
+class _Forked:
+    """What `processes.Process` asks of a Popen."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+class ForkedProcess(processes.Process):
+    """A pod's command in a fork of this process."""
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: Path, keeper: processes.Keeper
+    ) -> None:
+        after = list(arguments).index("leicos_jobs.cli.main") + 1  # PYTHON -m leicos_jobs.cli.main COMMAND ...
+        self._keeper, parent = keeper, os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become(arguments[after:], environment, log, parent)
+        self._popen = _Forked(pid)  # type: ignore[assignment]
+        self.group = pid
+        keeper.watch(pid)
+
+
+def _become(arguments: Sequence[str], environment: Mapping[str, str], log: Path, parent: int) -> NoReturn:
+    """Go on as the command, and end with its exit code."""
+    code = 70
+    try:
+        with contextlib.suppress(PermissionError):
+            os.setsid()
+        die_with(parent)
+        with Path(os.devnull).open() as nothing, log.open("wb") as stream:
+            os.dup2(nothing.fileno(), 0)
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
+        os.environ.clear()
+        os.environ.update(environment)
+        signals._writer = None  # its thread is the parent's
+        signals._stop.clear()
+        command_line.main(list(arguments))
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class _Forking:
+    """A backend's process is a fork as well."""
+
+    @staticmethod
+    def get_context(_method: str) -> multiprocessing.context.BaseContext:
+        return multiprocessing.get_context("fork")
+
+
+def _undrawn(*arguments: object) -> None:
+    """A plot that is not drawn."""
+    for path in arguments:
+        if isinstance(path, Path):
+            path.touch()
+
+
+def main() -> None:
+    """Import all that a command imports when it is called, then be `leicos`."""
+    for package in (convert, formats, judge, media, s3, stages, work):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    for name in ("leicos_jobs.cli.pipeline", "leicos_jobs.cli.local_run"):
+        importlib.import_module(name)
+    pods.Process = ForkedProcess  # type: ignore[misc]
+    child.multiprocessing = _Forking  # type: ignore[assignment]
+    for plot in ("joint_errors", "success_bars", "trajectory"):
+        setattr(plots, plot, _undrawn)
+    command_line.main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()
