@@ -50,6 +50,7 @@ from leicos_jobs.backends.requests import (
     TrainResult,
 )
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.robots.embodiment import Embodiment
 
 Kind = Literal["generate", "post_train", "critic", "train", "label", "replay"]
 """The kinds of backends; `leicos.KIND` is the group of its entry points."""
@@ -139,10 +140,12 @@ class Generator(SampleBackend[S, GenerateRequest, GenerateResult], name="", vers
     """generate: clip + prompt + seed -> video.
 
     trained: it needs the post-train stage. needs_demo: it wants the whole real episode, see GenerateRequest.
+    needs_states: it starts from the simulator's state, which not every source has.
     """
 
     trained: ClassVar[bool]
     needs_demo: ClassVar[bool]
+    needs_states: ClassVar[bool]
 
     def __init_subclass__(
         cls,
@@ -154,9 +157,10 @@ class Generator(SampleBackend[S, GenerateRequest, GenerateResult], name="", vers
         run_ahead: bool = False,
         trained: bool = False,
         needs_demo: bool = False,
+        needs_states: bool = False,
     ) -> None:
         super().__init_subclass__(name=name, version=version, upstream=upstream, batch=batch, run_ahead=run_ahead)
-        cls._say(trained=trained, needs_demo=needs_demo)
+        cls._say(trained=trained, needs_demo=needs_demo, needs_states=needs_states)
 
     def __init__(self, settings: S, checkpoint: Path | None, work: Path) -> None:
         """checkpoint: folder that post-train published; None for a generator that is not trained."""
@@ -243,3 +247,9 @@ class Replayer(SampleBackend[S, ReplayRequest, ReplayResult], name="", version=0
     def judges(cls, settings: S) -> bool:
         """Whether it knows the task's rule; without one success is None."""
         return True
+
+    @classmethod
+    def cannot(cls, settings: S, robot: Embodiment, states: bool) -> str | None:
+        """Why it cannot replay demos of this robot whose source has the simulator's states, or has not; None if it
+        can. Their samples are then not replayed, and the report says why."""
+        return None if states else "the source has no simulator states to start from"

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from leicos_jobs.cli.bars import bar
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.text import require_sentence
-from leicos_jobs.robots.data import DEFAULT
+
+if TYPE_CHECKING:
+    from leicos_jobs.convert.dataset import ConvertOptions
+    from leicos_jobs.robots.embodiment import Embodiment
 
 V21, V30 = "v2.1", "v3.0"
 EPILOG = """\b
 Examples:
   leicos to-lerobot demos.hdf5 --task "Lift the red cube up." --out dataset
   leicos to-lerobot one.hdf5 two.hdf5 --task "Lift." --out dataset --format v3.0 --row-for-row
+  leicos to-lerobot s3://bucket/any-lerobot-dataset --out dataset --format v2.1
   leicos to-lerobot runs/lift --out synthetic-v3 --format v3.0
 """
 
 
 @click.command(name="to-lerobot", epilog=EPILOG)
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...|DATASET|RUN")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE|DATASET...|RUN")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder for the dataset.")
 @click.option("--format", "version", type=click.Choice([V21, V30]), default=V21, show_default=True, help="LeRobot's.")
-@click.option("--task", help="Task text of every episode; recordings do not hold it.")
-@click.option("--camera", "cameras", multiple=True, default=("front",), show_default=True, help="May be repeated.")
-@click.option("--robot", default=DEFAULT, show_default=True, help="A shipped robot, or a robot's YAML file.")
+@click.option("--task", help="Task text of every episode; without it each demo's own, which recordings lack.")
+@click.option(
+    "--camera", "cameras", multiple=True, help="May be repeated. Default: all of a dataset, else the usual one."
+)
+@click.option("--robot", help="A shipped robot, or a robot's YAML file; without it the source tells.")
 @click.option("--stride", type=click.IntRange(1, 30), help="Rows per frame; without it found from repeated images.")
 @click.option("--row-for-row", is_flag=True, help="Take every row, as LeIsaac's converter does.")
 @click.option("--control-hz", type=float, default=60.0, show_default=True, help="Rows per second, if no file says it.")
@@ -35,12 +43,12 @@ Examples:
 @click.option("--strict", is_flag=True, help="A demo left out for another reason than having failed is an error.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; without it all cores.")
 def to_lerobot(
-    sources: tuple[Path, ...],
+    sources: tuple[str, ...],
     out: Path,
     version: str,
     task: str | None,
     cameras: tuple[str, ...],
-    robot: str,
+    robot: str | None,
     stride: int | None,
     row_for_row: bool,
     control_hz: float,
@@ -48,40 +56,48 @@ def to_lerobot(
     strict: bool,
     workers: int | None,
 ) -> None:
-    """Convert LeIsaac recordings, a v2.1 dataset or a run's synthetic dataset into a LeRobot dataset.
+    """Convert recordings, datasets of any version or a run's synthetic dataset into a LeRobot dataset.
 
-    Demos that are left out are told with the reason.
+    Demos that are left out are told with the reason. A v2.1 dataset alone becomes v3.0 with all of its columns;
+    otherwise actions, states, cameras and task texts are taken.
     """
-    from leicos_jobs.convert.dataset import ConvertOptions, convert
+    from leicos_jobs.convert.dataset import ConvertOptions
     from leicos_jobs.formats.leisaac_timing import TimeBase
-    from leicos_jobs.robots.embodiment import embodiment
+    from leicos_jobs.inspect.robots import robot_of_source
+    from leicos_jobs.work.sources import staged
 
-    if remote := [source for source in sources if str(source).startswith("s3:")]:
-        raise InputError(f"{remote[0]}: to-lerobot reads files on this machine", fix="copy it here (aws s3 cp)")
-    if any(source.is_dir() for source in sources):
-        _export(sources, out, version)
-        return
-    if not task:
-        raise InputError("--task is missing", fix='write what the robot does, e.g. --task "Lift the red cube up."')
-    require_sentence(task, "--task")
+    if task is not None:
+        require_sentence(task, "--task")
     if stride is not None and row_for_row:
         raise InputError("--stride and --row-for-row contradict each other", fix="leave one out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is not empty", fix="give a new folder")
-    options = ConvertOptions(
-        embodiment=embodiment(robot),
-        task=task,
-        cameras=cameras,
-        control_hz=control_hz,
-        time=TimeBase(stride=stride, row_for_row=row_for_row),
-        workers=workers,
-        strict=strict,
-        accept_unmarked=accept_unmarked,
-    )
+    with staged(sources) as paths:
+        if len(paths) == 1 and version == V30 and _exportable(paths[0]):
+            _export(tuple(paths), out, version)
+            return
+        places = [_dataset(path) for path in paths]
+        arm = robot_of_source(places[0], robot)
+        options = ConvertOptions(
+            embodiment=arm,
+            task=task,
+            cameras=cameras or _cameras(places[0], arm),
+            control_hz=control_hz,
+            time=TimeBase(stride=stride, row_for_row=row_for_row),
+            workers=workers,
+            strict=strict,
+            accept_unmarked=accept_unmarked,
+        )
+        _convert(places, sources, out, version, options)
+
+
+def _convert(places: Sequence[Path], sources: Sequence[str], out: Path, version: str, options: ConvertOptions) -> None:
+    from leicos_jobs.convert.dataset import convert
+
     first = out if version == V21 else out.with_name(f".{out.name}.{V21}")
     try:
         with bar("converting") as progress:
-            report = convert(sources, first, options, progress=progress)
+            report = convert(places, first, options, names=sources, progress=progress)
         if version == V30:
             _export((first,), out, V30)
     finally:
@@ -90,6 +106,23 @@ def to_lerobot(
     for item in report.left_out:
         click.echo(f"left out: {item.file} {item.demo}: {item.reason}", err=True)
     click.echo(f"{out}: {report.episodes} episodes, {report.frames} frames at {report.fps:g} fps")
+
+
+def _exportable(path: Path) -> bool:
+    """Whether the export to v3.0 takes it whole: a run, or a v2.1 dataset."""
+    from leicos_jobs.formats.lerobot_places import is_dataset, read_places
+    from leicos_jobs.run.layout import RUN
+
+    return (path / RUN).is_file() or (is_dataset(path) and read_places(path).version == V21)
+
+
+def _cameras(path: Path, robot: Embodiment) -> tuple[str, ...]:
+    """Those that are taken where nobody named any."""
+    from leicos_jobs.formats.sources import FRONT, camera_names, open_source, usual_camera
+
+    with open_source(path, robot) as source:
+        there = camera_names(source)
+        return tuple(there) if path.is_dir() else (usual_camera(there, robot) or FRONT,)
 
 
 def _export(sources: tuple[Path, ...], out: Path, version: str) -> None:

@@ -21,10 +21,11 @@ Examples:
 )
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--source", multiple=True, type=click.Path(path_type=Path), help="Recordings; they replace those in CONFIG."
+    "--source", multiple=True, help="Recordings, datasets' folders, s3:// URIs; they replace those in CONFIG."
 )
-@click.option("--task", help="Task text, where there is no CONFIG.")
-@click.option("--camera", default="front", show_default=True, help="Camera to generate, where there is no CONFIG.")
+@click.option("--task", help="Task text, where there is no CONFIG; without it each demo's own.")
+@click.option("--camera", help="Camera to generate, where there is no CONFIG; without it the usual one.")
+@click.option("--robot", help="A shipped robot, or a robot's YAML file, where there is no CONFIG.")
 @click.option(
     "--accept-unmarked",
     is_flag=True,
@@ -37,9 +38,10 @@ Examples:
 @click.option("--max-rounds", type=int, default=3, show_default=True, help="Rounds for what earlier ones left over.")
 def run(
     config: Path | None,
-    source: tuple[Path, ...],
+    source: tuple[str, ...],
     task: str | None,
-    camera: str,
+    camera: str | None,
+    robot: str | None,
     accept_unmarked: bool,
     out: str | None,
     workers: int,
@@ -58,9 +60,9 @@ def run(
     from leicos_jobs.run.opened import open_run
 
     if config is not None:
-        chosen = load_config(config, files=[str(path.resolve()) for path in source])
+        chosen = load_config(config, files=[name if "://" in name else str(Path(name).resolve()) for name in source])
     elif source:
-        chosen = config_for(source, task, camera, accept_unmarked=accept_unmarked)
+        chosen = config_for(source, task, camera, robot=robot, accept_unmarked=accept_unmarked, say=_say)
     elif out is not None:
         chosen = open_run(out).config
     else:
@@ -73,16 +75,27 @@ def run(
 
 
 @click.command(epilog='Example: leicos init demos.hdf5 --task "Lift the red cube up." > lift.yaml')
-@click.argument("source", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--task", required=True, help="Task text.")
-@click.option("--camera", default="front", show_default=True, help="Camera to generate.")
+@click.argument("source", nargs=-1, required=True)
+@click.option("--task", help="Task text of all demos; without it each demo's own, as LeRobot datasets have it.")
+@click.option("--camera", help="Camera to generate; without it the usual one.")
+@click.option("--robot", help="A shipped robot, or a robot's YAML file; without it the sources tell.")
 @click.option("--accept-unmarked", is_flag=True, help="A demo without a success mark counts as successful.")
-def init(source: tuple[Path, ...], task: str, camera: str, accept_unmarked: bool) -> None:
-    """Write a commented configuration for recordings to standard output."""
+def init(
+    source: tuple[str, ...], task: str | None, camera: str | None, robot: str | None, accept_unmarked: bool
+) -> None:
+    """Write a commented configuration for recordings and datasets to standard output.
+
+    What was decided, and why, is said on standard error.
+    """
     from leicos_jobs.inspect.defaults import config_for
     from leicos_jobs.run.template import commented_yaml
 
-    click.echo(commented_yaml(config_for(source, task, camera, accept_unmarked=accept_unmarked)), nl=False)
+    chosen = config_for(source, task, camera, robot=robot, accept_unmarked=accept_unmarked, say=_say)
+    click.echo(commented_yaml(chosen), nl=False)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 @click.command(epilog="Example: leicos record demos.hdf5 --episodes 90 --seed 0")

@@ -18,9 +18,7 @@ from leicos_jobs.robots.data import DEFAULT
     "--camera",
     "cameras",
     multiple=True,
-    default=("front",),
-    show_default=True,
-    help="Camera that convert would take; again for several.",
+    help="Camera that convert would take; again for several. Default: the usual one.",
 )
 @click.option("--accept-unmarked", is_flag=True, help="A demo without a success mark counts as successful.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -28,8 +26,10 @@ from leicos_jobs.robots.data import DEFAULT
 def inspect(target: str, cameras: tuple[str, ...], accept_unmarked: bool, as_json: bool, strict: bool) -> None:
     """Say what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do."""
     from leicos_jobs.inspect.facts import inspect as look
+    from leicos_jobs.work.sources import staged
 
-    found = look(target, cameras, accept_unmarked=accept_unmarked)
+    with staged([target]) as (path,):
+        found = look(path, cameras, accept_unmarked=accept_unmarked)
     click.echo(found.model_dump_json(indent=2) if as_json else found.text())
     if strict and (count := len(found.problems)):
         raise InputError(f"{target} has {count} problem(s)", fix="see the problems above")
@@ -168,4 +168,4 @@ def explain(path: Path) -> None:
     ours = loaded.generate.backend == "cosmos-predict2.5"
     settings = CosmosSettings.model_validate(loaded.generate.settings if ours else {})
     size = (loaded.generate.width, loaded.generate.height)
-    click.echo("\n".join(tell(settings, loaded.source.task, loaded.generate.frames, size)))
+    click.echo("\n".join(tell(settings, loaded.source.task or "Task_of_the_demo", loaded.generate.frames, size)))

@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from leicos_jobs.core.digests import sha256_file
+from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.formats.lerobot_places import is_dataset
 from leicos_jobs.robots.embodiment import is_file
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RunConfig
@@ -24,7 +25,7 @@ FOLDER = layout.SOURCES
 
 @dataclass(frozen=True)
 class Source:
-    """A local recording and where it goes."""
+    """A local file, or a dataset's folder, and where it goes."""
 
     path: Path
     sha256: str
@@ -44,10 +45,10 @@ def plan_sources(config: RunConfig) -> tuple[RunConfig, list[Source]]:
             names.append(name)
             continue
         path = Path(name)
-        if not path.is_file():
+        if not path.is_file() and not is_dataset(path):
             field = "source.robot" if name == robot else "source.files"
             raise InputError(f"{field}: {name} does not exist", fix="correct it in the configuration")
-        sha256 = sha256_file(path)
+        sha256 = digest_of(_digests(path)) if path.is_dir() else sha256_file(path)
         key = f"{FOLDER}/{_plain(path.name)}"
         if key in found and found[key].sha256 != sha256:
             key = f"{FOLDER}/{sha256[:12]}-{_plain(path.name)}"
@@ -65,13 +66,24 @@ def upload(store: Store, source: Source) -> bool:
     """Bring a recording into the run, whose run.json names its content; False if it was there. Raises RetryError."""
     note = upload_note(source.key)
     size = source.path.stat().st_size
-    if _noted(store, note) == source.sha256 and store.size(source.key) == size:
+    if _noted(store, note) == source.sha256 and (source.path.is_dir() or store.size(source.key) == size):
         return False
+    if source.path.is_dir():
+        for name in _digests(source.path):
+            store.upload_resumable(f"{source.key}/{name}", source.path / name)
+        store.put(note, json.dumps({"sha256": source.sha256, "size": size}).encode())
+        return True
     store.upload_resumable(source.key, source.path)
     if store.size(source.key) != size:
         raise RetryError(f"{store.uri}/{source.key} is incomplete", fix="submit again; what was sent is kept")
     store.put(note, json.dumps({"sha256": source.sha256, "size": size}).encode())
     return True
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """sha256 of each of a folder's files, by its path in it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in paths}
 
 
 def _plain(name: str) -> str:

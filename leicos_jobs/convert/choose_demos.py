@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
-from leicos_jobs.formats.leisaac_probe import probe
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import Timing
+from leicos_jobs.formats.sources import KINDS, Source, SourceDemo, open_source
 from leicos_jobs.robots.embodiment import Embodiment
 
 
 @dataclass
 class Choice:
     """A demo on its way. source: index of its file. problem: why it is out, None while it is in. timing: once its
-    images were looked at. sizes: camera -> (width, height)."""
+    images were looked at. sizes: camera -> (width, height). task: its own task text, if its source has one. states:
+    whether its source has the simulator's states."""
 
     source: int
     name: str
@@ -29,6 +29,8 @@ class Choice:
     sizes: dict[str, tuple[int, int]]
     problem: Problem | None
     timing: Timing | None = None
+    task: str | None = None
+    states: bool = True
 
     def settle(self, found: Timing | Problem) -> None:
         """Take over what the images say."""
@@ -39,25 +41,24 @@ class Choice:
 
 
 @contextmanager
-def opened(sources: Sequence[Path], robot: Embodiment | None = None) -> Iterator[list[Recording]]:
-    """All files open at once. robot: whose recordings they are; None: their tables tell.
+def opened(sources: Sequence[Path], robot: Embodiment | None = None) -> Iterator[list[Source]]:
+    """All sources open at once. robot: whose demos they are; None: their tables tell.
 
     Raises InputError if there is none or one is unusable.
     """
     if not sources:
-        raise InputError("no file to convert", fix="give a recording of LeIsaac")
-    recordings: list[Recording] = []
+        raise InputError("no file to convert", fix=f"give {KINDS}")
+    recordings: list[Source] = []
     try:
         for path in sources:
-            probe(path)
-            recordings.append(Recording(path, robot))
+            recordings.append(open_source(path, robot))
         yield recordings
     finally:
         for recording in recordings:
             recording.close()
 
 
-def survey(recordings: Sequence[Recording], cameras: Sequence[str], *, accept_unmarked: bool = False) -> list[Choice]:
+def survey(recordings: Sequence[Source], cameras: Sequence[str], *, accept_unmarked: bool = False) -> list[Choice]:
     """Look at every demo without its images, in the order of the files and natural order within.
 
     accept_unmarked: a demo without a mark counts as successful.
@@ -68,7 +69,10 @@ def survey(recordings: Sequence[Recording], cameras: Sequence[str], *, accept_un
         for demo in recording.demos(cameras):
             success = demo.success if demo.marked else None
             problem = verdict(demo, accept_unmarked)
-            own.append(Choice(index, demo.name, demo.rows, success, demo.seed, demo.camera_sizes, problem))
+            choice = Choice(index, demo.name, demo.rows, success, demo.seed, demo.camera_sizes, problem)
+            choice.task = demo.task
+            choice.states = problem is None and demo.has_states
+            own.append(choice)
         _no_marks(own)
         _other_units(own)
         choices += own
@@ -77,7 +81,7 @@ def survey(recordings: Sequence[Recording], cameras: Sequence[str], *, accept_un
     return choices
 
 
-def verdict(demo: Demo, accept_unmarked: bool = False) -> Problem | None:
+def verdict(demo: SourceDemo, accept_unmarked: bool = False) -> Problem | None:
     """Why a demo is left out, as far as its tables and marks say; None if its images decide."""
     if demo.problem and demo.problem.kind == "unreadable":
         return demo.problem

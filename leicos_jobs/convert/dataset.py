@@ -1,4 +1,4 @@
-"""convert: LeIsaac HDF5 files -> one LeRobot v2.1 dataset, with an explicit map back to every demo and row.
+"""convert: sources of demos -> one LeRobot v2.1 dataset, with an explicit map back to every demo and row.
 
 Only successful, sound demos go in; every other one is left out with a reason. Besides LeRobot's own files it writes
 GR00T's modality.json and stats.json, and in meta/leicos: episodes.jsonl (episode -> content of its demo, first_row,
@@ -13,20 +13,21 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.convert.choose_demos import Choice, opened, same_stride, survey
 from leicos_jobs.convert.demo import DemoJob, DemoResult, convert_demo, prepare_process
 from leicos_jobs.core.errors import InputError, writing
-from leicos_jobs.core.text import json_line
+from leicos_jobs.core.text import json_line, sentence_problem
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats import lerobot_layout as layout
-from leicos_jobs.formats.leisaac_hdf5 import control_rate
 from leicos_jobs.formats.leisaac_problems import Problem, fix_for
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_check import require
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter, EncodeSettings
+from leicos_jobs.formats.sources import control_rate, task_of
 from leicos_jobs.robots.embodiment import Embodiment
 from leicos_jobs.run.layout import EPISODES, IMAGES, LEFT_OUT, ORIGINS
 from leicos_jobs.work.process_pool import Progress, spread
@@ -67,14 +68,16 @@ class ConvertReport(BaseModel):
 class ConvertOptions:
     """How to convert.
 
-    task: text of every episode. cameras: which to take. control_hz: rows per second where a file does not say (LeIsaac
-    single-arm: 60). time: which rows become frames. encode: x264's settings. workers: processes, all cores if None.
-    strict: a demo left out for another reason than having failed is an error. accept_unmarked: a demo without a mark
-    counts as successful.
+    task: text of every episode; None: each demo's own. tasks: of the demos of each source, where they differ; None in
+    it: `task`. cameras: which to take, the generated one first. control_hz: rows per second where a source does not say
+    (LeIsaac single-arm: 60). time: which rows become frames. encode: x264's settings. workers: processes, all cores if
+    None. strict: a demo left out for another reason than having failed is an error. accept_unmarked: a demo without a
+    mark counts as successful.
     """
 
     embodiment: Embodiment
-    task: str
+    task: str | None = None
+    tasks: tuple[str | None, ...] = ()
     cameras: tuple[str, ...] = ("front",)
     control_hz: float | None = None
     time: TimeBase = field(default_factory=TimeBase)
@@ -108,6 +111,7 @@ def convert(
             with opened(sources, options.embodiment) as recordings:
                 choices = survey(recordings, options.cameras, accept_unmarked=options.accept_unmarked)
                 rate = control_rate(recordings, options.control_hz)
+            _set_tasks(choices, options)
             _refuse_if_poor(choices, called, options.strict)
             results = _convert_all(choices, sources, staging, rate, options, progress)
             same_stride(choices)
@@ -175,6 +179,14 @@ def _convert_all(
     return results
 
 
+def _set_tasks(choices: Sequence[Choice], options: ConvertOptions) -> None:
+    """Give each demo its task text; one without any is out."""
+    for choice in choices:
+        choice.task = task_of(options.task, options.tasks, choice.source, choice.task)
+        if choice.problem is None and (wrong := sentence_problem(choice.task or "")):
+            choice.problem = Problem("no-task", f"its task text {wrong}")
+
+
 def _refuse_if_poor(choices: Sequence[Choice], called: Sequence[str], strict: bool) -> None:
     """Raise InputError if no demo is left, or if `strict` and one is out that did not simply fail."""
     out = [choice for choice in choices if choice.problem]
@@ -211,6 +223,7 @@ def _write(
     writer = DatasetWriter(out, robot, options.cameras, fps)
     stats = gr00t.StatsBuilder()
     episodes, origins, images, left_out = [], [], [], []
+    tasks: dict[str, int] = {}
     for place, choice in enumerate(choices):
         file = called[choice.source]
         if choice.problem:
@@ -218,11 +231,12 @@ def _write(
             left_out.append(entry)
             continue
         result = results[place]
-        actions, states = robot.action.to_motor(result.actions), robot.state.to_motor(result.states)
-        first = writer.frames
-        index = writer.add_episode(actions, states, options.task, result.videos, image_stats=result.image_stats)
-        stats.add(layout.columns(actions, states, fps, episode_index=index, first_index=first, task_index=0))
-        content = {"demo_sha256": result.sha256(), "tables_sha256": result.tables_sha256}
+        actions, states, text = result.actions, result.states, choice.task or ""
+        first, task = writer.frames, tasks.setdefault(text, len(tasks))
+        index = writer.add_episode(actions, states, text, result.videos, image_stats=result.image_stats)
+        stats.add(layout.columns(actions, states, fps, episode_index=index, first_index=first, task_index=task))
+        content: dict[str, Any] = {"demo_sha256": result.sha256(), "tables_sha256": result.tables_sha256}
+        content |= {} if choice.states else {"states": False}
         episodes.append({"episode_index": index, **content, "control_hz": rate, **dataclasses.asdict(result.timing)})
         origins.append({"episode_index": index, "file": file, "demo": choice.name})
         images.append(" ".join(result.images[options.cameras[0]]) + "\n")

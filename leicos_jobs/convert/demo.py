@@ -1,30 +1,34 @@
-"""One demo of an HDF5 file into its videos and rows: the work that `convert` spreads over processes.
+"""One demo into its videos and rows: the work that `convert` spreads over processes.
 
-Images are read once: stride and phase are guessed from the first block, frames are encoded as they come by, and the
-guess is checked against all image changes at the end. Only a wrong guess costs a second reading.
+A finished video is carried without encoding where that is valid. Images are read once: stride and phase are guessed
+from the first block, frames are encoded as they come by, and the guess is checked against all image changes at the end.
+Only a wrong guess costs a second reading.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leicos_jobs.convert.finished_video import FinishedVideo
 from leicos_jobs.core import signals
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, no_room
-from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
-from leicos_jobs.formats.leisaac_images import ChangeFinder, image_digest, keep_large_blocks, read_blocks
+from leicos_jobs.formats.leisaac_images import ChangeFinder, image_digest, keep_large_blocks
 from leicos_jobs.formats.leisaac_problems import Problem
-from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
+from leicos_jobs.formats.leisaac_timing import MAX_DENOMINATOR, TimeBase, Timing, agreed, find_timing
 from leicos_jobs.formats.lerobot_stats import ImageStats, Stats, sample_indices
+from leicos_jobs.formats.sources import SourceDemo, open_source
 from leicos_jobs.media.encode import CRF, GOP, PRESET, Encoder
 from leicos_jobs.media.encode_repeats import GOP as REPEAT_GOP
 from leicos_jobs.media.encode_repeats import RepeatEncoder
 from leicos_jobs.media.probe import verify
+from leicos_jobs.media.spans import Span
 from leicos_jobs.robots.embodiment import Embodiment
 
 F32 = NDArray[np.float32]
@@ -54,8 +58,8 @@ class DemoJob:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """A converted demo: its timing, actions and states (frames, width) as recorded, and a verified video with
-    statistics for each camera.
+    """A converted demo: its timing, actions and states (frames, width) in motor units, and a verified video with
+    statistics for each camera, the generated one first.
 
     tables_sha256: digest of the demo's tables. images: camera -> digests of the images of its frames, in order.
     """
@@ -69,8 +73,8 @@ class DemoResult:
     images: dict[str, list[str]]
 
     def sha256(self) -> str:
-        """Digest of the demo's content: its tables, and the images that are in the dataset."""
-        return digest_of([self.tables_sha256, self.images])
+        """Digest of the demo's content: its tables, and its images of the generated camera that are in the dataset."""
+        return digest_of([self.tables_sha256, dict([next(iter(self.images.items()))])])
 
 
 def prepare_process() -> None:
@@ -83,15 +87,22 @@ def convert_demo(job: DemoJob) -> DemoResult | Problem:
     """Convert one demo, or say why it is left out. Raises InputError where it cannot write."""
     signals.check()
     job.out.mkdir(parents=True, exist_ok=True)
-    with Recording(job.file, job.robot) as recording:
-        demo = recording.demo(job.name, job.cameras)
+    with open_source(job.file, job.robot, probed=True) as source:
+        demo = source.demo(job.name, job.cameras)
         if demo.problem:
             return demo.problem
-        timing: Timing | None = None
+        fixed = demo.fixed_timing(job.base)
+        if isinstance(fixed, Problem):
+            return fixed
+        timing = fixed
         videos, stats, images = {}, {}, {}
         for camera in job.cameras:
             path = job.out / f"{camera}.mp4"
-            outcome = _encode_camera(job, demo, camera, path, timing)
+            span = demo.span(camera)
+            if span is not None and timing is not None:
+                outcome = _take_video(job, demo, span, timing, path)
+            else:
+                outcome = _encode_camera(job, demo, camera, path, timing)
             if isinstance(outcome, Problem):
                 return outcome
             timing, stats[camera], images[camera] = outcome
@@ -100,11 +111,19 @@ def convert_demo(job: DemoJob) -> DemoResult | Problem:
         if timing is None:
             return Problem("missing-camera", "no camera was asked for")
         rows = np.asarray(timing.rows)
-        actions, states = demo.actions[rows], demo.joint_pos[rows]
+        actions, states = demo.motor_actions[rows], demo.motor_states[rows]
         return DemoResult(timing, actions, states, videos, stats, demo.tables_sha256(), images)
 
 
-def _encode_camera(job: DemoJob, demo: Demo, camera: str, path: Path, known: Timing | None) -> _Encoded | Problem:
+def _take_video(job: DemoJob, demo: SourceDemo, span: Span, timing: Timing, path: Path) -> _Encoded | Problem:
+    """Take a finished video over. timing: of the demo, which needs no look at its images."""
+    rate, size = Fraction(job.control_hz).limit_denominator(MAX_DENOMINATOR), demo.camera_sizes[path.stem]
+    video = FinishedVideo(span, rate, demo.rows, size, timing, timing.fps(job.control_hz))
+    found = video.take(path, crf=job.crf, preset=job.preset, gop=job.gop)
+    return found if isinstance(found, Problem) else (timing, *found)
+
+
+def _encode_camera(job: DemoJob, demo: SourceDemo, camera: str, path: Path, known: Timing | None) -> _Encoded | Problem:
     """Encode one camera. known: the timing that an earlier camera of the demo gave."""
     try:
         found = _pass(job, demo, camera, path, known)
@@ -119,13 +138,15 @@ def _encode_camera(job: DemoJob, demo: Demo, camera: str, path: Path, known: Tim
     return found
 
 
-def _pass(job: DemoJob, demo: Demo, camera: str, path: Path, expected: Timing | None) -> _Encoded | Timing | Problem:
+def _pass(
+    job: DemoJob, demo: SourceDemo, camera: str, path: Path, expected: Timing | None
+) -> _Encoded | Timing | Problem:
     """Read all images once. Returns the timing alone if the frames that were encoded by guess are not its frames."""
     finder = ChangeFinder()
     guess = expected
     writer: _FrameWriter | None = None
     try:
-        for start, block in read_blocks(demo.images(camera), demo.rows):
+        for start, block in demo.blocks(camera):
             signals.check()
             finder.feed(start, block)
             if start == 0:
@@ -134,7 +155,9 @@ def _pass(job: DemoJob, demo: Demo, camera: str, path: Path, expected: Timing | 
                 writer = _FrameWriter(job, demo.camera_sizes[camera], path, guess, repeats) if guess else None
             if writer:
                 writer.take(start, block, finder.changes)
-        found = agreed(expected, find_timing(finder.changes, demo.rows, job.base), (job.cameras[0], camera))
+        found = demo.fixed_timing(job.base) or agreed(
+            expected, find_timing(finder.changes, demo.rows, job.base), (job.cameras[0], camera)
+        )
         if writer and found == guess:
             return writer.timing, writer.finish(), writer.digests
     except BaseException:
@@ -146,7 +169,7 @@ def _pass(job: DemoJob, demo: Demo, camera: str, path: Path, expected: Timing | 
     return found
 
 
-def _timing(finder: ChangeFinder, job: DemoJob, demo: Demo) -> Timing | None:
+def _timing(finder: ChangeFinder, job: DemoJob, demo: SourceDemo) -> Timing | None:
     found = find_timing(finder.changes, demo.rows, job.base)
     return found if isinstance(found, Timing) else None
 

@@ -75,3 +75,16 @@ def require_sentence(text: str, where: str) -> None:
     """Refuse what is not a task text; where: the option or field. Raises InputError."""
     if problem := sentence_problem(text):
         raise InputError(f"{where} {problem}", fix='write what the robot does, e.g. "Lift the red cube up."')
+
+
+def not_writable(value: object, field: str = "") -> Iterator[str]:
+    """Fields with characters that YAML can write as escapes but no file or file name can hold."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from not_writable(key, field)
+            yield from not_writable(item, f"{field}.{key!a}".replace("'", "").lstrip("."))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from not_writable(item, f"{field}.{index}")
+    elif isinstance(value, str) and any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
+        yield field

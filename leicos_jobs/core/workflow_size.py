@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 
+from leicos_jobs.core.errors import InputError
+
 LIMIT = 1 << 20
 ROUNDS = 3
 """Rounds of a workflow unless its parameter max-rounds says otherwise."""
@@ -64,3 +66,15 @@ def too_large(shards: int, rounds: int, replay_shards: int = 0) -> str | None:
         f"with {shards} shards in each of {rounds} rounds and {replay_shards} replay shards the finished Workflow "
         f"object would have about {size} bytes; etcd takes {LIMIT}"
     )
+
+
+def require_fit(shards: int, replay_shards: int, samples_per_replay: int, where: str) -> None:
+    """Refuse a plan that no cluster could hold. where: what an error calls the configuration. Raises InputError."""
+    text = too_large(shards, ROUNDS, replay_shards)
+    if text is None:
+        return
+    most = most_shards(ROUNDS, replay_shards)
+    advice = f"set plan.max_shards to at most {most} (shards get longer)"
+    if most < 1:
+        advice = f"raise replay.samples_per_shard ({samples_per_replay})"
+    raise InputError(f"{where}: {text}, and a run must fit wherever it is continued", fix=advice)

@@ -34,9 +34,26 @@ BLOCK_VALUES = 1 << 22
 _ACTIONS = "actions"
 
 
-def vector_paths(robot: Embodiment) -> list[str]:
-    """Paths of the tables that hold the robot's actions and states."""
-    return [path for field in ("action", "state") for path, _ in robot.tables(field)]
+def vector_paths(group: h5py.Group, robot: Embodiment) -> list[str]:
+    """Paths of the tables that hold the robot's actions and states in a demo."""
+    return [path for field in ("action", "state") for path, _ in vector_tables(group, field, robot)]
+
+
+def vector_tables(group: h5py.Group, field: str, robot: Embodiment) -> list[tuple[str, tuple[str | None, ...]]]:
+    """(path, joints of its columns) of the tables of a vector, as `Embodiment.tables`; but the joint targets that the
+    simulator noted (`recording.targets`) where the action is of another width, e.g. of a keyboard."""
+    tables = robot.tables(field)
+    path = robot.recording.targets
+    if field != "action" or path is None or len(tables) != 1:
+        return tables
+    wide, targets = (_width(group.get(name)) for name in (tables[0][0], path))
+    if wide not in (None, len(tables[0][1])) and targets == robot.action.width:
+        return [(path, tuple(robot.action.names))]
+    return tables
+
+
+def _width(table: object) -> int | None:
+    return int(table.shape[1]) if isinstance(table, h5py.Dataset) and table.ndim == 2 else None
 
 
 def recognised(group: h5py.Group) -> Embodiment:
@@ -48,8 +65,7 @@ def recognised(group: h5py.Group) -> Embodiment:
 
 def _fits(group: h5py.Group, robot: Embodiment) -> bool:
     tables = [table for field in ("action", "state") for table in robot.tables(field)]
-    found = [(group.get(path), len(joints)) for path, joints in tables]
-    return all(isinstance(item, h5py.Dataset) and item.ndim == 2 and item.shape[1] == width for item, width in found)
+    return all(_width(group.get(path)) == len(joints) for path, joints in tables)
 
 
 def leaves(group: h5py.Group, prefix: str = "") -> dict[str, h5py.Dataset]:
@@ -83,7 +99,7 @@ def structure(group: h5py.Group, wanted: Sequence[str], robot: Embodiment) -> Pr
     """First structural problem of a demo's group, given the cameras that will be read and the robot; None if there is
     none."""
     for field in ("action", "state"):
-        for path, joints in robot.tables(field):
+        for path, joints in vector_tables(group, field, robot):
             if problem := _table(group, path, len(joints), robot):
                 return problem
     initial = group.get("initial_state")
@@ -138,7 +154,7 @@ def _no_camera(group: h5py.Group, camera: str, present: Sequence[str]) -> Proble
 
 def _filters(group: h5py.Group, wanted: Sequence[str], robot: Embodiment) -> Problem | None:
     """A table or camera that this HDF5 cannot decompress."""
-    parts = {name: group[name] for name in (*vector_paths(robot), *(f"obs/{camera}" for camera in wanted))}
+    parts = {name: group[name] for name in (*vector_paths(group, robot), *(f"obs/{camera}" for camera in wanted))}
     for name in ("initial_state", "states"):
         parts |= leaves(group[name], f"{name}/") if name in group else {}
     for path, item in parts.items():
@@ -165,7 +181,7 @@ def _lengths(group: h5py.Group, wanted: Sequence[str], robot: Embodiment) -> Pro
 
 def row_counts(group: h5py.Group, wanted: Sequence[str], robot: Embodiment) -> dict[str, int]:
     """Rows of everything that must be aligned: actions, joints, the wanted cameras and every table of `states`."""
-    items = {path: group[path] for path in vector_paths(robot)}
+    items = {path: group[path] for path in vector_paths(group, robot)}
     items |= {f"obs/{camera}": group[f"obs/{camera}"] for camera in wanted}
     states = group.get("states")
     if isinstance(states, h5py.Group):
@@ -196,6 +212,8 @@ def values(name: str, table: h5py.Dataset, rows: int, robot: Embodiment) -> Prob
 def _columns(name: str, width: int, robot: Embodiment) -> tuple[str | None, ...] | None:
     """Joints of a table's columns; None if it holds something else."""
     known = {path: joints for field in ("action", "state") for path, joints in robot.tables(field)}
+    if robot.recording.targets is not None:
+        known.setdefault(robot.recording.targets, tuple(robot.action.names))
     for part in ("initial_state", "states"):
         known |= {f"{part}/{path}": joints for path, joints in robot.tables("start")}
     joints = known.get(name)

@@ -31,6 +31,7 @@ ProblemKind = Literal[
     "stride-differs",
     "oversized-chunks",
     "unreadable",
+    "no-task",
 ]
 
 
@@ -56,6 +57,7 @@ FIXES: dict[ProblemKind, str] = {
     "missing-filter": "install the filter or repack the file as said above",
     "outside-limits": "convert the joint values to radians of this robot; other robots' recordings cannot be taken",
     "oversized-chunks": "repack the file as said above",
+    "no-task": "say what the robot does with --task (source.task, or source.tasks per file)",
     "static": "record with a camera that sees the arm move, or take every row (--row-for-row, time.row_for_row)",
     "wrong-width": "name its robot with source.robot: a shipped one, or a file that `leicos robot from` writes;"
     " or record joint targets, with a leader arm",

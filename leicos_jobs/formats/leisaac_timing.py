@@ -65,7 +65,7 @@ def find_timing(changes: Sequence[int], rows: int, base: TimeBase) -> Timing | P
     Returns a Problem (static, irregular, too-short) instead of raising: other demos of the file may be fine.
     """
     if base.row_for_row:
-        return _timing(base.drop_rows, 1, rows)
+        return every_row(base.drop_rows, 1, rows)
     gaps = [later - earlier for earlier, later in pairwise(changes)]
     if not gaps:
         return Problem("static", f"its image changes {len(changes)} times in {rows} rows, so no stride can be found")
@@ -77,7 +77,7 @@ def find_timing(changes: Sequence[int], rows: int, base: TimeBase) -> Timing | P
     if stride % own:
         return Problem("irregular", f"its image changes every {own} rows, which does not divide the stride {stride}")
     first = base.drop_rows + (changes[0] - base.drop_rows) % own
-    return _timing(first, stride, rows)
+    return every_row(first, stride, rows)
 
 
 def agreed(known: Timing | None, found: Timing | Problem, cameras: tuple[str, str]) -> Timing | Problem:
@@ -93,7 +93,8 @@ def agreed(known: Timing | None, found: Timing | Problem, cameras: tuple[str, st
     return known
 
 
-def _timing(first: int, stride: int, rows: int) -> Timing | Problem:
+def every_row(first: int, stride: int, rows: int) -> Timing | Problem:
+    """Each `stride`-th row from `first` on; a Problem (too-short) if these are fewer than 2."""
     frames = (rows - 1 - first) // stride + 1 if rows > first else 0
     if frames < 2:
         return Problem("too-short", f"its {rows} rows give {frames} frames from row {first} on; at least 2 are needed")

@@ -210,13 +210,17 @@ def _text(path: Path, fix: str) -> bytes:
         raise InputError(f"{path}: cannot be read ({error})", fix=FIX) from error
 
 
-def read_parquet(path: Path, names: Sequence[str] | None = None) -> pa.Table:
-    """Read a parquet file, or some of its columns. Raises InputError naming it if it is missing or broken."""
+def read_parquet(path: Path, names: Sequence[str] | None = None, *, equal: tuple[str, int] | None = None) -> pa.Table:
+    """Read a parquet file, or some of its columns. equal: (column, value) of the rows that are wanted, if not all.
+
+    Raises InputError naming it if it is missing or broken.
+    """
+    wanted = [(equal[0], "=", equal[1])] if equal else None
 
     def read() -> pa.Table:
         if (rows := pq.read_metadata(path).num_rows) > MAX_ROWS:
             raise InputError(f"{path}: holds {rows} rows", fix=f"split it into files of under {MAX_ROWS}")
-        table = pq.read_table(path, columns=names)
+        table = pq.read_table(path, columns=names, filters=wanted)
         _ = table.column_names  # decoded when asked for: bytes that are not text must fail here
         return table
 

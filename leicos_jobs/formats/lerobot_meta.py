@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ STATISTICS = frozenset({"min", "max", "mean", "std", "count"})
 """lerobot's keys of a feature's statistics; v3.0 adds quantiles."""
 
 _ANY_EPISODE: dict[str, dict[str, Any]] = {
+    "v2.0": {"episode_chunk": 0, "episode_index": 0, "video_key": "any"},
     "v2.1": {"episode_chunk": 0, "episode_index": 0, "video_key": "any"},
     "v3.0": {"chunk_index": 0, "file_index": 0, "video_key": "any"},
 }
@@ -93,13 +94,13 @@ class TaskLine(_Described):
     task: str
 
 
-def read_info(root: Path, version: str, fix: str) -> tuple[dict[str, Any], Info]:
-    """info.json as it is, and as checked. Raises InputError with `fix` if it is of another version than this one."""
+def read_info(root: Path, versions: Sequence[str], fix: str) -> tuple[dict[str, Any], Info]:
+    """info.json as it is, and as checked. Raises InputError with `fix` if it is of none of these versions."""
     path = root / layout.INFO
     read = layout.read_json(path)
     found = read.get("codebase_version") if isinstance(read, dict) else None
-    if found != version:
-        raise InputError(f"{root}: is LeRobot {found}, not {version}", fix=fix)
+    if found not in versions:
+        raise InputError(f"{root}: is LeRobot {found}, not {' or '.join(versions)}", fix=fix)
     return read, validated(path, Info, read)
 
 

@@ -1,8 +1,8 @@
-"""Reading a LeRobot v2.1 dataset: metadata at once, episodes when asked for."""
+"""Reading a LeRobot v2.1 dataset, or v2.0: metadata at once, episodes when asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -52,11 +52,11 @@ class Dataset:
     info: info.json. entries: by episode index. tasks: task_index -> text. cameras: names without prefix.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Open. Raises InputError if it is not a finished v2.1 dataset, naming the file."""
+    def __init__(self, root: Path, versions: Sequence[str] = (VERSION,)) -> None:
+        """Open. versions: which ones will do. Raises InputError if it is no finished one of them, naming the file."""
         self.root = root
-        fix = "lerobot's convert_dataset_v20_to_v21, or Isaac-GR00T's convert_v3_to_v2, turn others into it"
-        self.info, described = read_info(root, VERSION, fix)
+        fix = "bring it there first: leicos to-lerobot DATASET --format v2.1"
+        self.info, described = read_info(root, versions, fix)
         self.fps: Fraction = as_rate(described.fps)
         self.features: dict[str, Any] = self.info["features"]
         self.widths = {name: described.features[name].shape[0] for name in (layout.ACTION, layout.STATE)}

@@ -37,7 +37,7 @@ class DatasetV30:
     def __init__(self, root: Path) -> None:
         """Read it. Raises InputError if it is not a finished v3.0 dataset, naming the file."""
         self.root = root
-        self.info, described = read_info(root, VERSION, "export it again")
+        self.info, described = read_info(root, (VERSION,), "export it again")
         self.fps: Fraction = as_rate(described.fps)
         self.features: dict[str, Any] = self.info["features"]
         self.widths = {name: described.features[name].shape[0] for name in (layout.ACTION, layout.STATE)}

@@ -21,19 +21,21 @@ from leicos_jobs.convert.choose_demos import (
     survey,
 )
 from leicos_jobs.convert.demo import prepare_process
-from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.text import printable
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.leisaac_hdf5 import Recording
-from leicos_jobs.formats.leisaac_images import find_changes
 from leicos_jobs.formats.leisaac_problems import Problem, fix_for
-from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed, find_timing
+from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, agreed
 from leicos_jobs.formats.lerobot_check import check, robot_of
 from leicos_jobs.formats.lerobot_extras import stored_images
+from leicos_jobs.formats.lerobot_places import V20
 from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.formats.lerobot_source import LeRobotSource, recognised
 from leicos_jobs.formats.lerobot_v30 import VERSION as V30
 from leicos_jobs.formats.lerobot_v30_check import DatasetV30, check_v30
+from leicos_jobs.formats.sources import FRONT, camera_names, open_source, usual_camera
 from leicos_jobs.robots.embodiment import shipped
 from leicos_jobs.run.layout import RUN
 from leicos_jobs.run.opened import open_run
@@ -114,7 +116,8 @@ class RecordingFacts(_Model):
 
 
 class DatasetFacts(_Model):
-    """A LeRobot folder and everything that is wrong with it. version: v2.1 or v3.0."""
+    """A LeRobot folder and everything that is wrong with it. version: v2.0, v2.1 or v3.0. robot: the shipped one that
+    it is of, or None. taken: episodes that a run would take; left_out: why not the others; None if nobody asked."""
 
     path: str
     version: str
@@ -125,6 +128,9 @@ class DatasetFacts(_Model):
     cameras: tuple[str, ...]
     tasks: tuple[str, ...]
     problems: tuple[str, ...]
+    robot: str | None = None
+    taken: int | None = None
+    left_out: tuple[str, ...] = ()
 
     def text(self) -> str:
         """What people read."""
@@ -133,6 +139,10 @@ class DatasetFacts(_Model):
             f" {self.frames} frames at {self.fps:g} frames/s, cameras {', '.join(self.cameras) or 'none'}",
             *(f"  task: {task}" for task in self.tasks),
         ]
+        if self.taken is not None:
+            of = f", robot {self.robot}" if self.robot else f"; write its robot: leicos robot from {self.path}"
+            head.append(f"  a run takes {self.taken} of {self.episodes} episodes{of}")
+            head += [f"    left out: {reason}" for reason in self.left_out]
         return "\n".join(head + ([f"  problem: {problem}" for problem in self.problems] or ["  no problem found"]))
 
 
@@ -154,25 +164,23 @@ class RunFacts(_Model):
 
 def inspect(
     target: str | Path,
-    cameras: Sequence[str] = ("front",),
+    cameras: Sequence[str] = (),
     *,
     accept_unmarked: bool = False,
     time: TimeBase | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> RecordingFacts | DatasetFacts | RunFacts:
-    """Look at an HDF5 file, a LeRobot folder (v2.1, v3.0) or a run's folder.
+    """Look at an HDF5 file, a LeRobot folder (v2.0, v2.1, v3.0) or a run's folder.
 
-    cameras: which ones convert would take. accept_unmarked: as convert's. time: how it would choose rows. Reads all
-    images of the demos that are sound. Raises InputError if the target is none of them.
+    cameras: which ones convert would take, the usual one if none is named. accept_unmarked: as convert's. time: how it
+    would choose rows. Reads all images of the demos that are sound. Raises InputError if the target is none of them.
     """
-    if str(target).startswith("s3:"):
-        raise InputError(f"{target}: inspect looks at what is on this machine", fix="copy it here (aws s3 cp)")
     path = Path(target)
     if path.is_file():
         return _recording(path, tuple(cameras), accept_unmarked, time or TimeBase(), workers, progress)
     if (path / layout.INFO).is_file():
-        return _dataset(path)
+        return _with_fate(_dataset(path), path, tuple(cameras))
     if (path / RUN).is_file():
         results = Results(open_run(str(path)))
         records = [record for stage in RUN_DATASETS if (record := results.current(stage)) is not None and record.files]
@@ -189,14 +197,14 @@ class _Look:
 
 
 def _timing(look: _Look) -> Timing | Problem:
-    with Recording(look.file) as recording:
+    with open_source(look.file, probed=True) as recording:
         demo = recording.demo(look.name, look.cameras)
         if demo.problem:
             return demo.problem
         timing: Timing | None = None
         for camera in look.cameras:
             try:
-                found = find_timing(find_changes(demo.images(camera), demo.rows), demo.rows, look.base)
+                found = demo.timing(camera, look.base)
             except (OSError, RuntimeError) as error:
                 return Problem("unreadable", f"`obs/{camera}` is damaged ({error})")
             both = agreed(timing, found, (look.cameras[0], camera))
@@ -215,6 +223,9 @@ def _recording(
     progress: Progress | None,
 ) -> RecordingFacts:
     with opened([path]) as (recording,):
+        if not isinstance(recording, Recording):
+            raise DefectError(f"{path}: is no recording")
+        cameras = cameras or ((usual_camera(camera_names(recording)) or FRONT),)
         choices = survey([recording], cameras, accept_unmarked=accept_unmarked)
         order = {name: place for place, name in enumerate(recording.lexicographic)}
         rate, strangers = recording.control_hz, tuple(map(printable, recording.strangers))
@@ -289,12 +300,28 @@ def _remarks(recording: Recording, choices: Sequence[Choice]) -> list[str]:
     return found
 
 
+def _with_fate(facts: DatasetFacts, path: Path, cameras: tuple[str, ...]) -> DatasetFacts:
+    """The same, with what a run would take of it."""
+    with opened([path]) as (source,):
+        robot = recognised(source.places) if isinstance(source, LeRobotSource) else None
+        wanted = cameras or ((usual_camera(camera_names(source), robot) or FRONT),)
+        choices = survey([source], wanted)
+    out = [f"{choice.name}: {choice.problem}" for choice in choices if choice.problem]
+    more = [f"... and {len(out) - SHOWN} more"] if len(out) > SHOWN else []
+    fate = {"robot": robot.name if robot else None, "taken": len(choices) - len(out)}
+    return facts.model_copy(update=fate | {"left_out": (*out[:SHOWN], *more)})
+
+
 def _dataset(path: Path) -> DatasetFacts:
     info = layout.read_json(path / layout.INFO)
     dataset: Dataset | DatasetV30
-    if isinstance(info, dict) and info.get("codebase_version") == V30:
+    version = info.get("codebase_version") if isinstance(info, dict) else None
+    problems: list[str] = []
+    if version == V30:
         dataset = DatasetV30(path)
         problems = check_v30(dataset, robot=robot_of(path, dataset.info))
+    elif version == V20:  # its statistics are of another kind; what matters of it is told by what a run takes
+        dataset = Dataset(path, (V20,))
     else:
         dataset = Dataset(path)
         problems = check(path, robot=robot_of(path, dataset.info))

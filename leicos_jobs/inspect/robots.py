@@ -14,7 +14,9 @@ from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.leisaac_checks import cameras as recorded_cameras
 from leicos_jobs.formats.leisaac_hdf5 import DAMAGE
 from leicos_jobs.formats.leisaac_probe import probe
-from leicos_jobs.robots.embodiment import Embodiment
+from leicos_jobs.formats.lerobot_source import LeRobotSource
+from leicos_jobs.formats.sources import open_source
+from leicos_jobs.robots.embodiment import DEFAULT, Embodiment, embodiment, parse
 from leicos_jobs.robots.guess import Seen, robot_yaml
 
 NO_ROBOT = "name a LeRobot dataset's folder or a recording's HDF5 file"
@@ -28,6 +30,17 @@ def robot_from(path: Path, name: str | None) -> str:
     if not path.is_file():
         raise InputError(f"{path}: no such file or dataset", fix=NO_ROBOT)
     return _from_recording(path, called)
+
+
+def robot_of_source(path: Path, given: str | None = None) -> Embodiment:
+    """The robot of a source: the given one, the shipped one whose joints or tables it has, or one guessed from a
+    dataset. Raises InputError."""
+    if given is not None:
+        return embodiment(given)
+    with open_source(path) as source:
+        if not isinstance(source, LeRobotSource):
+            return next((demo.robot for demo in source.demos(())), embodiment(DEFAULT))
+        return source.robot or parse(robot_from(path, None), str(path))
 
 
 def _from_dataset(root: Path, name: str) -> str:

@@ -91,6 +91,7 @@ def collect(results: Results) -> Score:
         "idm": _idm(run, samples, actions, real),
         "replay": replay_table(samples, controls),
         "gate": gate_table(samples),
+        "no_replay": dict(Counter(item.state.no_replay for item in samples if item.state.no_replay)),
         "stages": times.by_stage(timings),
         "wall_seconds": times.wall_seconds(timings),
     }

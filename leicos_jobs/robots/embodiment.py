@@ -47,6 +47,9 @@ class Recording(Part):
     """Positions before the row's action acts."""
     start: tuple[Table, ...] = Field((Table(path="articulation/robot/joint_position"),), min_length=1)
     """Positions in the simulator's own state, from which a replay starts; the joints of the state."""
+    targets: str | None = "obs/joint_pos_target"
+    """Table of joint targets as the simulator notes them in the next row's observation, all of the action's joints in
+    order; taken where `action` has another width, as with a keyboard. null: none."""
     not_targets: dict[int, str] = Field(default_factory=dict)
     """Widths of actions that this robot's recordings may have and that are no targets: width -> what they are."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import GENERATE, WHOLE
-from leicos_jobs.formats.leisaac_hdf5 import Recording
+from leicos_jobs.formats.sources import open_source, task_of
 from leicos_jobs.run import episodes, identity, inputs
 from leicos_jobs.run.commits import Commits
 from leicos_jobs.run.config import RunConfig
@@ -84,7 +84,7 @@ def _kept(old: Results, new: Results) -> set[str] | None:
         items = episodes.read(new.run, new)
     else:
         settings = [
-            (each.config.time, each.config.source.model_copy(update={"files": ("",), "task": "-"}))
+            (each.config.time, each.config.source.model_copy(update={"files": ("",), "task": "-", "tasks": ()}))
             for each in (old, new)
         ]
         if settings[0] != settings[1]:
@@ -99,17 +99,18 @@ def _kept(old: Results, new: Results) -> set[str] | None:
 def _foreseen(old: Results, new: Results) -> list[Episode] | None:
     """The episodes that recordings of this machine will give: those that are known by their tables, and others."""
     known = {item.tables_sha256: item for item in episodes.read(old.run, old)}
-    example, items = next(iter(known.values())), list[Episode]()
-    for name in new.config.source.files:
+    example, items, source = next(iter(known.values())), list[Episode](), new.config.source
+    for name in source.files:
         place = inputs.locate(name, new.run.store)
         if not isinstance(place, Path):
             return None
         try:
-            with Recording(place, new.run.robot) as recording:
-                demos = [demo for demo in recording.demos((new.config.source.camera,)) if demo.success]
+            with open_source(place, new.run.robot) as recording:
+                demos = [demo for demo in recording.demos((source.camera,)) if demo.success]
                 for demo in (demo for demo in demos if demo.problem is None):
                     tables = demo.tables_sha256()
-                    changes = {"episode_index": len(items), "file": name, "demo": demo.name}
+                    text = task_of(source.task, source.tasks, source.files.index(name), demo.task)
+                    changes = {"episode_index": len(items), "file": name, "demo": demo.name, "task": text or ""}
                     if tables not in known:
                         changes |= {"demo_sha256": digest_of(tables), "tables_sha256": tables}
                         changes |= {"frames": (demo.rows - example.first_row) // example.stride}

@@ -18,11 +18,12 @@ from leicos_jobs.run.samples import Sample
 @dataclass(frozen=True)
 class State:
     """How far a sample has come. keys: the current key of every stage whose inputs are known. records: of those that
-    are committed under it."""
+    are committed under it. no_replay: why it cannot be replayed, or None."""
 
     sample: Sample
     keys: Mapping[str, str]
     records: Mapping[str, Record] = field(default_factory=dict)
+    no_replay: str | None = None
 
     @property
     def generate(self) -> Record | None:
@@ -72,4 +73,4 @@ def walk(commits: Commits, rules: SampleRules, sample: Sample, upto: str = SAMPL
         keys[stage] = key
         if (record := commits.get(stage, sample.id, key)) is not None:
             records[stage] = record
-    return State(sample, keys, records)
+    return State(sample, keys, records, rules.no_replay[sample.states])

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.core.text import sentence_problem
+from leicos_jobs.core.text import not_writable, sentence_problem
 from leicos_jobs.core.validation import describe_errors
-from leicos_jobs.core.workflow_size import ROUNDS, most_shards, too_large
+from leicos_jobs.core.workflow_size import require_fit
 from leicos_jobs.core.yaml_text import mapping
 from leicos_jobs.robots.embodiment import DEFAULT, embodiment, is_file
 
@@ -27,17 +27,26 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
+CAMERA = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
+"""Of a camera's name: it is part of paths and of entries of GR00T's modality.json."""
+
+
 class SourceConfig(Section):
     """The recorded demonstrations."""
 
     files: tuple[str, ...] = Field(min_length=1)
-    """LeIsaac HDF5 files, local paths or s3:// URIs, in the order their demos are numbered."""
-    task: str = Field(min_length=1)
-    """Task text as the dataset stores it, e.g. 'Lift the red cube up.'"""
+    """LeIsaac HDF5 files and folders of LeRobot datasets, local paths or s3:// URIs, in the order their demos are
+    numbered."""
+    task: str | None = Field(None, min_length=1)
+    """Task text as the dataset stores it, e.g. 'Lift the red cube up.'; unset: each demo's own, as LeRobot has it."""
+    tasks: tuple[str | None, ...] = ()
+    """Task text of the demos of each of `files`, in their order, where they differ; null in it: `task`."""
     robot: str = DEFAULT
     """A robot that leicos ships, or the path or s3:// URI of a robot's YAML: joints, limits and units."""
-    camera: str = Field("front", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
-    """The camera that is generated; obs/<camera> in the HDF5."""
+    camera: str = Field("front", pattern=CAMERA)
+    """The camera that is generated; obs/<camera> in the HDF5, observation.images.<camera> in a dataset."""
+    cameras: tuple[Annotated[str, Field(pattern=CAMERA)], ...] = ()
+    """Further cameras that the dataset of real demos takes along, each in its own size."""
     strict: bool = False
     """Refuse recordings of which a demo must be left out for another reason than having failed."""
     accept_unmarked: bool = False
@@ -265,6 +274,9 @@ class RunConfig(Section):
     def _consistent(self) -> RunConfig:
         if self.time.row_for_row and self.time.stride not in (None, 1):
             raise ValueError("time.row_for_row takes every row: remove time.stride")
+        if self.source.tasks and len(self.source.tasks) != len(self.source.files):
+            count = len(self.source.files)
+            raise ValueError(f"source.tasks has {len(self.source.tasks)} entries for {count} files: give one per file")
         return self
 
     @property
@@ -283,42 +295,22 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
             f"{where}: {error.error_count()} error(s) in the configuration\n" + describe_errors(error),
             fix="correct these fields; `leicos config --schema` lists all of them",
         ) from None
-    if problem := sentence_problem(config.source.task):
-        raise InputError(f"{where}: source.task {problem}", fix="write what the robot does, e.g. Lift the red cube up.")
+    for task in (config.source.task, *config.source.tasks):
+        if task is not None and (problem := sentence_problem(task)):
+            fix = "write what the robot does, e.g. Lift the red cube up."
+            raise InputError(f"{where}: source.task {problem}", fix=fix)
     if not is_file(config.source.robot):
         embodiment(config.source.robot)
-    _require_fit(config, where)
-    if wrong := list(_no_text(config.model_dump())):
+    # here, not in the model, so that an older run can still be opened
+    require_fit(
+        config.plan.shards_of(config.plan.samples), config.replay_shards, config.replay.samples_per_shard, where
+    )
+    if wrong := list(not_writable(config.model_dump())):
         raise InputError(
             f"{where}: a NUL or half a character (a lone surrogate) in {', '.join(wrong)}",
             fix=r"correct the escape (\0, \uD800-\uDFFF)",
         )
     return config
-
-
-def _require_fit(config: RunConfig, where: str) -> None:
-    """Refuse a plan that no cluster could hold; here, not in the model, so that an older run can still be opened."""
-    text = too_large(config.plan.shards_of(config.plan.samples), ROUNDS, config.replay_shards)
-    if text is None:
-        return
-    most = most_shards(ROUNDS, config.replay_shards)
-    advice = f"set plan.max_shards to at most {most} (shards get longer)"
-    if most < 1:
-        advice = f"raise replay.samples_per_shard ({config.replay.samples_per_shard})"
-    raise InputError(f"{where}: {text}, and a run must fit wherever it is continued", fix=advice)
-
-
-def _no_text(value: object, field: str = "") -> Iterator[str]:
-    """Fields with characters that YAML can write as escapes but no file or file name can hold."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _no_text(key, field)
-            yield from _no_text(item, f"{field}.{key!a}".replace("'", "").lstrip("."))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _no_text(item, f"{field}.{index}")
-    elif isinstance(value, str) and any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value):
-        yield field
 
 
 def load_config(path: Path, files: Sequence[str] = ()) -> RunConfig:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.validation import parsed
+from leicos_jobs.formats.lerobot_meta import EpisodeLine
+from leicos_jobs.formats.lerobot_v21 import META
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
@@ -37,6 +39,8 @@ class Content(BaseModel):
     stride: int
     frames: int
     control_hz: float
+    states: bool = True
+    """Whether its source has the simulator's states."""
 
 
 class Origin(BaseModel):
@@ -56,6 +60,8 @@ class Episode(Content):
     """As the configuration names it."""
     demo: str
     """Name in the recording, e.g. demo_3."""
+    task: str = ""
+    """Its task text."""
 
     @property
     def fps(self) -> float:
@@ -87,9 +93,10 @@ def read(run: Run, results: Results | None = None) -> list[Episode]:
 
     content = [parsed(Content, line, record.path(layout.EPISODES)) for line in lines(layout.EPISODES)]
     origins = [parsed(Origin, line, record.path(layout.ORIGINS)) for line in lines(layout.ORIGINS)]
+    texts = [parsed(EpisodeLine, line, record.path(META["episodes"])).tasks for line in lines(META["episodes"])]
     return [
-        Episode(**one.model_dump(), file=other.file, demo=other.demo)
-        for one, other in zip(content, origins, strict=True)
+        Episode(**one.model_dump(), file=other.file, demo=other.demo, task=tasks[0])
+        for one, other, tasks in zip(content, origins, texts, strict=True)
     ]
 
 

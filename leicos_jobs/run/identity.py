@@ -7,7 +7,7 @@ here changes the user's ids and keys, is pinned in tests/run/test_pinned_identit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from leicos_jobs.backends import registry
@@ -15,7 +15,7 @@ from leicos_jobs.backends.base import Kind
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.stages import SAMPLE, STAGES
 from leicos_jobs.formats.cosmos import prompt_for
-from leicos_jobs.robots.embodiment import is_file
+from leicos_jobs.robots.embodiment import Embodiment, is_file
 from leicos_jobs.run.commits import Record, make_key
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.samples import Sample
@@ -65,10 +65,12 @@ def is_trained(config: RunConfig) -> bool:
 @dataclass(frozen=True)
 class SampleRules:
     """Keys of the per-sample stages. settings: of each stage, as far as they determine its result. idm: digest of the
-    IDM's artifact; None while there is none, and then nothing is labelled."""
+    IDM's artifact; None while there is none, and then nothing is labelled. no_replay: why samples cannot be replayed
+    whose start has the simulator's state (True), or has it not; None where they can."""
 
     settings: Mapping[str, Any]
     idm: str | None
+    no_replay: Mapping[bool, str | None] = field(default_factory=lambda: {True: None, False: None})
 
     def key(self, stage: str, sample: Sample, records: Mapping[str, Record]) -> str | None:
         """Key under which a stage's work on a sample counts now; None while its inputs are not there, or where the gate
@@ -81,8 +83,11 @@ class SampleRules:
         return None if inputs is None else make_key(stage, STAGES[stage].version, self.settings[stage], inputs)
 
 
-def sample_rules(config: RunConfig, idm: str | None, outside: Callable[[str], str] = str) -> SampleRules:
-    """The rules of a configuration. outside: fingerprint of a file that it names."""
+def sample_rules(
+    config: RunConfig, idm: str | None, outside: Callable[[str], str] = str, robot: Embodiment | None = None
+) -> SampleRules:
+    """The rules of a configuration. outside: fingerprint of a file that it names. robot: None where it does not matter
+    what cannot be replayed."""
     replay = backend_identity("replay", config.replay.backend, config.replay.settings)
     own = {
         "generate": {},
@@ -90,7 +95,15 @@ def sample_rules(config: RunConfig, idm: str | None, outside: Callable[[str], st
         "label": backend_identity("label", config.idm.backend, config.label.settings) | {"seed": config.idm.seed},
         "replay": replay | {"hold": config.replay.hold, "repeats": config.replay.repeats} | _own_robot(config, outside),
     }
-    return SampleRules({name: own.get(name, _settings_named(config, name)) for name in SAMPLE}, idm)
+    settings = {name: own.get(name, _settings_named(config, name)) for name in SAMPLE}
+    return SampleRules(settings, idm, no_replay(config, robot)) if robot else SampleRules(settings, idm)
+
+
+def no_replay(config: RunConfig, robot: Embodiment) -> dict[bool, str | None]:
+    """Why demos of this robot cannot be replayed, with (True) and without the simulator's states; None: they can."""
+    backend = registry.load("replay", config.replay.backend)
+    settings = registry.settings("replay", config.replay.backend, config.replay.settings)
+    return {states: backend.cannot(settings, robot, states) for states in (True, False)}
 
 
 def _robot(config: RunConfig, outside: Callable[[str], str]) -> str:
@@ -130,7 +143,9 @@ def _of_label(rules: SampleRules, sample: Sample, records: Mapping[str, Record])
 
 
 def _of_replay(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
-    return {"labels": str(records["label"].sha256), "start": sample.start} if "label" in records else None
+    if "label" not in records or rules.no_replay[sample.states]:
+        return None
+    return {"labels": str(records["label"].sha256), "start": sample.start}
 
 
 _SAMPLE_INPUTS: dict[str, SampleRule] = {
@@ -217,13 +232,15 @@ def _convert(up: Upstream) -> dict[str, Any]:
     }
 
 
-def prompt_of(config: RunConfig) -> str:
-    """The prompt of a configuration's task."""
-    return prompt_for(config.source.task, use_prompt=config.prompt.use_prompt, form=config.prompt.form)
+def prompt_of(config: RunConfig, task: str) -> str:
+    """The prompt of a task's text."""
+    return prompt_for(task, use_prompt=config.prompt.use_prompt, form=config.prompt.form)
 
 
 def _cosmos_dataset(up: Upstream) -> dict[str, Any]:
-    return {"prompt": prompt_of(up.config)}
+    """Where each demo has a text of its own, it is part of what convert made."""
+    task = None if up.config.source.tasks else up.config.source.task
+    return {"prompt": prompt_of(up.config, task) if task else up.config.prompt.model_dump(mode="json")}
 
 
 def _post_train(up: Upstream) -> dict[str, Any] | None:
@@ -284,7 +301,9 @@ def _assemble(up: Upstream) -> dict[str, Any]:
 def _report(up: Upstream) -> dict[str, Any]:
     """It shows the configuration, so any change makes another report."""
     config = up.config.model_dump(mode="json", exclude={"source": {"files"}, "webhook": True})
-    config["source"]["robot"] = _robot(up.config, up.outside)
+    source = config["source"] | {"robot": _robot(up.config, up.outside)}
+    unset = [name for name in ("tasks", "cameras") if not source[name]]  # as before they were
+    config["source"] = {name: value for name, value in source.items() if name not in unset}
     return {"config": config, "samples": up.standing(), "controls": up.result("controls")}
 
 

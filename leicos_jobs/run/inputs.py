@@ -15,12 +15,15 @@ from leicos_jobs.backends import registry
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.validation import parsed_json
+from leicos_jobs.formats.lerobot_layout import INFO
 from leicos_jobs.robots.embodiment import Embodiment, embodiment, is_file, parse
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.store import S3, KeyMissingError, Store, is_key, open_object, open_store
 
 RUN_PREFIX = "run:"
 """`run:source/demos.hdf5` is a file inside the run itself, as `leicos submit` uploads it."""
+FILES = (".hdf5", ".h5", ".hdf")
+"""Ends of the names of recordings; others are looked at: they may be folders."""
 BESIDE = "held_out/"
 """Files beside an IDM's artifact that are not part of it."""
 
@@ -57,9 +60,13 @@ def fingerprints(config: RunConfig, store: Store, known: Mapping[str, str] | Non
     """
     given = known or {}
     places = set(folders(config))
-    return {
-        name: given.get(name) or (of_folder(name) if name in places else of_file(name, store)) for name in names(config)
-    }
+
+    def fingerprint(name: str) -> str:
+        if name in places:
+            return of_folder(name)
+        return of_source(name, store) if name in config.source.files else of_file(name, store)
+
+    return {name: given.get(name) or fingerprint(name) for name in names(config)}
 
 
 def robot(config: RunConfig, store: Store, pinned: Mapping[str, str]) -> Embodiment:
@@ -85,9 +92,27 @@ def locate(name: str, store: Store) -> tuple[Store, str] | Path:
     if name.startswith(S3):
         return open_object(name)
     if not os.path.isfile(name):  # noqa: PTH113 - Path.is_file raises over a name too long
-        what = "is a folder, not a recording" if os.path.isdir(name) else "does not exist"  # noqa: PTH112
+        what = "is a folder, not a file" if os.path.isdir(name) else "does not exist"  # noqa: PTH112
         raise InputError(f"source file {name} {what}", fix="correct source.files in the configuration")
     return Path(name)
+
+
+def dataset_folder(name: str, store: Store) -> str | None:
+    """Path or URI of a source that is a LeRobot dataset's folder; None if it is a file. Raises InputError."""
+    if name.lower().endswith(FILES):
+        return None
+    if name.startswith((RUN_PREFIX, S3)):
+        place = locate(name.removesuffix("/"), store)
+        where, key = place if not isinstance(place, Path) else (store, str(place))
+        return f"{where.uri}/{key}" if where.size(f"{key}/{INFO}") is not None else None
+    return name if os.path.isdir(name) else None  # noqa: PTH112 - Path.is_dir raises over a name too long
+
+
+def of_source(name: str, store: Store) -> str:
+    """Fingerprint of a source of demos: of a file, or of all files of a dataset's folder. Raises InputError."""
+    uploaded = name.startswith(RUN_PREFIX)  # its note tells
+    folder = None if uploaded else dataset_folder(name, store)
+    return of_folder(folder) if folder else of_file(name, store)
 
 
 def of_file(name: str, store: Store) -> str:

@@ -72,7 +72,8 @@ def _sample(making: _Making, item: Episode, variant: int, side: Side) -> Sample:
     seed = spaced_seed(config.plan.first_seed, variant // len(choices), making.spacing)
     clip = {"conditioning": CONDITIONING, "crf": CLIP_CRF}
     start = identity.start_identity(item.demo_sha256, row0, item.control_hz, item.stride, config.source.camera, clip)
-    prompt = identity.prompt_of(config)
+    task = item.task or config.source.task or ""
+    prompt = identity.prompt_of(config, task)
     determinants = {
         "start": start,
         "prompt": prompt,
@@ -93,5 +94,7 @@ def _sample(making: _Making, item: Episode, variant: int, side: Side) -> Sample:
         prompt=prompt,
         seed=seed,
         start=start,
+        task=task,
+        states=item.states,
         outside=outside,
     )

@@ -38,6 +38,10 @@ class Sample(BaseModel):
     seed: int
     start: str
     """Identity of the start: conditioning clip and simulator state at row0."""
+    task: str = ""
+    """What the robot should do, as the dataset stores it; `prompt` is its form for the generator."""
+    states: bool = True
+    """Whether the simulator's state at row0 is known."""
     outside: dict[str, str] = Field(default_factory=dict)
     """Digests of what the generator takes from outside the run for it, e.g. an imported video."""
 

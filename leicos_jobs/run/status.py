@@ -175,7 +175,9 @@ def _count(standing: Standing) -> dict[str, _Tally]:
             if record is not None:
                 tallies[stage].committed += 1
                 tallies[stage].seconds.append(float(record.facts.get("seconds", 0.0)))
-            elif state.refused is not None and stage in stages.AFTER_GATE:
+            elif (state.refused is not None and stage in stages.AFTER_GATE) or (
+                stage == stages.REPLAY.name and state.no_replay
+            ):
                 break
             elif failure is not None:
                 tallies[failure.stage].quarantined[state.sample.id] = failure

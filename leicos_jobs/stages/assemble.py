@@ -59,15 +59,17 @@ def _write(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     fps = episodes.read(run, results)[0].fps
     generator = identity.generate_identity(run.config, results.artifact("post-train"))
     writer = DatasetWriter(folder, robot, (camera,), fps)
-    stats, lines = gr00t.StatsBuilder(), []
+    stats, lines, tasks = gr00t.StatsBuilder(), [], dict[str, int]()
     for number, state in enumerate(states):
         signals.check()
         actions, video = _sample(run, state, scratch)
         first = robot.state.to_motor(starts.joints(starts.read(run, state.sample.start), robot))
         made = response.states(first, robot.state_targets(actions))
-        index = writer.add_episode(actions, made, run.config.source.task, {camera: video})
+        text = state.sample.task or run.config.source.task or ""
+        index = writer.add_episode(actions, made, text, {camera: video})
+        first_index, task_index = writer.frames - len(actions), tasks.setdefault(text, len(tasks))
         columns = lerobot_layout.columns(
-            actions, made, writer.fps, episode_index=index, first_index=writer.frames - len(actions), task_index=0
+            actions, made, writer.fps, episode_index=index, first_index=first_index, task_index=task_index
         )
         stats.add(columns)
         lines.append(json.dumps({"episode_index": number} | provenance(state) | {"generator": generator}))

@@ -12,7 +12,7 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import DefectError, RetryError
 from leicos_jobs.core.stages import CONTROLS
 from leicos_jobs.formats.action_tables import read_table
-from leicos_jobs.formats.leisaac_hdf5 import Recording
+from leicos_jobs.formats.sources import open_source
 from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
 from leicos_jobs.robots.resample import to_control_rate
-from leicos_jobs.run import layout
+from leicos_jobs.run import identity, layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
@@ -45,7 +45,8 @@ def controls(run: Run) -> StageRecord:
     results = Results(run)
 
     def build(folder: Path) -> dict[str, Any]:
-        labelled = [state for state in results.samples_standing.states if state.label is not None]
+        states = results.samples_standing.states
+        labelled = [state for state in states if state.label is not None and not state.no_replay]
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
             replayed = _replay_all(run, labelled, Path(name))
         (folder / layout.CONTROLS).write_text(json.dumps(replayed, indent=1))
@@ -56,10 +57,13 @@ def controls(run: Run) -> StageRecord:
 
 def _replay_all(run: Run, labelled: Sequence[State], scratch: Path) -> dict[str, list[dict[str, Any]]]:
     results: dict[str, list[dict[str, Any]]] = {group: [] for group in GROUPS}
+    requests = _requests(run, labelled, scratch)
+    if (first := next(requests, None)) is None:
+        return results
+    requests = chain([first], requests)
     child = Child(replay_spec(run, scratch))
     try:
         child.ready("controls")
-        requests = _requests(run, labelled, scratch)
         while batch := list(islice(requests, BATCH)):
             for result in _replayed(child, batch):
                 group, _, name = result.sample.partition("/")
@@ -131,13 +135,15 @@ def _demo_requests(run: Run, scratch: Path) -> Iterator[ReplayRequest]:
     """The demos' own actions at full rate and resampled, and the IDM's labels on held-out demos."""
     stage = ReplayStage(run)
     real = held_out_labels(Results(run), scratch)
-    for name in sorted({item.file for item in stage.episodes.values()}):
-        with Recording(fetch_source(name, run, scratch), run.robot) as recording:
-            for item in (item for item in stage.episodes.values() if item.file == name):
+    can = identity.no_replay(run.config, run.robot)
+    items = [item for item in stage.episodes.values() if not can[item.states]]
+    for name in sorted({item.file for item in items}):
+        with open_source(fetch_source(name, run, scratch), run.robot, probed=True) as recording:
+            for item in (item for item in items if item.file == name):
                 demo = recording.demo(item.demo, (run.config.source.camera,))
                 require_demo(demo, item)
                 start = demo.state_at(item.first_row)
-                motor = stage.robot.action.to_motor(demo.actions)
+                motor = demo.motor_actions
                 resampled = to_control_rate(motor[item.rows()], item.stride, stage.robot)
                 base = ReplayRequest(
                     sample=f"demo/{item.episode_index}",

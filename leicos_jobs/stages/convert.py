@@ -28,8 +28,9 @@ def convert(run: Run) -> StageRecord:
             files = [fetch_source(item, run, Path(name)) for item in source.files]
             options = ConvertOptions(
                 embodiment=run.robot,
-                cameras=(source.camera,),
+                cameras=tuple(dict.fromkeys((source.camera, *source.cameras))),
                 task=source.task,
+                tasks=source.tasks,
                 control_hz=time.control_hz,
                 time=TimeBase(time.stride, time.row_for_row, time.drop_rows),
                 encode=EncodeSettings(video.crf, video.preset, video.gop),

@@ -21,7 +21,7 @@ def cosmos_dataset(run: Run) -> StageRecord:
     """Run the cosmos-dataset stage. Clips of 93 frames or fewer are left out and counted; none left is exit 78,
     unless the generator is not trained at all."""
     results = Results(run)
-    dataset, prompt = results.needed("convert"), identity.prompt_of(run.config)
+    dataset, camera = results.needed("convert"), run.config.source.camera
 
     def build(folder: Path) -> dict[str, Any]:
         items = episodes.read(run, results)
@@ -35,8 +35,9 @@ def cosmos_dataset(run: Run) -> StageRecord:
             )
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
             root = fetch_folder(run, dataset, Path(name), "videos/")
-            clips = ((root / video_file(item.episode_index, run.config.source.camera), prompt) for item in usable)
-            count = write_post_training(folder, clips)
+            prompts = [identity.prompt_of(run.config, item.task) for item in usable]
+            videos = [root / video_file(item.episode_index, camera) for item in usable]
+            count = write_post_training(folder, zip(videos, prompts, strict=True))
         return {"videos": count, "too_short": len(items) - count}
 
     return whole_stage(results, COSMOS_DATASET, build)

@@ -43,14 +43,22 @@ def _reason(state: State, limits: CurateConfig) -> str:
         return f"gate: {state.refused}"
     if state.label is None:
         return "label: missing"
-    if (metrics := state.metrics) is None:
-        return "replay: missing"
-    if limits.require_success and not metrics.success:
-        return "replay: the task is not done"
-    if metrics.tracking_error_deg > limits.tracking_error_deg_max:
-        return f"replay: tracking error {metrics.tracking_error_deg:.1f} degrees"
+    if problem := _replay_problem(state, limits):
+        return f"replay: {problem}"
     if state.label.facts["outside_share"] > limits.limit_violation_share_max:
         return f"label: {state.label.facts['outside_share']:.1%} of the values are outside the motor range"
+    return ""
+
+
+def _replay_problem(state: State, limits: CurateConfig) -> str:
+    if state.no_replay:
+        return f"its success is not known: {state.no_replay}" if limits.require_success else ""
+    if (metrics := state.metrics) is None:
+        return "missing"
+    if limits.require_success and not metrics.success:
+        return "the task is not done"
+    if metrics.tracking_error_deg > limits.tracking_error_deg_max:
+        return f"tracking error {metrics.tracking_error_deg:.1f} degrees"
     return ""
 
 

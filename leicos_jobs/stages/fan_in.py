@@ -6,8 +6,10 @@ from collections import Counter
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError
+from leicos_jobs.run import identity
 from leicos_jobs.run.failures import retry_command
 from leicos_jobs.run.opened import Run
+from leicos_jobs.run.results import Results
 from leicos_jobs.run.rounds import Account, account
 
 
@@ -39,6 +41,9 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
             f"none of {result.total} samples is labelled: the gate refused {result.refused}" + _listed(result.refusals),
             fix=f"look at the videos in {run.store.uri}/generate; correct the generator, or the limits in `gate`",
         )
+    can = identity.no_replay(run.config, run.robot)
+    if all(can[sample.states] for sample in Results(run).samples()):
+        return result, []
     return result, list(range(run.config.replay.shards_of(result.total)))
 
 

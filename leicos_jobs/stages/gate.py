@@ -114,7 +114,7 @@ class GateStage(SampleStage):
             raise DefectError(f"sample {state.sample.id}: gate before generate")
         video = self.run.commits.fetch(state.generate, scratch)
         clip = starts.fetch_clip(self.run, starts.read(self.run, state.sample.start), scratch)
-        fps, task = float(state.generate.facts["fps"]), self.run.config.source.task
+        fps, task = float(state.generate.facts["fps"]), state.sample.task or self.run.config.source.task or ""
         seed = int(digest_of({"critic": str(state.generate.sha256)}, 64), 16) >> 1
         return GateRequest(state.sample.id, video, clip, fps, task, seed)
 

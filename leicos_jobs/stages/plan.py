@@ -8,19 +8,19 @@ tutorial's helper does, would continue from the demo's end.
 from __future__ import annotations
 
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from leicos_jobs.backends import registry
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import PLAN
 from leicos_jobs.formats.cosmos import BatchLine
-from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
-from leicos_jobs.formats.leisaac_images import image_digest
+from leicos_jobs.formats.sources import SourceDemo, open_source
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.run import episodes, identity, layout, starts
 from leicos_jobs.run.commits import StageRecord
@@ -43,14 +43,36 @@ def plan(run: Run) -> StageRecord:
     def build(folder: Path) -> dict[str, Any]:
         items = episodes.read(run, results)
         samples = make_samples(items, run.config, results.artifact("post-train"))
+        switched_off = require_possible(run, samples)
         clips = write_starts(run, samples, items)
         lines = (batch_line(sample, run.config, clips[sample.start]).line() for sample in samples)
         (folder / layout.BATCH).write_text("".join(lines))
         (folder / layout.SAMPLES).write_bytes(dump_lines(samples))
         held = sum(sample.split == "held_out" for sample in samples)
-        return {"samples": len(samples), "held_out": held, "demos": len({sample.episode for sample in samples})}
+        facts = {"samples": len(samples), "held_out": held, "demos": len({sample.episode for sample in samples})}
+        return facts | ({"no_replay": switched_off} if switched_off else {})
 
     return whole_stage(results, PLAN, build)
+
+
+def require_possible(run: Run, samples: Sequence[Sample]) -> dict[str, int]:
+    """How many samples cannot be replayed, by reason. Raises InputError if the generator needs what the sources lack,
+    or if success is required and nothing can be replayed."""
+    config = run.config
+    backend = registry.load("generate", config.generate.backend)
+    if backend.needs_states and not all(sample.states for sample in samples):
+        raise InputError(
+            f"generate.backend: {backend.name} starts from the simulator's state, which the source does not hold",
+            fix="choose another generator: cosmos, echo or import",
+        )
+    can = identity.no_replay(config, run.robot)
+    reasons = Counter(reason for sample in samples if (reason := can[sample.states]))
+    if config.curate.require_success and reasons.total() == len(samples):
+        raise InputError(
+            f"curate.require_success: no sample can be replayed: {', '.join(reasons)}",
+            fix="set curate.require_success: false",
+        )
+    return dict(reasons)
 
 
 def batch_line(sample: Sample, config: RunConfig, clip: str) -> BatchLine:
@@ -85,7 +107,7 @@ def write_starts(run: Run, samples: Sequence[Sample], items: Sequence[Episode]) 
     camera, images = run.config.source.camera, episodes.image_digests(run)
     with tempfile.TemporaryDirectory(prefix="leicos-") as scratch:
         for name, group in by_file.items():
-            with Recording(fetch_source(name, run, Path(scratch)), run.robot) as recording:
+            with open_source(fetch_source(name, run, Path(scratch)), run.robot, probed=True) as recording:
                 for sample in group:
                     signals.check()
                     item = by_index[sample.episode]
@@ -96,17 +118,19 @@ def write_starts(run: Run, samples: Sequence[Sample], items: Sequence[Episode]) 
     return clips
 
 
-def _write_start(run: Run, demo: Demo, sample: Sample, item: Episode, images: list[str], scratch: Path) -> starts.Start:
+def _write_start(
+    run: Run, demo: SourceDemo, sample: Sample, item: Episode, images: list[str], scratch: Path
+) -> starts.Start:
     first = item.frame(sample.row0)
     rows = [item.row(first + index) for index in range(CONDITIONING)]
-    frames = list(demo.frames(run.config.source.camera, rows))
-    if [image_digest(frame) for frame in frames] != images[first : first + CONDITIONING]:
+    pictures = list(demo.pictures(run.config.source.camera, rows))
+    if [digest for _, digest in pictures] != images[first : first + CONDITIONING]:
         raise InputError(
             f"{demo.file}: the images of {demo.name} are not those that were converted",
             fix="start the run again with --amend: the recording is then converted again",
         )
     clip = scratch / f"{sample.start}.mp4"
-    write_video(clip, frames, item.fps, crf=CLIP_CRF, gop=1)
+    write_video(clip, [image for image, _ in pictures], item.fps, crf=CLIP_CRF, gop=1)
     state = demo.state_at(sample.row0)
     driven = demo.actions[sample.row0 : rows[-1]]
     state["conditioning/actions"] = [float(value) for value in np.ravel(driven)]

@@ -36,6 +36,7 @@ ARTIFACT_BUCKET = "LEICOS_ARTIFACT_BUCKET"
 SHOWN = 12
 """Videos on a contact sheet."""
 TRAJECTORIES = 3
+TASKS_SHOWN = 3
 
 
 def report(run: Run) -> StageRecord:
@@ -187,10 +188,12 @@ def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
     environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
     environment.filters["degrees"] = lambda value: "-" if value is None else f"{value:.2f}"
     decisions = {item.sample: item for item in read_decisions(results)}
+    tasks = list(dict.fromkeys(item.state.sample.task or run.config.source.task or "" for item in score.samples))
     return environment.get_template("report.html.j2").render(
         config=run.config,
         uri=run.store.uri,
         numbers=score.numbers,
+        tasks=tasks if len(tasks) <= TASKS_SHOWN else [*tasks[:TASKS_SHOWN], f"{len(tasks) - TASKS_SHOWN} more tasks"],
         pictures=pictures,
         rows=[sample_row(item, decisions) for item in score.samples],
         convert=optional(results, "convert"),

@@ -83,7 +83,7 @@ def test_a_demo_left_out_is_told_and_with_strict_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--out", "out"), "--task is missing"),
+        (("--out", "out"), "say what the robot does with --task"),
         (("--out", "out", "--task", TASK, "--camera", "wrist"), "wrist"),
         (("--out", "out", "--task", TASK, "--stride", "2", "--row-for-row"), "contradict"),
         (("--out", "full", "--task", TASK), "not empty"),

@@ -193,10 +193,9 @@ def test_statistics_of_pictures_that_lack_are_computed_and_names_filled_in(v21: 
 
 def test_another_version_is_told_with_the_tool_that_converts_it(v21: Path) -> None:
     edited(v21 / INFO, lambda info: info | {"codebase_version": "v2.0"})
-    for use in (lambda: inspect(v21), lambda: export_v30(v21, v21.with_name("v30"))):
-        with pytest.raises(InputError, match=r"is LeRobot v2\.0") as caught:
-            use()
-        assert "convert_dataset_v20_to_v21" in str(caught.value.fix)
+    with pytest.raises(InputError, match=r"is LeRobot v2\.0") as caught:
+        export_v30(v21, v21.with_name("v30"))
+    assert "to-lerobot" in str(caught.value.fix)
 
 
 def test_an_episode_without_rows_is_named(v21: Path) -> None:

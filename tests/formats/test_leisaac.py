@@ -12,10 +12,11 @@ import pytest
 from helpers.leisaac import DemoSpec, action, image_numbers, joint, read_code, write_recording
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording, control_rate
+from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
 from leicos_jobs.formats.leisaac_images import ChangeFinder, block_rows, find_changes, read_blocks
 from leicos_jobs.formats.leisaac_problems import Problem
 from leicos_jobs.formats.leisaac_timing import TimeBase, Timing, find_timing
+from leicos_jobs.formats.sources import control_rate
 
 
 def problem_of(tmp_path: Path, spec: DemoSpec, cameras: tuple[str, ...] = ("front",)) -> Problem:

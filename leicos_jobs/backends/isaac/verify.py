@@ -19,8 +19,9 @@ from leicos_jobs.backends.isaac.settings import IsaacSettings
 from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest
 from leicos_jobs.backends.verification import Verification
 from leicos_jobs.core.errors import LeicosError
-from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording, control_rate
+from leicos_jobs.formats.leisaac_hdf5 import Demo, Recording
 from leicos_jobs.formats.leisaac_probe import probe
+from leicos_jobs.formats.sources import control_rate
 
 ROW = 5
 """The row that LeIsaac's converter starts at, so that a state of `states` is used, not only the initial one."""

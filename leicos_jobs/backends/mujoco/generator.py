@@ -37,7 +37,7 @@ class MujocoGeneratorSettings(BaseModel):
     """N m; the gripper servo's largest torque. LeIsaac's for this cube is 0.0667."""
 
 
-class MujocoGenerator(Generator[MujocoGeneratorSettings], name="mujoco", version=1):
+class MujocoGenerator(Generator[MujocoGeneratorSettings], name="mujoco", version=1, needs_states=True):
     """Generator of SO-101 LiftCube."""
 
     def __init__(self, settings: MujocoGeneratorSettings, checkpoint: Path | None, work: Path) -> None:

@@ -20,6 +20,7 @@ from leicos_jobs.backends.mujoco import lift_cube, poses
 from leicos_jobs.backends.mujoco.robot import JOINTS
 from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.robots.embodiment import Embodiment
 
 if TYPE_CHECKING:
     from leicos_jobs.backends.mujoco.simulation import Simulation
@@ -65,6 +66,13 @@ class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1,
     @classmethod
     def judges(cls, settings: MujocoReplayerSettings) -> bool:
         return settings.task != "none"
+
+    @override
+    @classmethod
+    def cannot(cls, settings: MujocoReplayerSettings, robot: Embodiment, states: bool) -> str | None:
+        if robot.action.names != JOINTS.names or robot.state.names != JOINTS.names:
+            return f"replay/mujoco has an SO-101, and no {robot.name}"
+        return None if settings.task == "none" else super().cannot(settings, robot, states)
 
     @override
     def process(self, requests: Sequence[ReplayRequest], started: Started) -> Iterator[ReplayResult]:
