@@ -52,7 +52,7 @@ class DatasetSpec:
 
 def value(episode: int, row: int, joint: int, ahead: int = 0) -> np.float32:
     """Motor units of a state; of an action with ahead 1."""
-    phase = 0.15 * (row + ahead) + 0.7 * joint + 0.4 * episode
+    phase = 0.05 * (row + ahead) + 0.7 * joint + 0.4 * episode
     return np.float32(40 + 30 * np.sin(phase))
 
 

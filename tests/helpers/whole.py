@@ -8,6 +8,8 @@ from typing import Any
 
 from leicos_jobs.core.digests import digest_of, sha256_bytes, sha256_file
 from leicos_jobs.core.stages import SAMPLE, STAGES
+from leicos_jobs.formats.lerobot_meta import EpisodeLine
+from leicos_jobs.formats.lerobot_v21 import META
 from leicos_jobs.run import identity, layout, starts
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.episodes import Content, Episode, Origin
@@ -59,6 +61,8 @@ def commit_episodes(run: Run, items: Sequence[Episode]) -> StageRecord:
     contents = [Content.model_validate(item.model_dump(include=set(Content.model_fields))) for item in items]
     origins = [Origin.model_validate(item.model_dump(include=set(Origin.model_fields))) for item in items]
     files = {layout.EPISODES: dump_lines(contents), layout.ORIGINS: dump_lines(origins), layout.IMAGES: b""}
+    texts = [EpisodeLine(episode_index=item.episode_index, length=item.frames, tasks=[item.task]) for item in items]
+    files[META["episodes"]] = dump_lines(texts)
     return commit_whole(run, "convert", files, provenance=(layout.ORIGINS,))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers.leisaac import DemoSpec, action, joint, write_recording
+from helpers.leisaac import action
+from helpers.robots import recording
 
 from leicos_jobs.backends.compact.backend import CompactLabeller, CompactTrainer
 from leicos_jobs.backends.compact.settings import CompactSettings, LabellerSettings
@@ -23,24 +23,7 @@ from leicos_jobs.robots.embodiment import Embodiment, embodiment
 from leicos_jobs.stages.label import check_labels
 
 WIDTHS = {"so101-biarm": (12, 12), "lekiwi": (9, 6)}
-DEMOS, ROWS = 3, 60
-
-
-def recording(folder: Path, robot: Embodiment) -> Path:
-    """A recording with this robot's tables; every value tells demo, row and column."""
-    path = write_recording(folder / "demos.hdf5", [DemoSpec(rows=ROWS, width=robot.action.width)] * DEMOS)
-    with h5py.File(path, "r+") as file:
-        for number in range(DEMOS):
-            demo, place = file[f"data/demo_{number}"], 0
-            del demo["obs/joint_pos"]
-            for part in ("initial_state", "states"):
-                del demo[part]["articulation"]
-            for (state, columns), (start, _) in zip(robot.tables("state"), robot.tables("start"), strict=True):
-                values = [[joint(number, row, place + j) for j in range(len(columns))] for row in range(ROWS + 1)]
-                table = np.array(values, np.float32)
-                demo[state], place = table[:-1], place + len(columns)
-                demo[f"states/{start}"], demo[f"initial_state/{start}"] = table[1:], table[:1]
-    return path
+DEMOS = 3
 
 
 @pytest.fixture(params=sorted(WIDTHS))

@@ -1,0 +1,68 @@
+"""A test-only IDM that knows the answer: it reads which image a frame shows, and looks up what the demos did there.
+
+It works for every robot and source whose images are those of `helpers.leisaac.paint`, and can be told to be wrong in
+one known way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from helpers.leisaac import read_code
+from pydantic import BaseModel, ConfigDict
+
+from leicos_jobs.backends.base import Labeller, Trainer
+from leicos_jobs.backends.requests import LabelResult, TrainResult
+from leicos_jobs.formats.lerobot_read import Dataset
+from leicos_jobs.media.decode import read_frames
+
+Mistake = Literal["none", "untrained", "shifted", "scrambled", "other joints"]
+
+
+class OracleSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mistake: Mistake = "none"
+
+
+class Nothing(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OracleTrainer(Trainer[Nothing], name="oracle", version=1):
+    def train(self, request) -> TrainResult:
+        dataset, known = Dataset(request.dataset), {}
+        for episode in dataset.episodes():
+            codes = map(read_code, read_frames(episode.videos[request.camera]))
+            known |= {str(code): row.tolist() for code, row in zip(codes, episode.actions, strict=True)}
+        (request.out / "artifact.json").write_text(json.dumps(known))
+        return TrainResult()
+
+
+class OracleLabeller(Labeller[OracleSettings], name="oracle", version=1):
+    def __init__(self, settings: OracleSettings, artifact: Path, work: Path) -> None:
+        super().__init__(settings, artifact, work)
+        self.known = json.loads((artifact / "artifact.json").read_text())
+
+    def process(self, requests, started) -> Iterator[LabelResult]:
+        for request in requests:
+            started(request.sample)
+            codes = [str(read_code(frame)) for frame in read_frames(request.video)]
+            actions = np.array([self.known[code] for code in codes], np.float32)
+            yield LabelResult(request.sample, self.spoil(actions))
+
+    def spoil(self, actions: np.ndarray) -> np.ndarray:
+        match self.settings.mistake:
+            case "untrained":  # what a network says before it has learned anything
+                return np.repeat(np.mean(list(self.known.values()), axis=0, dtype=np.float32)[None], len(actions), 0)
+            case "shifted":
+                return np.concatenate([actions[3:], np.repeat(actions[-1:], 3, axis=0)])
+            case "scrambled":
+                return actions[np.random.default_rng(0).permutation(len(actions))]
+            case "other joints":
+                return np.ascontiguousarray(np.roll(actions, 1, axis=1))
+        return actions
