@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from leicos_jobs.robots.embodiment import Embodiment
 
+CONDITIONING_ACTIONS = "conditioning/actions"
+"""Entry of a start's state: the demo's own actions between the frames of the clip, as recorded, one control step after
+the other."""
+
 
 @dataclass(frozen=True)
 class GenerateRequest:

@@ -22,6 +22,7 @@ from leicos_jobs.backends.requests import ReplayMetrics
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.judge import checks, metrics, times
+from leicos_jobs.judge.proof import judge_held_out, label_checks
 from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
 from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.media.probe import probe
@@ -145,11 +146,7 @@ def _checks(
     actions, real = known
     found = checks.conditioning(*starts)
     if real:
-        labels, demos = list(real.values()), [actions[index] for index in real]
-        found.append(checks.alignment(labels, demos))
-        found.append(checks.units(labels, demos, run.robot))
-        found += checks.accuracy(idm["held_out_demos"], idm["joints"])
-        found.append(checks.smoothness(idm["held_out_demos"]))
+        found += label_checks(run.robot, actions, real, idm["held_out_demos"])
     truth = {
         item.state.sample.id: (item.labels, item.truth)
         for item in samples
@@ -209,7 +206,7 @@ def _idm(run: Run, samples: Sequence[Scored], actions: dict[int, F32], real: dic
     common = (training, robot.degrees_per_unit(), robot.motor_limits())
     found: dict[str, Any] = {"joints": robot.names}
     if real:
-        found["held_out_demos"] = metrics.judge(list(real.values()), [actions[index] for index in real], *common)
+        found["held_out_demos"] = judge_held_out(run, actions, real)
     known = [item for item in samples if item.labels is not None and item.truth is not None]
     for name, wanted in (("generated", ("train", "held_out")), ("generated_held_out", ("held_out",))):
         chosen = [item for item in known if item.state.sample.split in wanted]

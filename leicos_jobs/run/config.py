@@ -210,6 +210,13 @@ class CurateConfig(Section):
     """RMS of target against joint in replay."""
     limit_violation_share_max: float = Field(0.05, ge=0, le=1)
     """Share of labels outside the motor range."""
+    accept_unproven: bool = False
+    """Where no rule tells success: take samples though the run's checks of its labels are red."""
+    jitter_max: float = Field(0.25, ge=0, le=1)
+    """Where no rule tells success: share of rows in which velocity flips its sign, beyond that of the demos."""
+    start_error_ratio_max: float = Field(4.0, gt=0)
+    """Where no rule tells success: error of the labels of a video's first frames, whose actions are known, over the
+    error on held-out demos."""
 
 
 class RoundsConfig(Section):

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from leicos_jobs.backends import registry
 from leicos_jobs.backends.base import Kind
 from leicos_jobs.core.digests import digest_of
@@ -218,6 +220,23 @@ def _settings_named(config: RunConfig, stage: str) -> dict[str, Any]:
     return values
 
 
+LATER = {
+    "source": {"tasks", "cameras"},
+    "curate": {"accept_unproven", "jitter_max", "start_error_ratio_max"},
+}
+"""Fields that came after 0.1, by section: where they are unset, keys are what they were without them."""
+
+
+def _as_before(section: str, values: BaseModel) -> dict[str, Any]:
+    """A section without those of its later fields that are unset."""
+    given = values.model_dump(mode="json", exclude_defaults=True)
+    return {
+        name: value
+        for name, value in values.model_dump(mode="json").items()
+        if name in given or name not in LATER[section]
+    }
+
+
 WholeRule = Callable[[Upstream], dict[str, Any] | None]
 """What determines a stage's result besides the results of the stages that it needs; None while that is not known."""
 
@@ -290,7 +309,12 @@ def _controls(up: Upstream) -> dict[str, Any]:
 
 
 def _curate(up: Upstream) -> dict[str, Any]:
-    return {"curate": up.config.curate.model_dump(mode="json"), "samples": up.standing()}
+    """Where success is not required, the labels of held-out demos may decide."""
+    limits = up.config.curate
+    if limits.require_success:
+        return {"curate": _as_before("curate", limits), "samples": up.standing()}
+    idm = up.result("train-idm")
+    return {"curate": limits.model_dump(mode="json"), "samples": up.standing(), "idm": idm}
 
 
 def _assemble(up: Upstream) -> dict[str, Any]:
@@ -301,9 +325,10 @@ def _assemble(up: Upstream) -> dict[str, Any]:
 def _report(up: Upstream) -> dict[str, Any]:
     """It shows the configuration, so any change makes another report."""
     config = up.config.model_dump(mode="json", exclude={"source": {"files"}, "webhook": True})
-    source = config["source"] | {"robot": _robot(up.config, up.outside)}
-    unset = [name for name in ("tasks", "cameras") if not source[name]]  # as before they were
-    config["source"] = {name: value for name, value in source.items() if name not in unset}
+    config["source"]["robot"] = _robot(up.config, up.outside)
+    for section in LATER:
+        known = _as_before(section, getattr(up.config, section))
+        config[section] = {name: value for name, value in config[section].items() if name in known}
     return {"config": config, "samples": up.standing(), "controls": up.result("controls")}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -90,6 +90,8 @@ class RunStatus(_Model):
     gpu_hours: float
     dollars: float
     eta_seconds: float | None
+    verdict: str = ""
+    """Whether to train on the dataset, as the report says it; empty before."""
     taken: float = Field(default_factory=time.monotonic, exclude=True)
     """When it was taken, for the pace between two looks. Of this process's clock."""
 
@@ -162,7 +164,17 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
         ),
         dollars=sum(item.dollars(stage, run.config.cost) for stage, item in measured.items()),
         eta_seconds=_latest(waits),
+        verdict=_verdict(records),
     )
+
+
+def _verdict(records: Mapping[str, StageRecord | None]) -> str:
+    """The report's; before it, what curate found wrong with the labels."""
+    report, curate = records[stages.REPORT.name], records[stages.CURATE.name]
+    if report is not None:
+        return str(report.facts.get("verdict", ""))
+    red = [item["name"] for item in curate.facts.get("checks", []) if not item["passed"]] if curate else []
+    return f"labels are not proven: failed checks {', '.join(red)}" if red else ""
 
 
 def _count(standing: Standing) -> dict[str, _Tally]:

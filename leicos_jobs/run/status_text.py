@@ -38,6 +38,7 @@ def text(status: RunStatus) -> str:
         "",
         f"{status.gpu_hours:.2f} GPU-hours, {status.dollars:.2f} dollars, both at least; {_left(status)}",
     ]
+    lines += [status.verdict] if status.verdict else []
     lines += [
         f"quarantined: {reason.count} in {reason.stage}: {reason.error} (for example {reason.example})"
         for reason in status.quarantine_reasons

@@ -19,6 +19,8 @@ def summary(run: Run, outcome: str, workflow: str | None = None, effort: str | N
     if (made := results.current("assemble")) is not None and made.files:
         lines.append(f"dataset: {run.store.uri}/{made.folder} ({made.facts.get('episodes', '?')} episodes)")
     if (told := results.current("report")) is not None:
+        if found.verdict:
+            lines.append(found.verdict)
         if red := told.facts.get("failed_checks"):
             lines.append(f"FAILED CHECKS: {', '.join(red)} (see the report)")
         lines.append(f"report: {run.store.uri}/{told.path('index.html')}")

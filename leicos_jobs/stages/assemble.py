@@ -24,7 +24,7 @@ from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.robots.response import Response, fit_response, free_running_error, previous_action_error
-from leicos_jobs.run import episodes, identity, starts
+from leicos_jobs.run import episodes, identity, layout, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
@@ -77,12 +77,26 @@ def _write(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     gr00t.write_meta(folder, robot, (camera,), stats)
     (folder / PROVENANCE).parent.mkdir(parents=True, exist_ok=True)
     (folder / PROVENANCE).write_text("\n".join(lines) + "\n")
+    (folder / layout.CHECKS).write_text(json.dumps(checked(results), indent=1) + "\n")
     info = writer.finish()
     return {
         "episodes": info["total_episodes"],
         "frames": info["total_frames"],
         "response": response.to_json(),
         "state_error": errors,
+    }
+
+
+def checked(results: Results) -> dict[str, Any]:
+    """What stands for the labels, for whoever gets the folder: replay by the task's rule, and the checks."""
+    config, facts = results.config, results.needed("curate").facts
+    return {
+        "success_required": config.curate.require_success,
+        "replay": config.replay.model_dump(mode="json", include={"backend", "settings"}),
+        "judged_by_checks": facts.get("judged_by_checks", 0),
+        "accepted_unproven": facts.get("accepted_unproven", 0),
+        "checks": facts.get("checks", []),
+        "left_out": facts["left_out"],
     }
 
 

@@ -1,7 +1,11 @@
-"""curate: which labelled samples enter the synthetic dataset, and why the others do not. Truth has no say."""
+"""curate: which labelled samples enter the synthetic dataset, and why the others do not. Truth has no say.
+
+Success in replay proves labels. Where nobody knows success, the run's own checks of its labels must be green.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.stages import CURATE
 from leicos_jobs.core.validation import parsed
+from leicos_jobs.judge.proof import prove, sample_problem
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import StageRecord
@@ -62,24 +67,43 @@ def _replay_problem(state: State, limits: CurateConfig) -> str:
     return ""
 
 
+def knows_success(state: State) -> bool:
+    """Whether a replay told success or failure of a sample."""
+    return state.metrics is not None and state.metrics.success is not None
+
+
 def curate(run: Run) -> StageRecord:
     """Run the stage. None may be left: then there is no dataset, and the report says why before it fails."""
     results = Results(run)
     results.needed("plan")
     standing, limits = results.samples_standing, run.config.curate
+    unjudged = [state for state in standing.states if state.label is not None and not knows_success(state)]
 
-    def judged(state: State) -> Decision:
+    def judged(state: State, unproven: str) -> Decision:
         decision = decide(state, limits)
+        if decision.accepted and unproven and not limits.accept_unproven:
+            return decision.model_copy(update={"accepted": False, "reason": f"label: {unproven}"})
         failure = standing.quarantined.get(state.sample.id)
         if decision.accepted or failure is None:
             return decision
         return decision.model_copy(update={"reason": f"{failure.stage}: quarantined: {failure.error}"})
 
     def build(folder: Path) -> dict[str, Any]:
-        decisions = [judged(state) for state in standing.states]
+        proof, unproven = None, dict[str, str]()
+        with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+            if unjudged:
+                proof = prove(results, Path(name))
+                unproven = {
+                    state.sample.id: sample_problem(run, state, proof, limits, Path(name)) for state in unjudged
+                }
+        decisions = [judged(state, unproven.get(state.sample.id, "")) for state in standing.states]
         (folder / layout.CURATED).write_bytes(dump_lines(decisions))
         reasons = Counter(item.reason.split(":")[0] for item in decisions if not item.accepted)
-        return {"accepted": sum(item.accepted for item in decisions), "left_out": dict(reasons)}
+        facts = {"accepted": sum(item.accepted for item in decisions), "left_out": dict(reasons)}
+        if proof is not None:
+            count = sum(bool(unproven[item.sample]) for item in decisions if item.sample in unproven and item.accepted)
+            facts |= {"judged_by_checks": len(unjudged), "checks": proof.facts(), "accepted_unproven": count}
+        return facts
 
     return whole_stage(results, CURATE, build)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from leicos_jobs.backends import registry
+from leicos_jobs.backends.requests import CONDITIONING_ACTIONS
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import PLAN
@@ -133,7 +134,7 @@ def _write_start(
     write_video(clip, [image for image, _ in pictures], item.fps, crf=CLIP_CRF, gop=1)
     state = demo.state_at(sample.row0)
     driven = demo.actions[sample.row0 : rows[-1]]
-    state["conditioning/actions"] = [float(value) for value in np.ravel(driven)]
+    state[CONDITIONING_ACTIONS] = [float(value) for value in np.ravel(driven)]
     start = starts.commit(run, sample.start, clip, state)
     clip.unlink()
     return start

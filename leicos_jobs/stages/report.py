@@ -22,6 +22,7 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import REPORT
 from leicos_jobs.formats.lerobot_v21 import video_file
 from leicos_jobs.judge.score import Score, Scored, collect, optional
+from leicos_jobs.judge.verdict import DatasetVerdict, verdict
 from leicos_jobs.run import episodes, identity
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
@@ -51,8 +52,8 @@ def report(run: Run) -> StageRecord:
         (folder / "index.html").write_text(page)
         (folder / "single.html").write_text(embed(page, folder))
         (folder / "score.json").write_text(json.dumps(score.numbers, indent=1))
-        red = [item["name"] for item in score.numbers["checks"] if not item["passed"]]
-        return {"pictures": len(pictures), "failed_checks": red}
+        found = verdict_of(results, score)
+        return {"pictures": len(pictures), "failed_checks": failed(score), "verdict": found.text, "good": found.good}
 
     record = whole_stage(results, REPORT, build)
     export(run, record)
@@ -64,6 +65,18 @@ def report(run: Run) -> StageRecord:
             fix=f"look at {run.store.uri}/{record.path('index.html')}; loosen `curate`, or improve the stages before",
         )
     return record
+
+
+def failed(score: Score) -> list[str]:
+    """Names of the red checks."""
+    return [item["name"] for item in score.numbers["checks"] if not item["passed"]]
+
+
+def verdict_of(results: Results, score: Score) -> DatasetVerdict:
+    """Whether to train on the dataset."""
+    reasons = Counter(item.reason for item in read_decisions(results) if not item.accepted)
+    facts = [optional(results, stage) for stage in ("assemble", "curate")]
+    return verdict(facts[0], facts[1], failed(score), reasons, results.config.generate.backend)
 
 
 def export(run: Run, record: StageRecord) -> None:
@@ -191,6 +204,7 @@ def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
     tasks = list(dict.fromkeys(item.state.sample.task or run.config.source.task or "" for item in score.samples))
     return environment.get_template("report.html.j2").render(
         config=run.config,
+        verdict=verdict_of(results, score),
         uri=run.store.uri,
         numbers=score.numbers,
         tasks=tasks if len(tasks) <= TASKS_SHOWN else [*tasks[:TASKS_SHOWN], f"{len(tasks) - TASKS_SHOWN} more tasks"],

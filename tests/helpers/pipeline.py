@@ -51,6 +51,8 @@ def run_through(root: Path, config: dict[str, Any], *, amend: bool = False, upto
         shard(root, REPLAY.name, rounds.replay_shard(open_run(str(root)), index))
     for name in ("controls", "curate", "assemble", "report"):
         whole(root, name)
+        if name == upto:
+            break
     return run
 
 

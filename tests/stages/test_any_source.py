@@ -1,4 +1,4 @@
-"""The whole pipeline over sources of every kind, from `leicos init` to the report: no code is written for any of them."""
+"""The whole pipeline over sources of every kind, from `leicos init` to the report: no code for any of them."""
 
 from __future__ import annotations
 

@@ -47,6 +47,7 @@ class Foreign:
                 for part in ("initial_state", "states"):
                     demo[part]["rigid_object"].move("cube", "Orange001")
         self.written = yaml.safe_load(leicos("init", str(self.source), "--task", TASK).stdout)
+        self.written["curate"]["accept_unproven"] = True  # the IDM is hardly trained
 
     def run(self, *flags: str, **sections: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         config = self.written | QUICK

@@ -22,17 +22,13 @@ from leicos_jobs.backends.mujoco.looks import Look, drifted, fit_look
 from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.robot import JOINTS
 from leicos_jobs.backends.mujoco.simulation import Simulation
-from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
+from leicos_jobs.backends.requests import CONDITIONING_ACTIONS, GenerateRequest, GenerateResult
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.encode import write_video
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
-
-CONDITIONING_ACTIONS = "conditioning/actions"
-"""Key of `request.start`: the demo's targets at control_hz for the rows that the clip spans but its last, flattened
-from (stride * (clip frames - 1), 6), rad."""
 
 Defect = Literal["static", "vanish", "jump", "wrong-start", "truncated"]
 """static: the clip's last frame to the end. vanish: the cube is gone from some frame on. jump: frames are left out.

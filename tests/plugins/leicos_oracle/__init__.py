@@ -20,7 +20,9 @@ from leicos_jobs.backends.requests import LabelResult, TrainResult
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.media.decode import read_frames
 
-Mistake = Literal["none", "untrained", "shifted", "scrambled", "other joints"]
+Mistake = Literal[
+    "none", "untrained", "shifted", "scrambled", "other joints", "generated scrambled", "generated swapped"
+]
 
 
 class OracleSettings(BaseModel):
@@ -51,12 +53,16 @@ class OracleLabeller(Labeller[OracleSettings], name="oracle", version=1):
     def process(self, requests, started) -> Iterator[LabelResult]:
         for request in requests:
             started(request.sample)
-            codes = [str(read_code(frame)) for frame in read_frames(request.video)]
-            actions = np.array([self.known[code] for code in codes], np.float32)
-            yield LabelResult(request.sample, self.spoil(actions))
+            codes, mistake = list(map(read_code, read_frames(request.video))), self.settings.mistake
+            if mistake.startswith("generated"):  # real videos have their episode's number for a name
+                mistake = "none" if request.sample.isdecimal() else mistake.removeprefix("generated ")
+            if mistake == "swapped":  # labels of another demo
+                codes = [((demo + 1) % 4, image) for demo, image in codes]
+            actions = np.array([self.known[str(code)] for code in codes], np.float32)
+            yield LabelResult(request.sample, self.spoil(actions, mistake))
 
-    def spoil(self, actions: np.ndarray) -> np.ndarray:
-        match self.settings.mistake:
+    def spoil(self, actions: np.ndarray, mistake: str) -> np.ndarray:
+        match mistake:
             case "untrained":  # what a network says before it has learned anything
                 return np.repeat(np.mean(list(self.known.values()), axis=0, dtype=np.float32)[None], len(actions), 0)
             case "shifted":
