@@ -36,7 +36,6 @@ U8 = NDArray[np.uint8]
 
 SUCCESS = "next.success"
 _EPISODE = re.compile(r"episode_([0-9]{1,10})")
-NO_STATES = "a LeRobot dataset holds no simulator states"
 
 
 def recognised(places: Places) -> Embodiment | None:

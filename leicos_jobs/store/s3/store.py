@@ -67,7 +67,8 @@ class S3Store:
 
         def ask() -> Mapping[str, Any]:
             try:
-                return self._client.head_object(**self._where(key))
+                answer: Mapping[str, Any] = self._client.head_object(**self._where(key))
+                return answer
             except ClientError as error:
                 if answers.has_no_body(error):
                     self._get(key)(Range="bytes=0-0")["Body"].close()
