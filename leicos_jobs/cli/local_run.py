@@ -12,7 +12,7 @@ import click
 
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import ExitCode
-from leicos_jobs.local import NodeEvent, NodeResult, WorkflowResult, run_workflow, shipped_manifests
+from leicos_jobs.local import Node, NodeEvent, WorkflowResult, run_workflow, shipped_manifests
 from leicos_jobs.run import failures
 from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import RunConfig
@@ -30,7 +30,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.running: dict[str, NodeResult] = {}
+        self.running: dict[str, Node] = {}
         self.live = sys.stderr.isatty()
 
     def __call__(self, event: NodeEvent) -> None:
@@ -47,7 +47,7 @@ class Progress:
         if self.live:
             self._line()
 
-    def _ended(self, node: NodeResult) -> None:
+    def _ended(self, node: Node) -> None:
         word, color = MARKS[node.phase]
         seconds = (node.finished or node.started) - node.started
         clock = f"{time.monotonic() - self.began:6.1f} s"

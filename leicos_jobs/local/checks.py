@@ -26,13 +26,14 @@ LAST_RETRY = {
 
 def reachable(workflows: dict[str, Workflow], entry: Workflow) -> dict[tuple[str, str], Template]:
     """All templates that a workflow can run, each checked. The keys are (manifest, template)."""
-    if entry.entrypoint is None:
+    spec = entry.spec
+    if spec.entrypoint is None:
         raise InputError(f"{entry.name}.spec.entrypoint: is required", fix="name the template to start with")
     parameters = {f"workflow.parameters.{name}" for name in entry.parameters}
     known = frozenset({"workflow.name", "workflow.namespace", *parameters})
-    found = walk(workflows, entry, entry.entrypoint, "entrypoint", known)
-    if entry.on_exit is not None:
-        found |= walk(workflows, entry, entry.on_exit, "onExit", known | {"workflow.status", "workflow.failures"})
+    found = walk(workflows, entry, spec.entrypoint, "entrypoint", known)
+    if spec.on_exit is not None:
+        found |= walk(workflows, entry, spec.on_exit, "onExit", known | {"workflow.status", "workflow.failures"})
     return found
 
 
@@ -42,7 +43,7 @@ def walk(
     """The templates that one template leads to. `known`: what all of them can refer to."""
     found: dict[tuple[str, str], Template] = {}
     first = resolve(workflows, entry.name, start, f"{entry.name}.spec.{field}")
-    for parameter in first.inputs:
+    for parameter in first.inputs.parameters:
         if parameter.default is None and parameter.name not in entry.parameters:
             raise InputError(f"{entry.name}.{start}.inputs.{parameter.name}: has no value", fix="add the parameter")
     ahead = [first]
@@ -53,7 +54,7 @@ def walk(
         found[template.home, template.name] = template
         check_template(template, known, workflows)
         where = f"{template.home}.{template.name}"
-        ahead += [resolve(workflows, task.home, task.template, f"{where}.{task.name}") for task in template.tasks]
+        ahead += [resolve(workflows, *task.target, f"{where}.{task.name}") for task in template.tasks]
     return found
 
 
@@ -70,9 +71,9 @@ def resolve(workflows: dict[str, Workflow], home: str, name: str, caller: str) -
 def check_template(template: Template, known: frozenset[str], workflows: dict[str, Workflow]) -> None:
     """Refuse a template with references that cannot be resolved."""
     where = f"{template.home}.{template.name}"
-    known |= {f"inputs.parameters.{parameter.name}" for parameter in template.inputs}
+    known |= {f"inputs.parameters.{parameter.name}" for parameter in template.inputs.parameters}
     if template.container is not None:
-        texts = [*template.container.command, *template.container.args, *template.container.env.values()]
+        texts = [*template.container.command, *template.container.args, *template.container.environment.values()]
         check_texts(where, texts, known | ({"retries"} if template.retry else set()))
     if template.retry is not None and template.retry.expression is not None:
         truth(template.retry.expression, LAST_RETRY)
@@ -84,8 +85,8 @@ def check_template(template: Template, known: frozenset[str], workflows: dict[st
 def check_task(template: Template, task: Task, known: frozenset[str], workflows: dict[str, Workflow]) -> None:
     """Refuse a task whose arguments or references do not fit."""
     where = f"{template.home}.{template.name}.{task.name}"
-    called = resolve(workflows, task.home, task.template, where)
-    inputs = {parameter.name: parameter for parameter in called.inputs}
+    called = resolve(workflows, *task.target, where)
+    inputs = {parameter.name: parameter for parameter in called.inputs.parameters}
     unknown = sorted(set(task.arguments) - set(inputs))
     if unknown:
         raise InputError(f"{where}.arguments.{unknown[0]}: {called.name} has no such input", fix="remove it")
@@ -96,8 +97,8 @@ def check_task(template: Template, task: Task, known: frozenset[str], workflows:
     for parent in depends.ancestors(template, task):
         other = template.task(parent)
         if not other.loops:
-            ran = resolve(workflows, other.home, other.template, where)
-            outputs |= {f"tasks.{parent}.outputs.parameters.{output.name}" for output in ran.outputs}
+            ran = resolve(workflows, *other.target, where)
+            outputs |= {f"tasks.{parent}.outputs.parameters.{output.name}" for output in ran.outputs.parameters}
     item = {"item"} if task.loops else set()
     check_texts(where, [*task.arguments.values(), task.when], known | outputs | item)
     check_texts(where, [task.with_param or ""], known | outputs)

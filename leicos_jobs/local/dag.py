@@ -16,10 +16,9 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.local import depends
 from leicos_jobs.local.calls import Call, Deferred
 from leicos_jobs.local.conditions import holds
-from leicos_jobs.local.model import Task, Template
-from leicos_jobs.local.nodes import POD, RETRY, SKIPPED_NODE, TASK_GROUP, Node
-from leicos_jobs.local.reader import plain
-from leicos_jobs.local.results import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL
+from leicos_jobs.local.model import Task, Template, scalar
+from leicos_jobs.local.nodes import POD, RETRY, SKIPPED_NODE, TASK_GROUP
+from leicos_jobs.local.results import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Node
 from leicos_jobs.local.substitution import absent, references, substitute
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ class DagPass:
         self._nodes = execution.nodes
         self._node = node
         self._template = template
+        self._fail_fast = template.dag is None or template.dag.fail_fast
         self._on_exit = on_exit
         self._depth = depth
         self._visited: set[str] = set()
@@ -125,7 +125,7 @@ class DagPass:
         else:
             self.connect(task, name)
             self._execution.expansions[name] = expansions
-            group = Node(name, TASK_GROUP, task.template, self._node.name, RUNNING)
+            group = Node(name, TASK_GROUP, task.target[1], self._node.name, RUNNING)
             self.fan_out(task, self._nodes.add(group))
 
     def scope(self, task: Task) -> dict[str, str | None]:
@@ -135,17 +135,21 @@ class DagPass:
         for name in depends.ancestors(self._template, task):
             node, ancestor = self._nodes[self._name(name)], self._template.task(name)
             prefix = f"tasks.{name}.outputs.parameters."
-            if node.phase in (SKIPPED, OMITTED) and node.outputs is None:
-                ran = self._execution.templates.get((ancestor.home, ancestor.template))
-                found.update({prefix + output.name: output.default for output in (ran.outputs if ran else ())})
-            found.update({prefix + key: value for key, value in (node.outputs or {}).items()})
+            if node.phase in (SKIPPED, OMITTED):
+                ran = self._execution.templates.get(ancestor.target)
+                outputs = ran.outputs.parameters if ran else ()
+                found.update({prefix + output.name: output.file.default for output in outputs})
+            found.update({prefix + key: value for key, value in node.outputs.items()})
         return found
 
     def expand(self, task: Task, given: dict[str, str], when: str, scope: dict[str, str | None]) -> list[Expansion]:
         """One (node name, arguments, condition) for each item."""
         found = []
         for index, item in enumerate(self.items(task, scope)):
-            text = plain(item, f"{task.name}: item {index}")
+            try:
+                text = scalar(item)
+            except ValueError as error:
+                raise InputError(f"{task.name}: item {index}: {error}") from None
             here = {**scope, "item": text}
             name = f"{task.name}({index}:{text.replace('(', '').replace(')', '')})"
             arguments = {key: substitute(value, here) for key, value in given.items()}
@@ -194,7 +198,7 @@ class DagPass:
 
     def run(self, task: Task, name: str, arguments: dict[str, str]) -> Node | None:
         """Create or advance the node of a task; None if it has to wait for a place."""
-        template = self._execution.templates[task.home, task.template]
+        template = self._execution.templates[task.target]
         call = Call(name, template, arguments, self._node.name, self._on_exit, self._depth + 1)
         try:
             return self._execution.execute(call)
@@ -209,7 +213,7 @@ class DagPass:
 
     def add_skipped(self, task: Task, name: str, phase: str, message: str) -> Node:
         """Create a node of type Skipped; its phase says why."""
-        return self._nodes.add(Node(name, SKIPPED_NODE, task.template, self._node.name, phase, message))
+        return self._nodes.add(Node(name, SKIPPED_NODE, task.target[1], self._node.name, phase, message))
 
     def connect(self, task: Task, name: str) -> None:
         """Make a task's node the child of the last nodes of the tasks before it, or of the DAG."""
@@ -251,10 +255,10 @@ class DagPass:
         for phase in phases:
             if not phase:
                 result = RUNNING
-                if not self._template.fail_fast:
+                if not self._fail_fast:
                     break
             elif phase in UNSUCCESSFUL:
                 result = phase
-                if self._template.fail_fast:
+                if self._fail_fast:
                     break
         return result

@@ -12,9 +12,9 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.local.calls import Call, Deferred
 from leicos_jobs.local.dag import DagPass, Expansion
 from leicos_jobs.local.model import Template
-from leicos_jobs.local.nodes import DAG, POD, RETRY, SKIPPED_NODE, Node, Nodes
+from leicos_jobs.local.nodes import DAG, POD, RETRY, SKIPPED_NODE, Nodes
 from leicos_jobs.local.pods import Pods
-from leicos_jobs.local.results import ERROR, FAILED, PENDING, RUNNING
+from leicos_jobs.local.results import ERROR, FAILED, PENDING, RUNNING, Node
 from leicos_jobs.local.retries import Verdict, after_attempts
 from leicos_jobs.local.substitution import Scope, substitute
 
@@ -68,7 +68,7 @@ class Execution:
     def bind(self, call: Call) -> dict[str, str]:
         """The values of a template's inputs: the arguments, else the defaults."""
         found = {}
-        for parameter in call.template.inputs:
+        for parameter in call.template.inputs.parameters:
             if parameter.name in call.arguments:
                 found[parameter.name] = call.arguments[parameter.name]
             elif parameter.default is not None:
@@ -147,6 +147,7 @@ class Execution:
         if attempt is not None:
             scope["retries"] = str(attempt)
             self.nodes.link(call.name, name)
+            self.nodes[call.name].attempts += 1
         node = Node(name, POD, template.name, call.boundary, PENDING, inputs=inputs)
         node.attempt, node.on_exit = attempt is not None, call.on_exit
         self.nodes.add(node)
@@ -155,9 +156,9 @@ class Execution:
             return node
         command = list(self.command) if template.container.command == LEICOS else list(template.container.command)
         arguments = [substitute(text, scope) for text in (*command, *template.container.args)]
-        variables = {key: substitute(text, scope) for key, text in template.container.env.items()}
+        variables = {key: substitute(text, scope) for key, text in template.container.environment.items()}
         environment = {**self.environment, **variables}
-        self.pods.submit(node, arguments, environment, template.outputs, template.deadline)
+        self.pods.submit(node, arguments, environment, template.outputs.parameters, template.deadline)
         return node
 
 

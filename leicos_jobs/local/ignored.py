@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from leicos_jobs.core.pod import POD
 
-METADATA = frozenset({"labels", "annotations", "namespace", "generateName"})
+METADATA = frozenset({"labels", "annotations", "namespace"})
 """Names for people and selectors. (A workflow's own name is given to `run_workflow`.)"""
 
 SPEC = frozenset(

@@ -6,53 +6,13 @@ it. The phase of a DAG is found by walking children (see `dag`), which is why th
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from leicos_jobs.local.results import COMPLETED, FULFILLED, UNSUCCESSFUL, NodeEvent, NodeResult
+from leicos_jobs.local.results import FULFILLED, Node, NodeEvent
 
 POD, RETRY, DAG, TASK_GROUP, SKIPPED_NODE = "Pod", "Retry", "DAG", "TaskGroup", "Skipped"
-
-
-@dataclass(eq=False)
-class Node:
-    """One node. `home`: the manifest that a DAG is defined in. `attempt`: it is one of its Retry node's attempts."""
-
-    name: str
-    type: str
-    template: str
-    boundary: str | None
-    phase: str
-    message: str = ""
-    home: str = ""
-    inputs: dict[str, str] = field(default_factory=dict)
-    outputs: dict[str, str] | None = None
-    exit_code: int | None = None
-    children: list[str] = field(default_factory=list)
-    outbound: list[str] = field(default_factory=list)
-    attempt: bool = False
-    on_exit: bool = False
-    started: float = field(default_factory=time.time)
-    finished: float | None = None
-    progress: str = ""
-    log: Path | None = None
-
-    @property
-    def fulfilled(self) -> bool:
-        """Nothing more will become of it."""
-        return self.phase in FULFILLED
-
-    @property
-    def completed(self) -> bool:
-        """It ran to an end, well or badly (skipped and omitted nodes did not run)."""
-        return self.phase in COMPLETED
-
-    @property
-    def unsuccessful(self) -> bool:
-        """Failed or Error."""
-        return self.phase in UNSUCCESSFUL
 
 
 class Nodes:
@@ -80,6 +40,7 @@ class Nodes:
         assert node.name not in self._nodes, f"{node.name} exists"
         if node.fulfilled:
             node.finished = node.started
+        node.parent = self._parent(node)
         self._nodes[node.name] = node
         self._order[node.name] = len(self._order) + 1
         if node.boundary is not None:
@@ -136,28 +97,6 @@ class Nodes:
             return [last for child in node.children for last in self.outbound(child)] if node.children else [name]
         return [last for leaf in node.outbound for last in self.outbound(leaf)]
 
-    def result(self, node: Node) -> NodeResult:
-        """A node as it is reported."""
-        above = self._nodes[node.boundary].name if node.boundary else ""
-        attempts = len(self.attempts(node)) if node.type == RETRY else int(node.log is not None)
-        return NodeResult(
-            name=node.name,
-            display_name=node.name.removeprefix(above).removeprefix(".") if above else node.name,
-            parent=self._parent(node),
-            type=node.type,
-            template=node.template,
-            phase=node.phase,
-            message=node.message,
-            attempts=attempts,
-            inputs=dict(node.inputs),
-            outputs=dict(node.outputs or {}),
-            exit_code=node.exit_code,
-            started=node.started,
-            finished=node.finished,
-            progress=node.progress,
-            log=node.log,
-        )
-
     def _parent(self, node: Node) -> str | None:
         if node.attempt:
             return node.name.rpartition("(")[0]
@@ -168,4 +107,4 @@ class Nodes:
 
     def _tell(self, node: Node, previous: str | None) -> None:
         if self._on_event is not None:
-            self._on_event(NodeEvent(self.result(node), previous, time.time()))
+            self._on_event(NodeEvent(copy.copy(node), previous, time.time()))

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leicos_jobs.local.manifest import OUTPUTS
-from leicos_jobs.local.model import Output
-from leicos_jobs.local.nodes import Node, Nodes
+from leicos_jobs.local.model import OUTPUTS, Output
+from leicos_jobs.local.nodes import Nodes
 from leicos_jobs.local.processes import NOT_STARTED, Keeper, Process
-from leicos_jobs.local.results import ERROR, FAILED, RUNNING, SUCCEEDED
+from leicos_jobs.local.results import ERROR, FAILED, RUNNING, SUCCEEDED, Node
 
 GRACE = 10.0
 POLL = 0.02
@@ -122,7 +121,7 @@ class Pods:
         self._keeper.close()
 
     def _start(self, pod: Pod) -> bool:
-        pod.node.log = self._log(pod.node)
+        pod.node.log, pod.node.attempts = self._log(pod.node), 1
         try:
             pod.process = Process(pod.arguments, pod.environment, pod.node.log, self._keeper)
         except OSError as error:
@@ -171,13 +170,13 @@ def read_outputs(pod: Pod) -> tuple[dict[str, str], str | None]:
     """The output parameters, and the first file that is missing without a default (Argo reads no further then)."""
     found: dict[str, str] = {}
     for output in pod.outputs:
-        path = Path(output.path.replace(OUTPUTS, str(pod.folder / "outputs")))
+        path = Path(output.file.path.replace(OUTPUTS, str(pod.folder / "outputs")))
         try:
             text = path.read_bytes().decode(errors="replace")
         except OSError:
-            if output.default is None:
-                return found, output.path
-            text = output.default
+            if output.file.default is None:
+                return found, output.file.path
+            text = output.file.default
         found[output.name] = text.removesuffix("\n")
     return found, None
 

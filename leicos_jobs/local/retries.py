@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from leicos_jobs.local.expressions import truth
 from leicos_jobs.local.model import Retry
-from leicos_jobs.local.nodes import Node
-from leicos_jobs.local.results import ERROR, FAILED, SUCCEEDED
+from leicos_jobs.local.results import ERROR, FAILED, SUCCEEDED, Node
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from leicos_jobs.local.checks import reachable
 from leicos_jobs.local.execution import DEADLINE_MESSAGE, Execution
 from leicos_jobs.local.manifest import parse
 from leicos_jobs.local.model import Workflow
-from leicos_jobs.local.nodes import Node, Nodes
+from leicos_jobs.local.nodes import Nodes
 from leicos_jobs.local.pods import GRACE, POLL, Pods, environment_of
 from leicos_jobs.local.results import (
     ERROR,
@@ -26,7 +26,7 @@ from leicos_jobs.local.results import (
     OMITTED,
     SKIPPED,
     SUCCEEDED,
-    UNSUCCESSFUL,
+    Node,
     NodeEvent,
     WorkflowResult,
 )
@@ -84,8 +84,8 @@ def run_workflow(
             scope=scope,
             environment=environment_of(env),
             command=list(LEICOS_HERE) if command is None else command,
-            parallelism=workflow.parallelism,
-            deadline=None if workflow.deadline is None else time.time() + workflow.deadline,
+            parallelism=workflow.spec.parallelism,
+            deadline=None if workflow.spec.deadline is None else time.time() + workflow.spec.deadline,
             max_backoff=max_backoff,
         )
         try:
@@ -121,7 +121,7 @@ def failures_text(result: WorkflowResult) -> str:
             "finishedAt": None if node.finished is None else time.strftime(TIMESTAMP, time.gmtime(node.finished)),
         }
         for node in result.nodes.values()
-        if node.phase in UNSUCCESSFUL
+        if node.unsuccessful
     ]
     return json.dumps(json.dumps(failed, ensure_ascii=False), ensure_ascii=False)
 
@@ -165,15 +165,15 @@ class Runner:
 
     def one_pass(self) -> WorkflowResult | None:
         """One pass over the workflow and, after its end, over the exit handler; the result when both have ended."""
-        root = self._execute(self._name, self._workflow.entrypoint, on_exit=False)
+        root = self._execute(self._name, self._workflow.spec.entrypoint, on_exit=False)
         if root is None or not root.fulfilled:
             return None
         phase = {SKIPPED: SUCCEEDED, OMITTED: SUCCEEDED}.get(root.phase, root.phase)
-        if self._workflow.on_exit is None:
+        if self._workflow.spec.on_exit is None:
             return self._result(phase, root.message)
         self._execution.scope["workflow.status"] = phase
         self._execution.scope["workflow.failures"] = failures_text(self._result(phase, root.message))
-        handler = self._execute(f"{self._name}.onExit", self._workflow.on_exit, on_exit=True)
+        handler = self._execute(f"{self._name}.onExit", self._workflow.spec.on_exit, on_exit=True)
         if handler is None or not handler.fulfilled:
             return None
         if phase == SUCCEEDED and handler.phase in (FAILED, ERROR):
@@ -199,11 +199,10 @@ class Runner:
         return self._result(FAILED, INTERRUPTED, interrupted=True)
 
     def _result(self, phase: str, message: str, *, interrupted: bool = False) -> WorkflowResult:
-        nodes = self._execution.nodes
         return WorkflowResult(
             name=self._name,
             phase=phase,
             message=message,
             interrupted=interrupted,
-            nodes={node.name: nodes.result(node) for node in nodes.all()},
+            nodes={node.name: node for node in self._execution.nodes.all()},
         )
