@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.local import depends
 from leicos_jobs.local.calls import Call, Deferred
-from leicos_jobs.local.conditions import holds
+from leicos_jobs.local.expressions import holds
 from leicos_jobs.local.model import Task, Template, scalar
 from leicos_jobs.local.nodes import POD, RETRY, SKIPPED_NODE, TASK_GROUP
 from leicos_jobs.local.results import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Node
@@ -28,43 +29,41 @@ Expansion = tuple[str, dict[str, str], str]
 """An item of a fan-out: node name, arguments, condition."""
 
 
+@dataclass
 class DagPass:
     """One pass over one DAG node."""
 
-    def __init__(self, execution: Execution, node: Node, template: Template, on_exit: bool, depth: int) -> None:
-        self._execution = execution
-        self._nodes = execution.nodes
-        self._node = node
-        self._template = template
-        self._fail_fast = template.dag is None or template.dag.fail_fast
-        self._on_exit = on_exit
-        self._depth = depth
-        self._visited: set[str] = set()
+    execution: Execution
+    node: Node
+    template: Template
+    on_exit: bool
+    depth: int
+    visited: set[str] = field(default_factory=set)
 
     def advance(self) -> None:
         """Start what can start, then see whether the DAG is done."""
-        leaves = depends.leaves(self._template)
+        leaves = depends.leaves(self.template)
         for name in leaves:
-            self.visit(self._template.task(name))
+            self.visit(self.template.task(name))
         phase = self.assess(leaves)
         if phase != RUNNING:
-            ends = [self._name(leaf) for leaf in leaves if self._nodes.get(self._name(leaf))]
-            self._node.outbound = [last for end in ends for last in self._nodes.outbound(end)]
-            self._nodes.mark(self._node, phase)
+            ends = [self._name(leaf) for leaf in leaves if self.execution.nodes.get(self._name(leaf))]
+            self.node.outbound = [last for end in ends for last in self.execution.nodes.outbound(end)]
+            self.execution.nodes.mark(self.node, phase)
 
     def _name(self, task: str) -> str:
-        return f"{self._node.name}.{task}"
+        return f"{self.node.name}.{task}"
 
     def visit(self, task: Task) -> None:
         """Advance a task after those that it waits for."""
-        if task.name in self._visited:
+        if task.name in self.visited:
             return
-        self._visited.add(task.name)
+        self.visited.add(task.name)
         name = self._name(task.name)
-        node = self._nodes.get(name)
+        node = self.execution.nodes.get(name)
         if node is None:
             for parent in depends.parents(task.depends):
-                self.visit(self._template.task(parent))
+                self.visit(self.template.task(parent))
             if self.ready(task):
                 self.begin(task, name)
         elif not node.fulfilled:
@@ -77,7 +76,7 @@ class DagPass:
         """Whether a task can run. One whose condition on other tasks is not met is Omitted."""
         if not task.depends:
             return True
-        ended = {parent: self._nodes.get(self._name(parent)) for parent in depends.parents(task.depends)}
+        ended = {parent: self.execution.nodes.get(self._name(parent)) for parent in depends.parents(task.depends)}
         if not all(node is not None and node.fulfilled for node in ended.values()):
             return False
         if depends.satisfied(task.depends, lambda parent: self.outcome(ended[parent])):
@@ -90,7 +89,7 @@ class DagPass:
         assert node is not None
         if node.type != TASK_GROUP:
             return depends.Outcome(node.phase)
-        phases = [self._nodes[child].phase for child in node.children]
+        phases = [self.execution.nodes[child].phase for child in node.children]
         return depends.Outcome(
             node.phase,
             any_succeeded=SUCCEEDED in phases,
@@ -124,19 +123,19 @@ class DagPass:
             self.skip(task, SKIPPED, "Skipped, empty params")
         else:
             self.connect(task, name)
-            self._execution.expansions[name] = expansions
-            group = Node(name, TASK_GROUP, task.target[1], self._node.name, RUNNING)
-            self.fan_out(task, self._nodes.add(group))
+            self.execution.expansions[name] = expansions
+            group = Node(name, TASK_GROUP, task.target[1], self.node.name, RUNNING)
+            self.fan_out(task, self.execution.nodes.add(group))
 
     def scope(self, task: Task) -> dict[str, str | None]:
         """Everything that a task can refer to: the workflow, the inputs, the outputs of the tasks before it."""
-        found: dict[str, str | None] = dict(self._execution.scope)
-        found.update({f"inputs.parameters.{key}": value for key, value in self._node.inputs.items()})
-        for name in depends.ancestors(self._template, task):
-            node, ancestor = self._nodes[self._name(name)], self._template.task(name)
+        found: dict[str, str | None] = dict(self.execution.scope)
+        found.update({f"inputs.parameters.{key}": value for key, value in self.node.inputs.items()})
+        for name in depends.ancestors(self.template, task):
+            node, ancestor = self.execution.nodes[self._name(name)], self.template.task(name)
             prefix = f"tasks.{name}.outputs.parameters."
             if node.phase in (SKIPPED, OMITTED):
-                ran = self._execution.templates.get(ancestor.target)
+                ran = self.execution.templates.get(ancestor.target)
                 outputs = ran.outputs.parameters if ran else ()
                 found.update({prefix + output.name: output.file.default for output in outputs})
             found.update({prefix + key: value for key, value in node.outputs.items()})
@@ -173,10 +172,10 @@ class DagPass:
         """Advance every item. The group is as bad as its last bad item."""
         phase = SUCCEEDED
         done = True
-        for name, arguments, when in self._execution.expansions[group.name]:
-            node = self._nodes.get(name)
+        for name, arguments, when in self.execution.expansions[group.name]:
+            node = self.execution.nodes.get(name)
             if node is None:
-                self._nodes.link(group.name, name)
+                self.execution.nodes.link(group.name, name)
                 node = self.begin_item(task, name, arguments, when)
                 if node is None:
                     return
@@ -185,7 +184,7 @@ class DagPass:
             done = done and node.fulfilled
             phase = node.phase if node.unsuccessful else phase
         if done:
-            self._nodes.mark(group, phase)
+            self.execution.nodes.mark(group, phase)
 
     def begin_item(self, task: Task, name: str, arguments: dict[str, str], when: str) -> Node | None:
         """Start one item; None if it has to wait for a place."""
@@ -198,12 +197,12 @@ class DagPass:
 
     def run(self, task: Task, name: str, arguments: dict[str, str]) -> Node | None:
         """Create or advance the node of a task; None if it has to wait for a place."""
-        template = self._execution.templates[task.target]
-        call = Call(name, template, arguments, self._node.name, self._on_exit, self._depth + 1)
+        template = self.execution.templates[task.target]
+        call = Call(name, template, arguments, self.node.name, self.on_exit, self.depth + 1)
         try:
-            return self._execution.execute(call)
+            return self.execution.execute(call)
         except Deferred:
-            return self._nodes.get(name)
+            return self.execution.nodes.get(name)
 
     def skip(self, task: Task, phase: str, message: str) -> None:
         """Create the node of a task that does not run."""
@@ -213,25 +212,25 @@ class DagPass:
 
     def add_skipped(self, task: Task, name: str, phase: str, message: str) -> Node:
         """Create a node of type Skipped; its phase says why."""
-        return self._nodes.add(Node(name, SKIPPED_NODE, task.target[1], self._node.name, phase, message))
+        return self.execution.nodes.add(Node(name, SKIPPED_NODE, task.target[1], self.node.name, phase, message))
 
     def connect(self, task: Task, name: str) -> None:
         """Make a task's node the child of the last nodes of the tasks before it, or of the DAG."""
         parents = depends.parents(task.depends)
         if not parents:
-            self._nodes.link(self._node.name, name)
+            self.execution.nodes.link(self.node.name, name)
         for parent in parents:
-            for last in self._nodes.outbound(self._name(parent)):
-                self._nodes.link(last, name)
+            for last in self.execution.nodes.outbound(self._name(parent)):
+                self.execution.nodes.link(last, name)
 
     def assess(self, leaves: list[str]) -> str:
         """The phase of the DAG now. Walks from node to node and carries the phase of the branch along."""
         found: dict[str, str] = dict.fromkeys(map(self._name, leaves), "")
-        ahead = deque((child, SUCCEEDED) for child in self._node.children)
+        ahead = deque((child, SUCCEEDED) for child in self.node.children)
         seen = set(ahead)
         while ahead:
             name, branch = ahead.popleft()
-            node = self._nodes.get(name)
+            node = self.execution.nodes.get(name)
             if node is None or not node.fulfilled:
                 return RUNNING
             branch = node.phase if node.completed else branch
@@ -247,18 +246,19 @@ class DagPass:
         """The nodes after this one. A Retry node's attempts do not count, what came after them does."""
         if node.type != RETRY:
             return node.children
-        return [after for attempt in reversed(node.children) for after in self._nodes[attempt].children]
+        return [after for attempt in reversed(node.children) for after in self.execution.nodes[attempt].children]
 
     def judged(self, phases: list[str]) -> str:
         """The phase of the DAG from those of its leaves; an empty one is a leaf that was not reached yet."""
         result = SUCCEEDED
+        fail_fast = self.template.dag is None or self.template.dag.fail_fast
         for phase in phases:
             if not phase:
                 result = RUNNING
-                if not self._fail_fast:
+                if not fail_fast:
                     break
             elif phase in UNSUCCESSFUL:
                 result = phase
-                if self._fail_fast:
+                if fail_fast:
                     break
         return result

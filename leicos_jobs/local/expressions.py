@@ -1,39 +1,29 @@
-"""Argo's expressions, the part that our workflows use: `{{=...}}`, the retry expression and the truth of a `depends`.
+"""Argo's two languages, the part that our workflows use: conditions (`when`, see `holds`), and the expressions of
+`{{=...}}`, of retries and of a `depends`.
 
-Argo evaluates them with the expr language. Implemented are literals, lists, `a.b.c` and `a['b']`, the functions asInt,
-int, asFloat, float and string, ! && || and their words, comparisons, `in`, `matches`, + - * / %, `??` and `? :`.
+Argo evaluates expressions with the expr language. Implemented are literals, lists, `a.b.c` and `a['b']`, the functions
+asInt, int, asFloat, float and string, ! && || and their words, comparisons, `in`, `matches`, + - * / %, `??` and `? :`.
 Anything else is an error: a wrong guess at a language is worse than none.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from leicos_jobs.core.errors import InputError
 
-TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
-    r"|(?P<name>[A-Za-z_]\w*)|(?P<sign>\|\||&&|==|!=|<=|>=|\?\?|[-+*/%<>!()\[\],.?:]))"
-)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
-
-LEVELS: tuple[tuple[str, ...], ...] = (
-    ("||", "or"),
-    ("&&", "and"),
-    ("==", "!=", "<", ">", "<=", ">=", "in", "matches"),
-    ("+", "-"),
-    ("*", "/", "%"),
-)
+ORDERED = ("<", ">", "<=", ">=")
 MISSING = object()
 
 
 def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
     """The value of an expression. `scope` maps dotted names such as lastRetry.exitCode to values."""
     parser = _Parser(text, scope)
-    value = parser.conditional()
-    parser.end()
+    value = parser.whole(parser.conditional())
     if value is MISSING:
         raise parser.wrong("names something that is not defined here")
     return value
@@ -47,31 +37,47 @@ def truth(text: str, scope: Mapping[str, Any]) -> bool:
     return value
 
 
-def tokens(text: str) -> list[tuple[str, str]]:
-    """Split an expression into (kind, text)."""
-    found, position = [], 0
-    stripped = text.rstrip()
-    while position < len(stripped):
-        match = TOKEN.match(stripped, position)
-        if match is None:
-            raise InputError(
-                f"expression {text!r}: {stripped[position:].strip()[:20]!r} is not implemented",
-                fix="use the operators that leicos run documents",
-            )
-        kind = str(match.lastgroup)
-        found.append((kind, match.group(kind)))
-        position = match.end()
-    return found
+def holds(condition: str) -> bool:
+    """Whether a `when` without references is true. An empty one is. Argo evaluates it with govaluate.
+
+    Bare words are texts, so `{{...}} == true` compares with the boolean and `a != b` two texts. Implemented are
+    numbers, quoted texts, words, true and false, == != < <= > >=, ! && || and parentheses.
+    """
+    if not condition:
+        return True
+    parser = _Condition(condition, {})
+    return parser.boolean(parser.whole(parser.binary(0)))
 
 
 class _Parser:
     """Evaluates while it parses. Both sides of && and || are computed: no operand has a side effect."""
 
+    TOKEN = re.compile(
+        r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
+        r"|(?P<name>[A-Za-z_]\w*)|(?P<sign>\|\||&&|==|!=|<=|>=|\?\?|[-+*/%<>!()\[\],.?:]))"
+    )
+    NOT: tuple[str, ...] = ("!", "not")
+    LEVELS: tuple[tuple[str, ...], ...] = (
+        ("||", "or"),
+        ("&&", "and"),
+        ("==", "!=", *ORDERED, "in", "matches"),
+        ("+", "-"),
+        ("*", "/", "%"),
+    )
+
     def __init__(self, text: str, scope: Mapping[str, Any]) -> None:
         self._text = text
-        self._tokens = tokens(text)
-        self._next = 0
         self._scope = scope
+        self._next = 0
+        self._tokens: list[tuple[str, str]] = []
+        position, stripped = 0, text.rstrip()
+        while position < len(stripped):
+            match = self.TOKEN.match(stripped, position)
+            if match is None:
+                raise self.wrong(f"has {stripped[position:].strip()[:20]!r}, which is not implemented")
+            kind = str(match.lastgroup)
+            self._tokens.append((kind, match.group(kind)))
+            position = match.end()
 
     def wrong(self, what: str) -> InputError:
         return InputError(f"expression {self._text!r} {what}", fix="correct the expression")
@@ -90,9 +96,11 @@ class _Parser:
         if self.take(word) is None:
             raise self.wrong(f"lacks {word!r} before {self.peek()[1]!r}")
 
-    def end(self) -> None:
+    def whole(self, value: Any) -> Any:
+        """The value, if nothing comes after it."""
         if self.peek()[0] != "end":
             raise self.wrong(f"goes on with {self.peek()[1]!r}, which is not implemented")
+        return value
 
     def conditional(self) -> Any:
         value = self.fallback()
@@ -111,24 +119,24 @@ class _Parser:
         return value
 
     def binary(self, level: int) -> Any:
-        if level == len(LEVELS):
+        if level == len(self.LEVELS):
             return self.unary()
         value = self.binary(level + 1)
-        while operator := self.take(*LEVELS[level]):
-            value = self.apply(operator, value, self.binary(level + 1))
+        while sign := self.take(*self.LEVELS[level]):
+            value = self.apply(sign, value, self.binary(level + 1))
         return value
 
-    def apply(self, operator: str, left: Any, right: Any) -> Any:
+    def apply(self, sign: str, left: Any, right: Any) -> Any:
         if MISSING in (left, right):
             raise self.wrong("names something that is not defined here")
-        if operator in ("||", "or"):
+        if sign in ("||", "or"):
             return self.boolean(left) | self.boolean(right)
-        if operator in ("&&", "and"):
+        if sign in ("&&", "and"):
             return self.boolean(left) & self.boolean(right)
         try:
-            return OPERATORS[operator](left, right)
+            return OPERATORS[sign](left, right)
         except TypeError:
-            raise self.wrong(f"applies {operator} to {left!r} and {right!r}") from None
+            raise self.wrong(f"applies {sign} to {left!r} and {right!r}") from None
 
     def boolean(self, value: Any) -> bool:
         if not isinstance(value, bool):
@@ -136,7 +144,7 @@ class _Parser:
         return value
 
     def unary(self) -> Any:
-        if self.take("!", "not"):
+        if self.take(*self.NOT):
             return not self.boolean(self.unary())
         if self.take("-"):
             value = self.unary()
@@ -197,6 +205,34 @@ class _Parser:
             raise self.wrong(f"cannot apply {name} to {arguments[0]!r}") from None
 
 
+class _Condition(_Parser):
+    TOKEN = re.compile(
+        r"\s*(?:(?P<number>\d+(?:\.\d+)?(?![\w.]))|(?P<text>\"[^\"]*\"|'[^']*')|(?P<name>[A-Za-z_]\w*)"
+        r"|(?P<sign>\|\||&&|==|!=|<=|>=|[<>!()-]))"
+    )
+    NOT = ("!",)
+    LEVELS = (("||",), ("&&",), ("==", "!=", *ORDERED))
+
+    def wrong(self, what: str) -> InputError:
+        return InputError(f"when {self._text!r} {what}", fix="put texts into quotes, or correct the condition")
+
+    def apply(self, sign: str, left: Any, right: Any) -> Any:
+        if sign in ("==", "!="):
+            return (type(left) is type(right) and left == right) is (sign == "==")
+        if sign in ORDERED and (type(left) is not type(right) or isinstance(left, bool)):
+            raise self.wrong(f"compares {left!r} {sign} {right!r}")
+        return super().apply(sign, left, right)
+
+    def operand(self) -> Any:
+        kind, text = self.peek()
+        if text == "(" or kind not in ("number", "text", "name"):
+            return super().operand()
+        self._next += 1
+        if kind == "number":
+            return float(text)
+        return text[1:-1] if kind == "text" else {"true": True, "false": False}.get(text, text)
+
+
 def plain(value: Any) -> str:
     """A value as it is put into text."""
     if isinstance(value, bool):
@@ -212,24 +248,20 @@ def _compared(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _matches(left: Any, right: Any) -> bool:
-    return re.search(right, left) is not None
-
-
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": _compared,
     "!=": lambda left, right: not _compared(left, right),
-    "<": lambda left, right: left < right,
-    ">": lambda left, right: left > right,
-    "<=": lambda left, right: left <= right,
-    ">=": lambda left, right: left >= right,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
     "in": lambda left, right: any(_compared(left, item) for item in right),
-    "matches": _matches,
-    "+": lambda left, right: left + right,
-    "-": lambda left, right: left - right,
-    "*": lambda left, right: left * right,
-    "/": lambda left, right: left / right,
-    "%": lambda left, right: left % right,
+    "matches": lambda left, right: re.search(right, left) is not None,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "%": operator.mod,
 }
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "asInt": int,

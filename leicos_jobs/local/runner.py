@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,54 +127,47 @@ def failures_text(result: WorkflowResult) -> str:
     return json.dumps(json.dumps(failed, ensure_ascii=False), ensure_ascii=False)
 
 
+@dataclass(frozen=True)
 class Runner:
     """Repeats passes until the workflow and its exit handler have ended."""
 
-    def __init__(
-        self,
-        workflow: Workflow,
-        name: str,
-        parameters: dict[str, str],
-        execution: Execution,
-        stop: Callable[[], bool],
-    ) -> None:
-        self._workflow = workflow
-        self._name = name
-        self._parameters = parameters
-        self._execution = execution
-        self._stop = stop
+    workflow: Workflow
+    name: str
+    parameters: dict[str, str]
+    execution: Execution
+    stop: Callable[[], bool]
 
     def run(self) -> WorkflowResult:
         """Pass after pass; in between, wait for a command to end, a time to come or a signal."""
-        pods = self._execution.pods
+        pods = self.execution.pods
         while True:
-            self._execution.wake = float("inf")
-            if self._execution.deadline is not None and not self._overdue():
-                self._execution.wake = self._execution.deadline
+            self.execution.wake = float("inf")
+            if self.execution.deadline is not None and not self._overdue():
+                self.execution.wake = self.execution.deadline
             result = self.one_pass()
             if result is not None:
                 return result
-            while not pods.advance() and time.time() < self._execution.wake:
-                if self._stop():
+            while not pods.advance() and time.time() < self.execution.wake:
+                if self.stop():
                     return self.interrupted()
                 if self._overdue():
                     pods.stop(DEADLINE_MESSAGE, exit_handler=False)
                 time.sleep(POLL)
 
     def _overdue(self) -> bool:
-        return self._execution.deadline is not None and time.time() >= self._execution.deadline
+        return self.execution.deadline is not None and time.time() >= self.execution.deadline
 
     def one_pass(self) -> WorkflowResult | None:
         """One pass over the workflow and, after its end, over the exit handler; the result when both have ended."""
-        root = self._execute(self._name, self._workflow.spec.entrypoint, on_exit=False)
+        root = self._execute(self.name, self.workflow.spec.entrypoint, on_exit=False)
         if root is None or not root.fulfilled:
             return None
         phase = {SKIPPED: SUCCEEDED, OMITTED: SUCCEEDED}.get(root.phase, root.phase)
-        if self._workflow.spec.on_exit is None:
+        if self.workflow.spec.on_exit is None:
             return self._result(phase, root.message)
-        self._execution.scope["workflow.status"] = phase
-        self._execution.scope["workflow.failures"] = failures_text(self._result(phase, root.message))
-        handler = self._execute(f"{self._name}.onExit", self._workflow.spec.on_exit, on_exit=True)
+        self.execution.scope["workflow.status"] = phase
+        self.execution.scope["workflow.failures"] = failures_text(self._result(phase, root.message))
+        handler = self._execute(f"{self.name}.onExit", self.workflow.spec.on_exit, on_exit=True)
         if handler is None or not handler.fulfilled:
             return None
         if phase == SUCCEEDED and handler.phase in (FAILED, ERROR):
@@ -183,15 +177,15 @@ class Runner:
 
     def _execute(self, name: str, template: str | None, *, on_exit: bool) -> Node | None:
         assert template is not None
-        found = self._execution.templates[self._workflow.name, template]
+        found = self.execution.templates[self.workflow.name, template]
         try:
-            return self._execution.execute(Call(name, found, self._parameters, None, on_exit, 1))
+            return self.execution.execute(Call(name, found, self.parameters, None, on_exit, 1))
         except Deferred:
-            return self._execution.nodes.get(name)
+            return self.execution.nodes.get(name)
 
     def interrupted(self) -> WorkflowResult:
         """Stop every command and wait for their end."""
-        pods = self._execution.pods
+        pods = self.execution.pods
         pods.stop(INTERRUPTED, exit_handler=True)
         while pods.active:
             pods.advance()
@@ -200,9 +194,9 @@ class Runner:
 
     def _result(self, phase: str, message: str, *, interrupted: bool = False) -> WorkflowResult:
         return WorkflowResult(
-            name=self._name,
+            name=self.name,
             phase=phase,
             message=message,
             interrupted=interrupted,
-            nodes={node.name: node for node in self._execution.nodes.all()},
+            nodes={node.name: node for node in self.execution.nodes.all()},
         )

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from hera_workflows.policies import RETRY_EXPRESSION
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.local import conditions, depends
-from leicos_jobs.local.expressions import evaluate, truth
+from leicos_jobs.local import depends
+from leicos_jobs.local.expressions import evaluate, holds, truth
 from leicos_jobs.local.substitution import substitute
 
 
@@ -72,7 +72,7 @@ def test_what_is_not_implemented_or_wrong_is_an_error(text: str) -> None:
 def test_numbers_compare_as_numbers(left: int, right: int, sign: str) -> None:
     text = f"{left} {sign} {right}"
 
-    assert conditions.holds(text) is eval(text)
+    assert holds(text) is eval(text)
     assert truth(text, {}) is eval(text)
 
 
@@ -96,13 +96,13 @@ def test_numbers_compare_as_numbers(left: int, right: int, sign: str) -> None:
     ],
 )
 def test_a_condition(condition: str, held: bool) -> None:
-    assert conditions.holds(condition) is held
+    assert holds(condition) is held
 
 
 @pytest.mark.parametrize("condition", ["1", "word", "1 > word", "{{x}} > 1", "1 >", "(1 > 2", "1 > 2 3", "a/b == c"])
 def test_a_wrong_condition_is_an_error(condition: str) -> None:
     with pytest.raises(InputError):
-        conditions.holds(condition)
+        holds(condition)
 
 
 @pytest.mark.parametrize(
