@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from hera_workflows.lint import fields, names, pods, references
-from hera_workflows.lint.problems import Problem
 from leicos_jobs.core.workflow_size import most_shards, too_large
+from leicos_jobs.local.checks import Problem
 
 __all__ = ["Problem", "check", "check_size"]
 

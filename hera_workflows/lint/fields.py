@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hera_workflows import schema
-from hera_workflows.lint.problems import Problem
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.local.checks import Problem
 
 FIX = "correct the field's name or value (https://argo-workflows.readthedocs.io/en/latest/fields/)"
 

@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from typing import Any
 
-from hera_workflows.lint.problems import Problem, names_of, tasks_of, templates
+from hera_workflows.lint.problems import names_of, tasks_of, templates
+from leicos_jobs.local.checks import Problem
 
 LIMIT = 63
 SUFFIX = 6

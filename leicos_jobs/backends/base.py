@@ -32,9 +32,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, Required, TypedDict, TypeVar, Unpack, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.backends.requests import (
     CriticRequest,
@@ -58,6 +58,27 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Started = Callable[[str], None]
 """Call with a request's `sample` when work on it begins: if the process dies then, that sample is blamed."""
+
+
+class Settings(BaseModel):
+    """Base of a backend's settings, and of what they are made of: frozen, and no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Head(TypedDict, total=False):
+    """What stands in the head of every backend's class."""
+
+    name: Required[str]
+    version: Required[int]
+    upstream: str
+
+
+class SampleHead(Head, total=False):
+    """Besides in the head of one that the worker loop hands samples."""
+
+    batch: int
+    run_ahead: bool
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -129,10 +150,8 @@ class Backend(ABC, Generic[S]):
 class SampleBackend(Backend[S], Processor[Request, Result], name="", version=0):
     """Common to those that the worker loop hands samples. batch, run_ahead: see `Processor`."""
 
-    def __init_subclass__(
-        cls, *, name: str, version: int, upstream: str = "", batch: int = 1, run_ahead: bool = False
-    ) -> None:
-        super().__init_subclass__(name=name, version=version, upstream=upstream)
+    def __init_subclass__(cls, *, batch: int = 1, run_ahead: bool = False, **head: Unpack[Head]) -> None:
+        super().__init_subclass__(**head)
         cls._say(batch=batch, run_ahead=run_ahead)
 
 
@@ -150,16 +169,12 @@ class Generator(SampleBackend[S, GenerateRequest, GenerateResult], name="", vers
     def __init_subclass__(
         cls,
         *,
-        name: str,
-        version: int,
-        upstream: str = "",
-        batch: int = 1,
-        run_ahead: bool = False,
         trained: bool = False,
         needs_demo: bool = False,
         needs_states: bool = False,
+        **head: Unpack[SampleHead],
     ) -> None:
-        super().__init_subclass__(name=name, version=version, upstream=upstream, batch=batch, run_ahead=run_ahead)
+        super().__init_subclass__(**head)
         cls._say(trained=trained, needs_demo=needs_demo, needs_states=needs_states)
 
     def __init__(self, settings: S, checkpoint: Path | None, work: Path) -> None:
@@ -210,17 +225,8 @@ class Critic(SampleBackend[S, CriticRequest, CriticResult], name="", version=0):
 
     scores: ClassVar[tuple[str, ...]]
 
-    def __init_subclass__(
-        cls,
-        *,
-        name: str,
-        version: int,
-        upstream: str = "",
-        batch: int = 1,
-        run_ahead: bool = False,
-        scores: tuple[str, ...] = (),
-    ) -> None:
-        super().__init_subclass__(name=name, version=version, upstream=upstream, batch=batch, run_ahead=run_ahead)
+    def __init_subclass__(cls, *, scores: tuple[str, ...] = (), **head: Unpack[SampleHead]) -> None:
+        super().__init_subclass__(**head)
         cls._say(scores=scores)
 
 

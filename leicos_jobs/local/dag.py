@@ -44,7 +44,7 @@ class DagPass:
         """Start what can start, then see whether the DAG is done."""
         leaves = depends.leaves(self.template)
         for name in leaves:
-            self.visit(self.template.task(name))
+            self.visit(self.template.by_name[name])
         phase = self.assess(leaves)
         if phase != RUNNING:
             ends = [self._name(leaf) for leaf in leaves if self.execution.nodes.get(self._name(leaf))]
@@ -63,7 +63,7 @@ class DagPass:
         node = self.execution.nodes.get(name)
         if node is None:
             for parent in depends.parents(task.depends):
-                self.visit(self.template.task(parent))
+                self.visit(self.template.by_name[parent])
             if self.ready(task):
                 self.begin(task, name)
         elif not node.fulfilled:
@@ -132,7 +132,7 @@ class DagPass:
         found: dict[str, str | None] = dict(self.execution.scope)
         found.update({f"inputs.parameters.{key}": value for key, value in self.node.inputs.items()})
         for name in depends.ancestors(self.template, task):
-            node, ancestor = self.execution.nodes[self._name(name)], self.template.task(name)
+            node, ancestor = self.execution.nodes[self._name(name)], self.template.by_name[name]
             prefix = f"tasks.{name}.outputs.parameters."
             if node.phase in (SKIPPED, OMITTED):
                 ran = self.execution.templates.get(ancestor.target)

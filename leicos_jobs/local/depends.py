@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from leicos_jobs.core.errors import InputError
 from leicos_jobs.local.expressions import truth
 from leicos_jobs.local.model import Task, Template
 
@@ -57,7 +56,7 @@ def ancestors(template: Template, task: Task) -> tuple[str, ...]:
         name = ahead.pop()
         if name not in found:
             found[name] = None
-            ahead.extend(parents(template.task(name).depends))
+            ahead.extend(parents(template.by_name[name].depends) if name in template.by_name else ())
     return tuple(found)
 
 
@@ -65,22 +64,3 @@ def leaves(template: Template) -> list[str]:
     """The tasks that no other waits for, in the order of their names: a DAG is what became of these."""
     waited_for = {name for task in template.tasks for name in parents(task.depends)}
     return sorted(task.name for task in template.tasks if task.name not in waited_for)
-
-
-def check(template: Template) -> None:
-    """Refuse a DAG whose `depends` names what is not there, or waits for itself."""
-    names = {task.name for task in template.tasks}
-    for task in template.tasks:
-        where = f"{template.home}.{template.name}.{task.name}.depends"
-        for match in TERM.finditer(task.depends):
-            parent, status = match.groups()
-            if parent not in names:
-                raise InputError(f"{where}: {parent} is not a task of this DAG", fix=f"use one of {sorted(names)}")
-            if status is not None and status not in STATUSES:
-                raise InputError(f"{where}: {parent}.{status}", fix=f"use one of {', '.join(STATUSES)}")
-            if status in ("AnySucceeded", "AllFailed") and not template.task(parent).loops:
-                raise InputError(f"{where}: {parent}.{status}, but {parent} has no items", fix="use another status")
-    for task in template.tasks:
-        if task.name in ancestors(template, task):
-            where = f"{template.home}.{template.name}.{task.name}.depends"
-            raise InputError(f"{where}: the task waits for itself", fix="break the circle")

@@ -68,13 +68,13 @@ class Execution:
     def bind(self, call: Call) -> dict[str, str]:
         """The values of a template's inputs: the arguments, else the defaults."""
         found = {}
-        for parameter in call.template.inputs.parameters:
-            if parameter.name in call.arguments:
-                found[parameter.name] = call.arguments[parameter.name]
-            elif parameter.default is not None:
-                found[parameter.name] = substitute(parameter.default, self.scope)
+        for name, default in call.template.defaults.items():
+            if name in call.arguments:
+                found[name] = call.arguments[name]
+            elif default is not None:
+                found[name] = substitute(default, self.scope)
             else:
-                raise InputError(f"inputs.parameters.{parameter.name} has no value: a task that gives it did not run")
+                raise InputError(f"inputs.parameters.{name} has no value: a task that gives it did not run")
         return found
 
     def failed_call(self, call: Call, message: str) -> Node:

@@ -9,15 +9,16 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.local.model import Workflow
+from leicos_jobs.local.model import LENIENT, Workflow
 
 
-def parse(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Workflow]:
-    """Read manifests that refer to each other; the result is by name. Raises InputError that names each wrong field."""
+def parse(manifests: Sequence[Mapping[str, Any]], *, strict: bool = True) -> dict[str, Workflow]:
+    """Read manifests that refer to each other; the result is by name. strict: a field that is not implemented is an
+    error, too. Raises InputError that names each wrong field."""
     found: dict[str, Workflow] = {}
     for index, manifest in enumerate(manifests):
         try:
-            workflow = Workflow.model_validate(manifest)
+            workflow = Workflow.model_validate(manifest, context=None if strict else LENIENT)
         except ValidationError as error:
             lines = [f"{_path(manifest, index, item['loc'])}: {_said(item)}" for item in error.errors()]
             fix = "correct these fields, or run the workflow on a cluster: leicos run implements a part of Argo"

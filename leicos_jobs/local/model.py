@@ -64,6 +64,8 @@ Duration = Annotated[float, BeforeValidator(_seconds)]
 
 
 P = TypeVar("P")
+LENIENT = "lenient"
+"""As the context of a validation: fields that are not known here are left out."""
 
 
 class Part(BaseModel):
@@ -76,10 +78,23 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _given(cls, value: Any) -> Any:
+    def _given(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, dict):
             return value
-        return {key: item for key, item in value.items() if item is not None and key not in cls.skipped}
+        known = {field.alias for field in cls.model_fields.values()}
+        skipped = value.keys() - known if info.context == LENIENT else cls.skipped
+        return {key: item for key, item in value.items() if item is not None and key not in skipped}
+
+
+class Placed(Part):
+    """A part that a manifest defines."""
+
+    _home: str = PrivateAttr("")
+
+    @property
+    def home(self) -> str:
+        """The manifest that defines it."""
+        return self._home
 
 
 class Parameter(Part):
@@ -164,7 +179,7 @@ class Reference(Part):
     template: Text
 
 
-class Task(Part):
+class Task(Placed):
     """A task of a DAG."""
 
     name: Text
@@ -175,7 +190,6 @@ class Task(Part):
     when: Text = ""
     with_param: Text | None = None
     with_items: tuple[Any, ...] | None = None
-    _home: str = PrivateAttr("")
 
     @field_validator("given")
     @classmethod
@@ -200,7 +214,7 @@ class Task(Part):
     @property
     def target(self) -> tuple[str, str]:
         """Manifest and template that it runs."""
-        return (self.reference.name, self.reference.template) if self.reference else (self._home, self.local or "")
+        return (self.reference.name, self.reference.template) if self.reference else (self.home, self.local or "")
 
     @cached_property
     def arguments(self) -> dict[str, str]:
@@ -235,8 +249,8 @@ class Container(Part):
         return {one.name: one.value or "" for one in self.env if one.name not in ignored.ENVIRONMENT}
 
 
-class Template(Part):
-    """A template: a container, or a DAG of tasks. `home` is the manifest that defines it."""
+class Template(Placed):
+    """A template: a container, or a DAG of tasks."""
 
     skipped = ignored.TEMPLATE
 
@@ -249,7 +263,6 @@ class Template(Part):
     deadline: Seconds | None = Field(None, alias="activeDeadlineSeconds")
     retry: Retry | None = Field(None, alias="retryStrategy")
     fail_fast: StrictBool = False
-    _home: str = PrivateAttr("")
 
     @field_validator("outputs", "retry")
     @classmethod
@@ -272,25 +285,19 @@ class Template(Part):
         return self
 
     @property
-    def home(self) -> str:
-        """The manifest that defines it."""
-        return self._home
-
-    @property
     def tasks(self) -> tuple[Task, ...]:
         """Its tasks, if it is a DAG."""
         return self.dag.tasks if self.dag else ()
 
-    def task(self, name: str) -> Task:
-        """A task by its name."""
-        return next(task for task in self.tasks if task.name == name)
+    @cached_property
+    def by_name(self) -> dict[str, Task]:
+        """Its tasks by name."""
+        return {task.name: task for task in self.tasks}
 
-    def placed(self, home: str) -> Self:
-        """This one, as the manifest `home` defines it."""
-        self._home = home
-        for task in self.tasks:
-            task._home = home
-        return self
+    @cached_property
+    def defaults(self) -> dict[str, str | None]:
+        """Its inputs, with what stands for an argument that is not given."""
+        return {parameter.name: parameter.default for parameter in self.inputs.parameters}
 
 
 class Spec(Part):
@@ -336,4 +343,7 @@ class Workflow(Part):
     @cached_property
     def templates(self) -> dict[str, Template]:
         """Its templates by name."""
-        return {template.name: template.placed(self.name) for template in self.spec.templates}
+        for template in self.spec.templates:
+            for part in (template, *template.tasks):
+                part._home = self.name
+        return {template.name: template for template in self.spec.templates}

@@ -44,20 +44,16 @@ class Store(Protocol):
 
     def read(self, key: str) -> bytes:
         """The object's bytes. Raises KeyMissingError."""
-        ...
 
     def size(self, key: str) -> int | None:
         """Size in bytes, None if there is no such object."""
-        ...
 
     def fingerprint(self, key: str) -> str | None:
         """What tells an object's content from another's, as cheaply as the store can: None if there is none."""
-        ...
 
     def link_latest(self, folder: str) -> None:
         """Where the store can have links: name this folder `latest` beside it, for people; a folder that is not there
         leaves no such name. Nothing reads it."""
-        ...
 
     def create(self, key: str, data: bytes) -> bytes:
         """Write unless the key exists, atomically; return the bytes that stand there afterwards.
@@ -65,36 +61,27 @@ class Store(Protocol):
         The caller won if they are its own, also when its PUT was retried and had already succeeded. Where a server
         lacks conditional writes two callers may both believe that they won: double work, never a torn object.
         """
-        ...
 
     def put(self, key: str, data: bytes) -> None:
         """Write or replace, atomically (heartbeats, caches, pointers: never a commit)."""
-        ...
 
     def upload(self, key: str, path: Path) -> None:
         """Write a file's bytes, atomically. Keys are named by content, so replacing is harmless."""
-        ...
 
     def upload_resumable(self, key: str, path: Path) -> None:
         """The same for a large file over a slow line: going on after an interruption sends only what is missing."""
-        ...
 
     def fetch(self, key: str, scratch: Path) -> Path:
         """A local file with the object's bytes, under `scratch` or the store's own file (never write to it)."""
-        ...
 
     def release(self, path: Path) -> None:
         """A file that `fetch` gave is no longer needed: a copy is removed, the store's own file stays."""
-        ...
 
     def local(self, key: str) -> Path | None:
         """The path at which the store itself keeps an object or a folder of them; None if it is not on this machine."""
-        ...
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys that start with `prefix`, in order. May lag behind writes of others; no commit rests on it."""
-        ...
 
     def delete(self, key: str) -> None:
         """Remove the object; no error if there is none."""
-        ...

@@ -33,33 +33,20 @@ class FolderStore:
 
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
-        path = self._path(key)
-        try:
+        with self._reading(key) as path:
             return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise KeyMissingError(f"no object {key} in {self.uri}") from None
-        except OSError as error:
-            raise _unreadable(path, error) from error
 
     def size(self, key: str) -> int | None:
         """See `Store.size`."""
-        path = self._path(key)
-        try:
+        with suppress(KeyMissingError), self._reading(key) as path:
             return path.stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise _unreadable(path, error) from error
+        return None
 
     def fingerprint(self, key: str) -> str | None:
         """See `Store.fingerprint`: the digest of the bytes."""
-        path = self._path(key)
-        try:
+        with suppress(KeyMissingError), self._reading(key) as path:
             return f"sha256:{sha256_file(path)}" if path.is_file() else None  # a pipe or device would never end
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise _unreadable(path, error) from error
+        return None
 
     def link_latest(self, folder: str) -> None:
         """See `Store.link_latest`."""
@@ -138,6 +125,17 @@ class FolderStore:
         path = self._path(key)
         with writing(path), suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[Path]:
+        """The path of an object that is read. Maps what the file system says to errors with a fix."""
+        path = self._path(key)
+        try:
+            yield path
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyMissingError(f"no object {key} in {self.uri}") from None
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
     @contextmanager
     def _partial(self, final: Path) -> Iterator[Path]:

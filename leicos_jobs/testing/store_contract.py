@@ -21,11 +21,9 @@ class Raw(Protocol):
 
     def read(self, key: str) -> bytes | None:
         """Bytes of an object, None if there is none."""
-        ...
 
     def write(self, key: str, data: bytes) -> None:
         """Put an object there."""
-        ...
 
 
 class StoreContract:

@@ -43,12 +43,12 @@ BROKEN: list[tuple[str, Callable[[Manifests], object], str]] = [
     (
         "unknown argument",
         lambda m: task(m, "shard", "gate")["arguments"]["parameters"].append({"name": "extra", "value": "1"}),
-        "gives the argument extra, which gate does not have",
+        "arguments.extra: gate has no such input",
     ),
     (
         "missing argument",
         lambda m: task(m, "shard", "gate")["arguments"]["parameters"].pop(),
-        "does not give gate its input shard",
+        "arguments.shard: is required by gate",
     ),
     (
         "input",
@@ -80,8 +80,16 @@ BROKEN: list[tuple[str, Callable[[Manifests], object], str]] = [
         lambda m: task(m, "round", "next").update(when="{{=asInt(inputs.parameters.rounds)}} > 1"),
         "{{inputs.parameters.rounds}} is not defined here",
     ),
-    ("depends on nothing", lambda m: pipeline_task(m, "report").update(depends="asemble"), "depends on asemble"),
-    ("status", lambda m: pipeline_task(m, "report").update(depends="assemble.Done"), "depends on assemble.Done"),
+    (
+        "depends on nothing",
+        lambda m: pipeline_task(m, "report").update(depends="asemble"),
+        "asemble is not a task of this DAG",
+    ),
+    (
+        "status",
+        lambda m: pipeline_task(m, "report").update(depends="assemble.Done"),
+        "assemble.Done (fix: use one of Succeeded",
+    ),
     (
         "items",
         lambda m: pipeline_task(m, "report").update(depends="assemble.AnySucceeded"),

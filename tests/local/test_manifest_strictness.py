@@ -68,10 +68,14 @@ def test_the_closed_list_is_ignored(where: str, names: frozenset[str]) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("spec.entrypoint", "nowhere", "small has no template nowhere"),
-        ("spec.onExit", "nowhere", "small has no template nowhere"),
-        ("spec.templates.0.dag.tasks.0.template", "gone", "small has no template gone"),
-        ("spec.templates.0.dag.tasks.0.templateRef", {"name": "other", "template": "x"}, "there is no manifest other"),
+        ("spec.entrypoint", "nowhere", "template nowhere of small, which is not defined"),
+        ("spec.onExit", "nowhere", "template nowhere of small, which is not defined"),
+        ("spec.templates.0.dag.tasks.0.template", "gone", "template gone of small, which is not defined"),
+        (
+            "spec.templates.0.dag.tasks.0.templateRef",
+            {"name": "other", "template": "x"},
+            "template x of other, which is not defined",
+        ),
         ("spec.templates.0.dag.tasks.0.depends", "b", "b is not a task of this DAG"),
         ("spec.templates.0.dag.tasks.0.depends", "a", "waits for itself"),
         ("spec.templates.0.dag.tasks.0.when", "{{tasks.b.outputs.parameters.x}} > 1", "is not defined here"),

@@ -66,8 +66,6 @@ class Runner(Protocol):
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Work the jobs in order. Raises UpstreamDiedError and UpstreamLoadError."""
-        ...
 
     def close(self) -> None:
         """End upstream."""
-        ...

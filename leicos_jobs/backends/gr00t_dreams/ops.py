@@ -22,28 +22,22 @@ class Ops(Protocol):
 
     def linear(self, x: Tensor, layer: Linear) -> Tensor:
         """x @ weight + bias."""
-        ...
 
     def gelu(self, x: Tensor, layer: Linear) -> Tensor:
         """tanh-approximated GELU of a linear layer."""
-        ...
 
     def start(self, x: Tensor, table: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
         """The residual stream x + table (table row = row modulo its length) in float32, and its norm."""
-        ...
 
     def norm(self, residual: Tensor, norm: Norm) -> Tensor:
         """Norm of the residual stream, in the working type."""
-        ...
 
     def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
         """Add x to the residual stream in place, then its norm."""
-        ...
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
         """Attention of (B, Tq, heads, size) on (B, Tk, heads, size); the last key counts `repeats` times.
         (B * Tq, heads * size)."""
-        ...
 
 
 class TorchOps:

@@ -43,102 +43,87 @@ class Answer:
     """The row of one or more codes."""
 
     codes: tuple[str, ...]
-    kind: type[LeicosError]
     text: str
     fix: str
+    kind: type[LeicosError] = InputError
 
 
 TABLE = (
     Answer(
         ("NoSuchBucket",),
-        InputError,
         "bucket {bucket!r} does not exist",
         "create it, or correct the URI, the endpoint or the region",
     ),
     Answer(
         ("NoSuchKey", "NotFound", "404"),
-        InputError,
         "the server answers a write or a listing with 404: it has no such bucket, or is not an S3 server",
         "check the URI's bucket and AWS_ENDPOINT_URL_S3 (store.endpoint of the chart)",
     ),
     Answer(
         ("AccessDenied", "AllAccessDisabled", "Forbidden", "403"),
-        InputError,
         "access denied",
         _RIGHTS,
     ),
     Answer(
         ("InvalidAccessKeyId", "NotSignedUp", "UserDisable", "AccountProblem"),
-        InputError,
         "the server does not know the access key",
         "check AWS_ACCESS_KEY_ID, and that the endpoint is the server that gave it",
     ),
     Answer(
         ("SignatureDoesNotMatch",),
-        InputError,
         "access denied: the signature does not match",
         "check AWS_SECRET_ACCESS_KEY and AWS_REGION; a server that does not know checksum headers answers the same: "
         f"set {_CHECKSUM} (store.checksums of the chart)",
     ),
     Answer(
         ("Unauthorized", "401"),
-        InputError,
         "access denied: the server accepts no such request from these credentials",
         f"check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the endpoint; R2 answers the same to checksum headers: "
         f"set {_CHECKSUM}",
     ),
     Answer(
         ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"),
-        InputError,
         "access denied: the session token has expired",
         _TOKEN,
     ),
-    Answer(("InvalidToken", "InvalidClientTokenId"), InputError, "access denied: no valid session token", _TOKEN),
+    Answer(("InvalidToken", "InvalidClientTokenId"), "access denied: no valid session token", _TOKEN),
     Answer(
         ("RequestTimeTooSkewed",),
-        InputError,
         "this machine's clock differs too much from the server's",
         "set the clock (NTP)",
     ),
     Answer(
         ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "AuthorizationQueryParametersError"),
-        InputError,
         "the request is signed for another region",
         _REGION,
     ),
     Answer(
         ("PermanentRedirect", "301"),
-        InputError,
         "the bucket is at another endpoint or in another region",
         "set AWS_REGION and AWS_ENDPOINT_URL_S3 to the bucket's own (store.region, store.endpoint of the chart)",
     ),
     Answer(
         ("XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidChunkSizeError"),
-        InputError,
         "the server does not understand boto3's checksum of the body",
         f"set {_CHECKSUM} (store.checksums of the chart)",
     ),
     Answer(
         ("NotImplemented", "MethodNotAllowed", "501", "405"),
-        InputError,
         "the server does not know a header or a method of the request",
         _HEADERS,
     ),
     Answer(
         ("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "PathStyleNotAllowed"),
-        InputError,
         "the server takes the bucket in the host's name only",
         _STYLE,
     ),
     Answer(
         ("InvalidBucketName", "InvalidBucket"),
-        InputError,
         "the server cannot read {bucket!r} as a bucket",
         "correct the URI, or set LEICOS_S3_ADDRESSING to path or virtual (store.addressing of the chart)",
     ),
     Answer(
         ("KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioInvalidResourceName"),
-        InputError,
         "the server refuses the name",
         "use letters, digits, '-', '_' and '.' in the URI",
     ),
@@ -151,33 +136,30 @@ TABLE = (
             "KMSKeyNotFound",
             "KMSNotConfigured",
         ),
-        InputError,
         "the server cannot encrypt as asked",
         _KMS,
     ),
     Answer(
         ("InvalidObjectState",),
-        InputError,
         "the object is archived",
         "restore it from its storage class, or keep runs out of archive rules",
     ),
     Answer(
         ("EntityTooLarge",),
-        InputError,
         "the server takes no object of this size",
         "raise the server's limit (a proxy before it may have one)",
     ),
     Answer(
         ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507"),
-        RetryError,
         "no space left",
         "free some space or raise the quota, and start again; committed work is kept",
+        RetryError,
     ),
     Answer(
         ("NoSuchUpload",),
-        RetryError,
         "the upload was ended by another",
         _AGAIN,
+        RetryError,
     ),
     Answer(
         (
@@ -200,9 +182,9 @@ TABLE = (
             "XMinioServerNotInitialized",
             "TemporaryRedirect",
         ),
-        RetryError,
         "the server cannot answer now",
         _AGAIN,
+        RetryError,
     ),
 )
 

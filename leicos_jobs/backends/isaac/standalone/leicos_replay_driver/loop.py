@@ -31,27 +31,21 @@ class Env(Protocol):
 
     def reset_to(self, env: int, start: dict[str, list[float]], seed: int) -> None:
         """Put one environment into a state, the others untouched. Raises ValueError if the state is not the task's."""
-        ...
 
     def step(self, targets: np.ndarray) -> None:
         """Apply joint targets, (num_envs, width) float32 rad, for one control step. Never resets by itself."""
-        ...
 
     def success(self) -> np.ndarray:
         """(num_envs,) bool: the task's own success term, at this instant."""
-        ...
 
     def joint_pos(self) -> np.ndarray:
         """(num_envs, width) rad."""
-        ...
 
     def height(self) -> np.ndarray | None:
         """(num_envs,) m: the object's z relative to its environment; None if the task has no such object."""
-        ...
 
     def grasped(self) -> np.ndarray | None:
         """(num_envs,) bool: LeIsaac's object_grasped; None if the task has no such object."""
-        ...
 
 
 @dataclass(frozen=True)
