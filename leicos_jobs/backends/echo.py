@@ -10,20 +10,18 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from typing_extensions import override
 
-from leicos_jobs.backends.base import Generator, Started
+from leicos_jobs.backends.base import Generator, Settings, Started
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 
 
-class EchoSettings(BaseModel):
+class EchoSettings(Settings):
     """Settings of the echo generator."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     crf: int = Field(28, ge=0, le=51)
     """x264 quality of the second encoding; higher is worse than the training videos."""

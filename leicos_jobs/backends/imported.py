@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
-from leicos_jobs.backends.base import Generator, Started
+from leicos_jobs.backends.base import Generator, Settings, Started
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
@@ -25,10 +24,8 @@ MAP = "videos.jsonl"
 FIX = "give file, demo, row0 and seed in every line"
 
 
-class ImportSettings(BaseModel):
+class ImportSettings(Settings):
     """Settings of the import generator."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     folder: Path
     """Folder with videos.jsonl and the videos; it must be reachable where the job runs (a mounted volume)."""

@@ -100,11 +100,19 @@ STAGES_OWN = frozenset({"artifact", "train", "held_out", "imported"})
 """Facts of a training stage's record that are not the trainer's to give: they would be lost."""
 
 
-class ReplayMetrics(BaseModel):
-    """What a replay measured; over several repeats means, and success by majority. None: not known, for lack of a rule
-    for the task. A backend may add others, which stand in the record as they are."""
+class Facts(BaseModel):
+    """What a backend says for the record; it may add others, which stand there as they are."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    def facts(self) -> dict[str, Any]:
+        """As records have them: what the backend gave, defaults left out."""
+        return self.model_dump(exclude_unset=True)
+
+
+class ReplayMetrics(Facts):
+    """What a replay measured; over several repeats means, and success by majority. None: not known, for lack of a rule
+    for the task."""
 
     success: bool | None
     """The task's own rule at any step."""
@@ -124,10 +132,6 @@ class ReplayMetrics(BaseModel):
     """Share of the steps in which a target was beyond a joint's limits."""
     final_joint_pos: list[float] | None = None
     """rad, at the end of the hold."""
-
-    def facts(self) -> dict[str, Any]:
-        """As records have them: what the backend gave, defaults left out."""
-        return self.model_dump(exclude_unset=True)
 
 
 @dataclass(frozen=True)
@@ -186,10 +190,8 @@ class PostTrainRequest:
     report: Callable[[int, int], None]
 
 
-class TrainResult(BaseModel):
-    """What a training says of itself, for the record; a backend may add others, which stand there as they are."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+class TrainResult(Facts):
+    """What a training says of itself."""
 
     gpus: int = Field(1, ge=1)
     """How many it worked on, for the hours that the status counts."""
@@ -201,7 +203,3 @@ class TrainResult(BaseModel):
         if taken := sorted(STAGES_OWN & self.model_fields_set):
             raise ValueError(f"{', '.join(taken)}: the stage says that itself")
         return self
-
-    def facts(self) -> dict[str, Any]:
-        """As records have them: what the backend gave, defaults left out."""
-        return self.model_dump(exclude_unset=True)

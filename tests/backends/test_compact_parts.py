@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from leicos_jobs.backends import registry
-from leicos_jobs.backends.compact import augment, encoder_training, head, predict
+from leicos_jobs.backends import fuse, registry
+from leicos_jobs.backends.compact import augment, encoder_training, head
 from leicos_jobs.backends.compact.model import Encoder, Keypoints
 from leicos_jobs.backends.compact.settings import CompactSettings
 from leicos_jobs.core.errors import InputError
@@ -105,9 +105,9 @@ def test_covered_patches_hide_what_was_there() -> None:
 
 def test_hann_keeps_lines_and_ends() -> None:
     line = np.arange(20, dtype=np.float32)[:, None]
-    smooth = predict.hann(line, 5)
+    smooth = fuse.smooth(line, 5)
     assert smooth[4:-4] == pytest.approx(line[4:-4], abs=1e-5)
-    assert predict.hann(np.full((6, 2), 7, dtype=np.float32), 5) == pytest.approx(7)
+    assert fuse.smooth(np.full((6, 2), 7, dtype=np.float32), 5) == pytest.approx(7)
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:

@@ -35,10 +35,10 @@ class CompactLabeller(Labeller[LabellerSettings], name=NAME, version=1):
             yield LabelResult(request.sample, self.label(request.video), {"smoothing_rows": rows})
 
     def label(self, video: Path) -> NDArray[np.float32]:
-        """Actions of one video, see `infer.label`."""
-        from leicos_jobs.backends.compact import infer
+        """Actions of one video, see `predict.label`."""
+        from leicos_jobs.backends.compact import predict
 
-        return infer.label(self._model, self.settings, video)
+        return predict.label(self._model, self.settings, video)
 
 
 class CompactTrainer(Trainer[CompactSettings], name=NAME, version=TRAINER_VERSION):

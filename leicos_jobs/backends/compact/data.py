@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,9 +110,8 @@ def load(
     robot: Embodiment,
     image_width: int,
     crop: str,
-    seen: Callable[[int, int], None] | None = None,
 ) -> Training:
-    """Read the training episodes, choose the window on them, and keep the frames. `seen(done, total)` per episode."""
+    """Read the training episodes, choose the window on them, and keep the frames."""
     if not episodes:
         raise InputError("no training episode", fix="record more demonstrations or hold fewer out")
     factor = images.reduction(dataset.size, image_width)
@@ -122,7 +121,7 @@ def load(
     with ThreadPoolExecutor(available_cores()) as pool:  # decoding and reducing leave Python's lock
         pictures = pool.map(lambda e: images.read_reduced(dataset.video_path(e), dataset.size, factor), episodes)
         try:
-            for done, (episode, frames) in enumerate(zip(episodes, pictures, strict=True)):
+            for episode, frames in zip(episodes, pictures, strict=True):
                 action, state = dataset.rows(episode, robot)
                 if len(frames) != len(action):
                     raise InputError(
@@ -132,8 +131,6 @@ def load(
                 videos.append(frames)
                 actions.append(action)
                 states.append(state)
-                if seen is not None:
-                    seen(done + 1, len(episodes))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.compact import augment, head
+from leicos_jobs.backends import fuse
+from leicos_jobs.backends.compact import augment, head, images, machine
 from leicos_jobs.backends.compact.artifact import Artifact, Norms
 from leicos_jobs.backends.compact.model import Encoder
+from leicos_jobs.backends.compact.settings import LabellerSettings
+from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.media.probe import probe
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -32,7 +38,29 @@ def estimates(encoder: Encoder, windows: U8, norms: Norms, device: torch.device)
     return np.concatenate(found)
 
 
-def label(model: Artifact, windows: U8, device: torch.device) -> F32:
+def label(model: Artifact, settings: LabellerSettings, video: Path) -> F32:
+    """Actions (frames, joints) float32 in motor units. Raises InputError if the video's size or frame rate are not the
+    training's."""
+    info = probe(video)
+    if info.size != model.spec.source:
+        raise images.geometry_error(video, info.size, model.spec.source)
+    if abs(float(info.fps) - model.fps) > 0.01:
+        raise InputError(
+            f"{video} plays at {float(info.fps):g} frames/s, the model was trained on {model.fps:g}",
+            fix="re-stamp the video to the dataset's frame rate",
+        )
+    windows = images.read_windows(video, model.spec)
+    with machine.settled(settings.device, settings.threads) as device:
+        model.encoder.to(device)
+        actions = actions_of(model, windows, device)
+    if settings.smoothing == "hann":
+        actions = fuse.smooth(actions, settings.smoothing_rows)
+    if len(actions) != info.frames or not np.isfinite(actions).all():
+        raise DefectError(f"{video}: {len(actions)} labels for {info.frames} frames, or some not finite")
+    return actions
+
+
+def actions_of(model: Artifact, windows: U8, device: torch.device) -> F32:
     """Actions (N, joints) in motor units for a video's windows (N, h, w, 3); row k belongs to frame k."""
     norms = model.norms
     found = estimates(model.encoder, windows, norms, device)
@@ -46,12 +74,3 @@ def to_common(found: F32, norms: Norms) -> F32:
     """The encoder gives action - state in units of its own spread, the head works in units of the state's."""
     scale = np.stack([np.ones_like(norms.std), norms.step / norms.std])
     return np.asarray(found * scale, dtype=np.float32)
-
-
-def hann(actions: F32, rows: int) -> F32:
-    """Weighted mean over `rows` (odd) neighbouring rows with a Hann window; beyond the ends the end row is repeated."""
-    weights = np.hanning(rows + 2)[1:-1]
-    weights /= weights.sum()
-    reach = rows // 2
-    index = np.clip(np.arange(len(actions))[:, None] + np.arange(-reach, reach + 1), 0, len(actions) - 1)
-    return np.asarray(np.einsum("tkj,k->tj", actions[index].astype(np.float64), weights), dtype=np.float32)

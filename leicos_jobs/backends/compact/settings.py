@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from leicos_jobs.backends.base import Settings
 
 NAME = "compact"
 TRAINER_VERSION = 1
 """Rises whenever the same training would end in other bytes; the labeller has a version of its own."""
 
 
-class CompactSettings(BaseModel):
+class CompactSettings(Settings):
     """Training settings. A field left out takes its value from `size` (see `SIZES`).
 
     The schedule counts optimiser steps, never seconds: a wall-clock budget would make two runs of the same
     configuration differ, and a resumed one differ from an undisturbed one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: Literal["small", "full"] = Field("small", description="small: two CPU cores; full: one GPU")
     image_width: int | None = Field(None, ge=16, description="frames are reduced to about this width, px")
@@ -46,14 +46,10 @@ class CompactSettings(BaseModel):
         return Recipe(**{**SIZES[self.size], **chosen})
 
 
-class Recipe(BaseModel):
+class Recipe(CompactSettings):
     """Settings with nothing left open; goes into the artifact and into the checkpoint's identity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: str
     image_width: int
-    crop: str
     channels: tuple[int, ...]
     blocks: int
     hidden: int
@@ -62,14 +58,7 @@ class Recipe(BaseModel):
     batch: int
     learning_rate: float
     weight_decay: float
-    ema: float
-    augmentation: float
-    tool_loss: float
-    kinematics: str
     bf16: bool
-    threads: int
-    device: str
-    checkpoint_every: int
 
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -100,14 +89,12 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-class LabellerSettings(BaseModel):
+class LabellerSettings(Settings):
     """Inference settings; they enter the identity of labels.
 
     `hann` over 7 rows (0.23 s) changed errors by at most 0.03 degrees and no replay outcome of 45 imagined videos of
     the embedded scene, and brought the share of velocity sign flips from 12-31 % to 5-9 %; true actions have 8-11 %.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     smoothing: Literal["none", "hann"] = Field("none", description="hann: weighted mean over neighbouring rows")
     smoothing_rows: int = Field(7, ge=3, le=31, description="rows of the Hann window, odd")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leicos_jobs.backends.cosmos_predict25.artifact import WEIGHTS, load_artifact
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings, PostTrainSettings
 
 CONFIG = "cosmos_predict2/_src/predict2/configs/video2world/config.py"
@@ -20,6 +21,17 @@ class Weights:
     model: str
     checkpoint: Path | None = None
     experiment: str | None = None
+
+    @classmethod
+    def of(cls, folder: Path, experiment: str) -> Weights:
+        """Those that post-training with an experiment left in a folder."""
+        model = "14B/pre-trained" if "_14b_" in experiment else "2B/pre-trained"
+        return cls(model, (folder / WEIGHTS).absolute(), experiment)
+
+
+def weights_of(settings: CosmosSettings, checkpoint: Path | None) -> Weights:
+    """What generation loads. Raises InputError for a folder that holds no checkpoint."""
+    return Weights.of(checkpoint, load_artifact(checkpoint).experiment) if checkpoint else Weights(settings.model)
 
 
 def setup_arguments(settings: CosmosSettings, weights: Weights, output: Path) -> dict[str, Any]:

@@ -14,17 +14,9 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from leicos_jobs.backends.cosmos_predict25 import jobs
 from leicos_jobs.backends.cosmos_predict25.checkout import Checkout
 from leicos_jobs.backends.cosmos_predict25.command import Weights, inference_command
-from leicos_jobs.backends.cosmos_predict25.jobs import (
-    Event,
-    Failed,
-    Finished,
-    Job,
-    Started,
-    UpstreamDiedError,
-    UpstreamLoadError,
-)
 from leicos_jobs.backends.cosmos_predict25.load_log import check_load_log
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.core.programs import Program
@@ -42,20 +34,20 @@ class CommandLine:
         self._checkout, self._settings, self._weights, self._work = checkout, settings, weights, work
         self._process: Program | None = None
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def run(self, work: Sequence[jobs.Job]) -> Iterator[jobs.Event]:
         """See `Runner`. Every run has a folder of its own: upstream overwrites its logs and what it finds."""
-        if not jobs:
+        if not work:
             return  # upstream would exit with 1: "No inference samples"
         home = self._work / f"upstream-{uuid.uuid4().hex}"
         output = home / "out"
         output.mkdir(parents=True)
         batch = home / "batch.jsonl"
-        batch.write_text("".join(job.line.line() for job in jobs))
+        batch.write_text("".join(job.line.line() for job in work))
         command = inference_command(self._checkout.python, self._settings, self._weights, batch, output)
         environment = self._checkout.environment(offline=self._settings.offline)
         self._process = Program(command, cwd=self._checkout.root, env=environment)
         try:
-            yield from _Watch(self._process, jobs, output).events(self._check_load)
+            yield from _Watch(self._process, work, output).events(self._check_load)
         finally:
             self.close()
             shutil.rmtree(home, ignore_errors=True)
@@ -74,14 +66,14 @@ class CommandLine:
 class _Watch:
     """Sees from the files what upstream is doing. Samples are worked in the order of the batch."""
 
-    def __init__(self, process: Program, jobs: Sequence[Job], output: Path) -> None:
+    def __init__(self, process: Program, work: Sequence[jobs.Job], output: Path) -> None:
         self._process = process
-        self._jobs = jobs
+        self._jobs = work
         self._output = output
         self._begun = 0
         self._since = time.monotonic()
 
-    def events(self, check_load: Callable[[Path], None]) -> Iterator[Event]:
+    def events(self, check_load: Callable[[Path], None]) -> Iterator[jobs.Event]:
         checked = False
         while True:
             code = self._process.poll()  # before the look at the files: what it wrote before its end must be seen
@@ -90,7 +82,7 @@ class _Watch:
                     check_load(self._output)
                     checked = True
                 yield from self._settle()
-                yield Started(self._jobs[self._begun].name)
+                yield jobs.Started(self._jobs[self._begun].name)
                 self._begun += 1
                 self._since = time.monotonic()
             if code is not None:
@@ -101,7 +93,7 @@ class _Watch:
     def _named(self, name: str, suffix: str) -> Path:
         return self._output / f"{name}{suffix}"
 
-    def _settle(self) -> Iterator[Event]:
+    def _settle(self) -> Iterator[jobs.Event]:
         """Upstream has left the sample it worked on: it is finished or was declined."""
         if not self._begun:
             return
@@ -111,23 +103,23 @@ class _Watch:
         if video.is_file():
             target = job.out / video.name
             video.replace(target)
-            yield Finished(job.name, target, seconds)
+            yield jobs.Finished(job.name, target, seconds)
         else:
             self._named(job.name, ".json").unlink(missing_ok=True)  # or it would count as done in upstream's eyes
-            yield Failed(job.name, "upstream made no video: its guardrail blocked the prompt or the result")
+            yield jobs.Failed(job.name, "upstream made no video: its guardrail blocked the prompt or the result")
 
-    def _end(self, code: int) -> Iterator[Event]:
+    def _end(self, code: int) -> Iterator[jobs.Event]:
         """The process has ended. Whatever the code says, the files of the current sample decide about it."""
         said = f"upstream ended with exit code {code}\n{self._process.tail()}"
         if not self._begun:
-            raise UpstreamLoadError(said)
+            raise jobs.UpstreamLoadError(said)
         last = self._jobs[self._begun - 1]
         if code != 0 and not self._named(last.name, ".mp4").is_file():
             self._named(last.name, ".json").unlink(missing_ok=True)
-            raise UpstreamDiedError(said)
+            raise jobs.UpstreamDiedError(said)
         yield from self._settle()
         if self._begun < len(self._jobs):
             if code != 0:
-                raise UpstreamDiedError(said)
+                raise jobs.UpstreamDiedError(said)
             for job in self._jobs[self._begun :]:
-                yield Failed(job.name, "upstream ended with exit code 0 and never began with this sample")
+                yield jobs.Failed(job.name, "upstream ended with exit code 0 and never began with this sample")

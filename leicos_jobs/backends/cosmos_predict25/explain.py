@@ -12,7 +12,7 @@ from pathlib import Path
 from leicos_jobs.backends.cosmos_predict25 import command
 from leicos_jobs.backends.cosmos_predict25.artifact import WEIGHTS
 from leicos_jobs.backends.cosmos_predict25.settings import JOB_NAMES, CosmosSettings
-from leicos_jobs.formats.cosmos import GENERIC_PROMPT, TUTORIAL_NEGATIVE_PROMPT, BatchLine, prompt_for
+from leicos_jobs.formats.cosmos import GENERIC_PROMPT, TUTORIAL_NEGATIVE_PROMPT, prompt_for
 
 DATASET, CHECKPOINT, BATCH, OUTPUT = (
     Path("cosmos/dataset"), Path("cosmos/checkpoint"), Path("shard.jsonl"), Path("out"),
@@ -127,20 +127,8 @@ def _conversion(settings: CosmosSettings) -> Step:
 
 
 def _batch(settings: CosmosSettings, task: str, frames: int, size: tuple[int, int]) -> Step:
-    line = BatchLine(
-        name="3f9c0a7b2d41e85c9a10",
-        prompt=prompt_for(task),
-        input_path="/scratch/demo_0-5.mp4",
-        negative_prompt=settings.negative_prompt,
-        seed=21,
-        guidance=settings.guidance,
-        resolution=settings.geometry(frames, *size),
-        num_output_frames=frames,
-        num_steps=settings.num_steps,
-        enable_autoregressive=settings.autoregressive,
-        chunk_size=settings.chunk_size,
-        chunk_overlap=settings.chunk_overlap,
-    )
+    name, clip = "3f9c0a7b2d41e85c9a10", "/scratch/demo_0-5.mp4"
+    line = settings.line(name=name, prompt=prompt_for(task), clip=clip, seed=21, frames=frames, size=size)
     return Step(
         "2.4 the batch",
         ("python scripts/generate_batch_config.py --use-prompt", tutorial_line(task)),

@@ -15,16 +15,14 @@ from typing_extensions import override
 
 from leicos_jobs.backends.base import Generator, Started
 from leicos_jobs.backends.cosmos_predict25 import jobs
-from leicos_jobs.backends.cosmos_predict25.artifact import WEIGHTS, load_artifact
 from leicos_jobs.backends.cosmos_predict25.checkout import find_checkout
-from leicos_jobs.backends.cosmos_predict25.command import Weights
+from leicos_jobs.backends.cosmos_predict25.command import weights_of
 from leicos_jobs.backends.cosmos_predict25.command_line import CommandLine
 from leicos_jobs.backends.cosmos_predict25.resident import Resident, UnusableError
 from leicos_jobs.backends.cosmos_predict25.settings import UPSTREAM, CosmosSettings
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import ExitCode, InputError
-from leicos_jobs.formats.cosmos import BatchLine
 from leicos_jobs.media.errors import VideoError
 from leicos_jobs.media.probe import verify
 from leicos_jobs.media.remux import restamp
@@ -43,7 +41,7 @@ class CosmosGenerator(
         """Load the model. Raises InputError: no upstream here, another commit, weights that do not fit."""
         super().__init__(settings, checkpoint, work)
         self._checkout = find_checkout(self.settings)
-        self._weights = _weights(self.settings, checkpoint)
+        self._weights = weights_of(self.settings, checkpoint)
         self.runner = self._make_runner(work)
         self.batch = self.runner.batch
 
@@ -87,7 +85,7 @@ class CosmosGenerator(
         at once if upstream died, with the sample that it worked on announced last.
         """
         wanted = {request.sample: request for request in requests}
-        work = [jobs.Job(self._line(request), request.out_dir / "upstream") for request in requests]
+        work = [self._job(request) for request in requests]
         for job in work:
             job.out.mkdir(parents=True, exist_ok=True)
         failed: dict[str, str] = {}
@@ -120,22 +118,16 @@ class CosmosGenerator(
                 raise GenerationError(error)
             logs.event("cosmos.failed", sample=sample, error=error)
 
-    def _line(self, request: GenerateRequest) -> BatchLine:
-        resolution = self.settings.geometry(request.frames, request.width, request.height)
-        return BatchLine(
+    def _job(self, request: GenerateRequest) -> jobs.Job:
+        line = self.settings.line(
             name=request.sample,
             prompt=request.prompt,
-            input_path=str(request.clip.absolute()),
-            negative_prompt=self.settings.negative_prompt,
+            clip=str(request.clip.absolute()),
             seed=request.seed,
-            guidance=self.settings.guidance,
-            resolution=resolution,
-            num_output_frames=request.frames,
-            num_steps=self.settings.num_steps,
-            enable_autoregressive=self.settings.autoregressive,
-            chunk_size=self.settings.chunk_size,
-            chunk_overlap=self.settings.chunk_overlap,
+            frames=request.frames,
+            size=(request.width, request.height),
         )
+        return jobs.Job(line, request.out_dir / "upstream")
 
     def _accept(self, request: GenerateRequest, event: jobs.Finished) -> GenerateResult:
         verify(event.video, frames=request.frames, size=(request.width, request.height))
@@ -154,11 +146,3 @@ class CosmosGenerator(
     def close(self) -> None:
         """End upstream."""
         self.runner.close()
-
-
-def _weights(settings: CosmosSettings, checkpoint: Path | None) -> Weights:
-    if checkpoint is None:
-        return Weights(settings.model)
-    artifact = load_artifact(checkpoint)
-    model = "14B/pre-trained" if "_14b_" in artifact.experiment else "2B/pre-trained"
-    return Weights(model, (checkpoint / WEIGHTS).absolute(), artifact.experiment)

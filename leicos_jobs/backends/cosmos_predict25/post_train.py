@@ -149,9 +149,7 @@ class CosmosPostTrainer(PostTrainer[CosmosSettings], name="cosmos-predict2.5", v
         Raises InputError naming the keys that do not fit, DefectError if upstream's log does not speak of them: a
         checkpoint that nobody has checked is not published.
         """
-        experiment = self.settings.post_train.experiment
-        model = "14B/pre-trained" if "_14b_" in experiment else "2B/pre-trained"
-        weights = command.Weights(model, (out / WEIGHTS).absolute(), experiment)
+        weights = command.Weights.of(out, self.settings.post_train.experiment)
         with tempfile.TemporaryDirectory(prefix="check-", dir=self.work) as name:
             try:
                 loaded = Resident(self._checkout, self.settings, weights, Path(name))

@@ -11,18 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from leicos_jobs.backends.cosmos_predict25 import driver
+from leicos_jobs.backends.cosmos_predict25 import driver, jobs
 from leicos_jobs.backends.cosmos_predict25.checkout import Checkout
 from leicos_jobs.backends.cosmos_predict25.command import Weights, setup_arguments
-from leicos_jobs.backends.cosmos_predict25.jobs import (
-    Event,
-    Failed,
-    Finished,
-    Job,
-    Started,
-    UpstreamDiedError,
-    UpstreamLoadError,
-)
 from leicos_jobs.backends.cosmos_predict25.load_log import LoadReport, check_load_log
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.core import logs
@@ -80,8 +71,8 @@ class Resident:
     def _await_ready(self, home: Path) -> None:
         try:
             message = self._receive()
-        except UpstreamDiedError as error:
-            raise UpstreamLoadError(str(error)) from None
+        except jobs.UpstreamDiedError as error:
+            raise jobs.UpstreamLoadError(str(error)) from None
         if message["event"] == "unusable":
             raise UnusableError(message["error"])
         logs.event("cosmos.loaded", seconds=message["seconds"], driver=self.name)
@@ -96,12 +87,12 @@ class Resident:
         if not self.report.found:
             logs.event("cosmos.load_unverified", log=log, reason="upstream's log says nothing of the weights")
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def run(self, work: Sequence[jobs.Job]) -> Iterator[jobs.Event]:
         """See `Runner`. A driver that died in an earlier batch is started again."""
         if self._process.poll() is not None:
             self.close()
             self._start()
-        waiting, sent = deque(jobs), 0
+        waiting, sent = deque(work), 0
         while waiting or sent:
             while waiting and sent < AHEAD:
                 self._send(waiting.popleft())
@@ -109,18 +100,18 @@ class Resident:
             message = self._receive()
             name = str(message["name"])
             if message["event"] == "started":
-                yield Started(name)
+                yield jobs.Started(name)
                 continue
             sent -= 1
             if message["event"] == "done":
-                yield Finished(name, Path(message["video"]), float(message["seconds"]))
+                yield jobs.Finished(name, Path(message["video"]), float(message["seconds"]))
             elif message["fatal"]:
                 self.close()
-                raise UpstreamDiedError(message["error"])
+                raise jobs.UpstreamDiedError(message["error"])
             else:
-                yield Failed(name, str(message["error"]))
+                yield jobs.Failed(name, str(message["error"]))
 
-    def _send(self, job: Job) -> None:
+    def _send(self, job: jobs.Job) -> None:
         line = job.line.model_dump(mode="json", exclude_none=True)
         message = {"name": job.name, "line": line, "out": str(job.out)}
         try:
@@ -138,7 +129,7 @@ class Resident:
                 code = self._process.wait(10.0)
                 if code is None:
                     code = self._process.kill()
-                raise UpstreamDiedError(f"upstream ended with exit code {code}\n{self._process.tail()}")
+                raise jobs.UpstreamDiedError(f"upstream ended with exit code {code}\n{self._process.tail()}")
             self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\n")
         message: dict[str, Any] = json.loads(line)

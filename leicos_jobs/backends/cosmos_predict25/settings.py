@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from leicos_jobs.backends.base import Settings
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.formats.cosmos import NATIVE_FRAMES, TUTORIAL_NEGATIVE_PROMPT, chunk_count
+from leicos_jobs.formats.cosmos import NATIVE_FRAMES, TUTORIAL_NEGATIVE_PROMPT, BatchLine, chunk_count
 
 UPSTREAM = "7e5ffc83fefb2ae1c105c1185cdeb239efb1325c"
 """Commit of nvidia-cosmos/cosmos-predict2.5 that everything here was checked against."""
@@ -27,10 +28,8 @@ JOB_NAMES = {name: name.removeprefix("predict2_video2world_training_") for name 
 """Folder that upstream's configuration gives a job, below cosmos_predict_v2p5/video2world."""
 
 
-class PostTrainSettings(BaseModel):
+class PostTrainSettings(Settings):
     """Post-training; the defaults are those of upstream's GR1 recipe, which the tutorial follows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     experiment: Literal[
         "predict2_video2world_training_2b_groot_gr1_480", "predict2_video2world_training_14b_groot_gr1_480"
@@ -69,10 +68,8 @@ class PostTrainSettings(BaseModel):
         return EXPERIMENTS[self.experiment]
 
 
-class CosmosSettings(BaseModel):
+class CosmosSettings(Settings):
     """Generation, and where upstream is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     guidance: int = Field(7, ge=0, le=7)
     """Classifier-free guidance; upstream takes whole numbers 0 to 7."""
@@ -143,6 +140,23 @@ class CosmosSettings(BaseModel):
                 fix=f"set generate.frames: {NATIVE_FRAMES}, or autoregressive: true",
             )
         return wanted
+
+    def line(self, *, name: str, prompt: str, clip: str, seed: int, frames: int, size: tuple[int, int]) -> BatchLine:
+        """Upstream's line for one video of size (width, height). Raises InputError, see `geometry`."""
+        return BatchLine(
+            name=name,
+            prompt=prompt,
+            input_path=clip,
+            negative_prompt=self.negative_prompt,
+            seed=seed,
+            guidance=self.guidance,
+            resolution=self.geometry(frames, *size),
+            num_output_frames=frames,
+            num_steps=self.num_steps,
+            enable_autoregressive=self.autoregressive,
+            chunk_size=self.chunk_size,
+            chunk_overlap=self.chunk_overlap,
+        )
 
     def identity(self) -> dict[str, Any]:
         """What determines a video, apart from the checkpoint: without the settings of its training."""

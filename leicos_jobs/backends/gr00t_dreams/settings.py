@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from leicos_jobs.backends.base import Settings
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.programs import clean_environment, commit_of
 
@@ -18,10 +19,8 @@ CHECKOUT_VARIABLE = "LEICOS_GR00T_DREAMS"
 PYTHON_VARIABLE = "LEICOS_GR00T_PYTHON"
 
 
-class LabellerSettings(BaseModel):
+class LabellerSettings(Settings):
     """Inference. Fields marked `exclude` change speed or place only and enter no identity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     precision: Literal["bf16", "fp32"] = Field("bf16", description="bf16 is for GPUs; fp32 is upstream's own")
     smoothing_rows: int = Field(1, ge=1, le=31, description="odd; above 1: Hann mean over so many rows, recorded")
@@ -30,10 +29,8 @@ class LabellerSettings(BaseModel):
     decoders: int | None = Field(None, ge=1, le=256, exclude=True, description="decoder processes; unset: one a core")
 
 
-class TrainerSettings(BaseModel):
+class TrainerSettings(Settings):
     """Training; defaults are upstream's (scripts/idm_training.py, class Config, at ec3881d)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(10_000, ge=1, description="optimiser steps; upstream published models with 30,000 to 60,000")
     batch: int = Field(16, ge=1, description="windows per step and GPU")

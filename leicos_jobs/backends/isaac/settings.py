@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from leicos_jobs.backends.base import Settings
 
 UPSTREAM = "24d3bcd3f1e4585740fc79921782c41617237812"
 """Commit of LightwheelAI/leisaac that everything here was checked against (0.4.0; Isaac Lab 2.3.0, Isaac Sim 5.1.0)."""
@@ -10,10 +12,8 @@ UPSTREAM = "24d3bcd3f1e4585740fc79921782c41617237812"
 DRIVER_ENV = "leicos_replay_driver.leisaac_env:make"
 
 
-class IsaacSettings(BaseModel):
+class IsaacSettings(Settings):
     """The task, and where and how the simulator runs; the latter stays out of identities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     task: str = Field("LeIsaac-SO101-LiftCube-v0", pattern=r"LeIsaac-[A-Za-z0-9-]+")
     """Gym id of a LeIsaac task; success is this task's own term."""

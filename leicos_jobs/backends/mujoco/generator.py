@@ -12,18 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from typing_extensions import override
 
-from leicos_jobs.backends.base import Generator, Started
+from leicos_jobs.backends.base import Generator, Settings, Started
 from leicos_jobs.backends.mujoco import lift_cube
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 
 
-class MujocoGeneratorSettings(BaseModel):
+class MujocoGeneratorSettings(Settings):
     """How the imagined attempts differ from the demos."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     control_hz: float = Field(lift_cube.CONTROL_HZ, gt=0)
     """Control steps per second; a multiple of the dataset's fps."""

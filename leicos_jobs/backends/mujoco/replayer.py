@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from typing_extensions import override
 
-from leicos_jobs.backends.base import Replayer, Started
+from leicos_jobs.backends.base import Replayer, Settings, Started
 from leicos_jobs.backends.mujoco import lift_cube, poses
 from leicos_jobs.backends.mujoco.robot import JOINTS
 from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
@@ -39,10 +39,8 @@ HELD_STEPS = 30
 """Control steps in a row above the height that count as held: half a second at 60 Hz."""
 
 
-class MujocoReplayerSettings(BaseModel):
+class MujocoReplayerSettings(Settings):
     """Physics of the replay."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     task: Literal["lift-cube", "none"] = "lift-cube"
     """none: a recording of another task. Only the arm is there: how well it follows the labels is reported, success is
