@@ -104,13 +104,12 @@ def report_artifact() -> models.Artifact:
 
 def environment(command: Stage) -> list[Env]:
     """Variables of every pod. HOME must be writable, libraries keep caches there; the root file system is not."""
-    variables = [Env(name="HOME", value="/tmp"), Env(name="LEICOS_ATTEMPT", value="{{retries}}")]
-    variables.append(Env(name=POD, value="true"))
+    variables = {"HOME": "/tmp", "LEICOS_ATTEMPT": "{{retries}}", POD: "true"}
     if command is START:
-        variables.append(Env(name="LEICOS_CONFIG_DIRECTORY", value=CONFIG_DIRECTORY))
+        variables["LEICOS_CONFIG_DIRECTORY"] = CONFIG_DIRECTORY
     if command is REPORT:
-        variables.append(Env(name="LEICOS_REPORT_DIRECTORY", value=f"{OUTPUTS}/report"))
-    return variables
+        variables["LEICOS_REPORT_DIRECTORY"] = f"{OUTPUTS}/report"
+    return [Env(name=name, value=value) for name, value in variables.items()]
 
 
 def store_environment() -> list[models.EnvFromSource]:

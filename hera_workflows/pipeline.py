@@ -31,19 +31,19 @@ TRAIN_IDM_WANTED = f"{output_of(stages.START, 'train-idm')} == true"
 
 def workflow_templates(where: Images | None = None) -> list[WorkflowTemplate]:
     """All six, in the order in which they are installed: those that others refer to come first."""
-    found = where or Images()
-    run, config, max_rounds = parameters.run(), parameters.config(), parameters.max_rounds()
+    run, config, max_rounds = parameters.RUN, parameters.CONFIG, parameters.MAX_ROUNDS
+    again = [task(GENERATION, stages.PLAN), *generation(GENERATION)]  # an existing plan, or one made now
+    replays = [task(REPLAYING, stages.FAN_IN), *replaying(REPLAYING)]  # fan-in says again which shards there are
     return [
-        workflow_template(PREPARE, "HDF5 demonstrations to a plan of samples", [run, config], prepare(), found),
-        workflow_template(TRAIN, "Post-train Cosmos and train the IDM", [run, config], train(), found),
-        workflow_template(
-            GENERATION, "Generate, gate and label a plan's samples", [run, max_rounds], generate(), found
-        ),
-        workflow_template(REPLAYING, "Replay labelled samples and the controls", [run], replay(), found),
-        workflow_template(REPORTING, "Curate, assemble the dataset, write the report", [run], report(), found),
-        workflow_template(
-            PIPELINE, "From demonstrations to a synthetic dataset", [run, config, max_rounds], pipeline(), found
-        ),
+        workflow_template(name, description, arguments, tasks, where or Images())
+        for name, description, arguments, tasks in (
+            (PREPARE, "HDF5 demonstrations to a plan of samples", [run, config], prepare()),
+            (TRAIN, "Post-train Cosmos and train the IDM", [run, config], training(TRAIN)),
+            (GENERATION, "Generate, gate and label a plan's samples", [run, max_rounds], again),
+            (REPLAYING, "Replay labelled samples and the controls", [run], replays),
+            (REPORTING, "Curate, assemble the dataset, write the report", [run], reporting(REPORTING, None)),
+            (PIPELINE, "From demonstrations to a synthetic dataset", [run, config, max_rounds], pipeline()),
+        )
     ]
 
 
@@ -90,22 +90,12 @@ def training(here: str) -> list[Task]:
     ]
 
 
-def train() -> list[Task]:
-    """Both trainings, on the run's own dataset."""
-    return training(TRAIN)
-
-
 def generation(here: str) -> list[Task]:
     """The rounds and what decides after them: fan-in runs however they ended, and applies the minimum success ratio."""
     return [
         rounds.rounds(here, depends="plan", max_rounds=MAX_ROUNDS),
         task(here, stages.FAN_IN, depends=FINISHED.format("rounds")),
     ]
-
-
-def generate() -> list[Task]:
-    """Scale generation: an existing plan (or one made now), fanned out."""
-    return [task(GENERATION, stages.PLAN), *generation(GENERATION)]
 
 
 def replaying(here: str) -> list[Task]:
@@ -117,11 +107,6 @@ def replaying(here: str) -> list[Task]:
     ]
 
 
-def replay() -> list[Task]:
-    """Replay alone: fan-in says again which shards there are."""
-    return [task(REPLAYING, stages.FAN_IN), *replaying(REPLAYING)]
-
-
 def reporting(here: str, depends: str | None) -> list[Task]:
     """Curate, assemble, report."""
     return [
@@ -129,11 +114,6 @@ def reporting(here: str, depends: str | None) -> list[Task]:
         task(here, stages.ASSEMBLE, depends="curate"),
         task(here, stages.REPORT, depends="assemble"),
     ]
-
-
-def report() -> list[Task]:
-    """The dataset and the report from what is committed now."""
-    return reporting(REPORTING, None)
 
 
 def pipeline() -> list[Task]:

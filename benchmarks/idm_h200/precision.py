@@ -22,14 +22,14 @@ import gr00t_small as small  # noqa: E402
 
 from leicos_jobs.backends.gr00t_dreams.checkpoint import read_architecture  # noqa: E402
 from leicos_jobs.backends.gr00t_dreams.engine import Engine, Plan  # noqa: E402
-from leicos_jobs.backends.gr00t_dreams.ops import TorchOps  # noqa: E402
+from leicos_jobs.backends.gr00t_dreams.ops import Ops  # noqa: E402
 
 SIZES = small.Sizes(vision_width=256, vision_mlp=1024, vision_layers=24, vision_heads=4, width=256, heads=4, mix=4,
                     denoise=8)  # fmt: skip
 WINDOWS = 8
 
 
-class Narrow(TorchOps):
+class Narrow(Ops):
     """bf16 where the engine takes float32."""
 
     def linear(self, x, layer):

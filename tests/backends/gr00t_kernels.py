@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from leicos_jobs.backends.gr00t_dreams.ops import FusedOps, TorchOps
+from leicos_jobs.backends.gr00t_dreams.ops import FusedOps, Ops
 from leicos_jobs.backends.gr00t_dreams.pixels import Preprocessor, View
 from leicos_jobs.backends.gr00t_dreams.prepare import Norm
 
@@ -16,7 +16,7 @@ def near(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 
 def main() -> None:
     torch.manual_seed(0)
-    plain, fused = TorchOps(torch.float32), FusedOps(torch.float32)
+    plain, fused = Ops(torch.float32), FusedOps(torch.float32)
     norm = Norm(torch.rand(48) + 0.5, torch.randn(48), 1e-5)
     first, x, table = torch.randn(4, 48), torch.randn(4, 48), torch.randn(2, 48)
     second = first.clone()

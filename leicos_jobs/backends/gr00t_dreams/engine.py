@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from leicos_jobs.backends.gr00t_dreams.checkpoint import Architecture
-from leicos_jobs.backends.gr00t_dreams.ops import FusedOps, Ops, TorchOps
+from leicos_jobs.backends.gr00t_dreams.ops import FusedOps, Ops
 from leicos_jobs.backends.gr00t_dreams.prepare import Block, Linear, Norm, Prepared, prepare
 
 
@@ -76,9 +76,9 @@ class Engine:
         self.plan = plan
         self.pads = sequence - 2 * sizes.tokens
         self.model: Prepared = prepare(weights, sizes, slot, device, plan.dtype)
-        self.ops: Ops = FusedOps(plan.dtype) if plan.fused else TorchOps(plan.dtype)
+        self.ops: Ops = FusedOps(plan.dtype) if plan.fused else Ops(plan.dtype)
         wide = torch.float32
-        self.exact: Ops = FusedOps(wide, tf32=plan.dtype != wide) if plan.fused else TorchOps(wide)
+        self.exact: Ops = FusedOps(wide, tf32=plan.dtype != wide) if plan.fused else Ops(wide)
 
         def empty(*shape: int, dtype: torch.dtype = plan.dtype) -> Tensor:
             return torch.zeros(shape, dtype=dtype, device=device)

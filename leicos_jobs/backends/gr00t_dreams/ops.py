@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,59 +16,37 @@ from torch.nn import functional
 from leicos_jobs.backends.gr00t_dreams.prepare import Linear, Norm
 
 
-class Ops(Protocol):
-    """What the engine needs. Rows are (M, width) tensors."""
-
-    def linear(self, x: Tensor, layer: Linear) -> Tensor:
-        """x @ weight + bias."""
-
-    def gelu(self, x: Tensor, layer: Linear) -> Tensor:
-        """tanh-approximated GELU of a linear layer."""
-
-    def start(self, x: Tensor, table: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
-        """The residual stream x + table (table row = row modulo its length) in float32, and its norm."""
-
-    def norm(self, residual: Tensor, norm: Norm) -> Tensor:
-        """Norm of the residual stream, in the working type."""
-
-    def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
-        """Add x to the residual stream in place, then its norm."""
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
-        """Attention of (B, Tq, heads, size) on (B, Tk, heads, size); the last key counts `repeats` times.
-        (B * Tq, heads * size)."""
-
-
-class TorchOps:
-    """Plain PyTorch, any device."""
+class Ops:
+    """What the engine needs, in plain PyTorch on any device. Rows are (M, width) tensors."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
 
     def linear(self, x: Tensor, layer: Linear) -> Tensor:
-        """See `Ops`."""
+        """x @ weight + bias."""
         return torch.addmm(layer.bias, x, layer.weight)
 
     def gelu(self, x: Tensor, layer: Linear) -> Tensor:
-        """See `Ops`."""
+        """tanh-approximated GELU of a linear layer."""
         return functional.gelu(torch.addmm(layer.bias, x, layer.weight), approximate="tanh")
 
     def start(self, x: Tensor, table: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
-        """See `Ops`."""
+        """The residual stream x + table (table row = row modulo its length) in float32, and its norm."""
         residual = (x.float().view(-1, *table.shape) + table).view(x.shape)
         return residual, self.norm(residual, norm)
 
     def norm(self, residual: Tensor, norm: Norm) -> Tensor:
-        """See `Ops`."""
+        """Norm of the residual stream, in the working type."""
         return functional.layer_norm(residual, residual.shape[-1:], norm.weight, norm.bias, norm.eps).to(self.dtype)
 
     def add_norm(self, residual: Tensor, x: Tensor, norm: Norm) -> Tensor:
-        """See `Ops`."""
+        """Add x to the residual stream in place, then its norm."""
         residual += x
         return self.norm(residual, norm)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, repeats: int) -> Tensor:
-        """See `Ops`."""
+        """Attention of (B, Tq, heads, size) on (B, Tk, heads, size); the last key counts `repeats` times.
+        (B * Tq, heads * size)."""
         mask = None
         if repeats > 1:
             mask = torch.zeros(k.shape[1], dtype=q.dtype, device=q.device)
@@ -81,7 +58,7 @@ class TorchOps:
         return out.transpose(1, 2).reshape(q.shape[0] * q.shape[1], -1)
 
 
-class FusedOps(TorchOps):
+class FusedOps(Ops):
     """CUDA: norms, residual additions and short attentions in kernels of our own, GELU in the product's epilogue.
     tf32: float32 products may take TF32 (10 bits of fraction, where bf16 has 7)."""
 
