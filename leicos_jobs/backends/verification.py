@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -47,8 +47,3 @@ class Verification:
         lines = [f"{check.outcome:8}{check.name:{width}}  {check.text}" for check in self.checks]
         verdict = "WORKS HERE" if self.complete else "WORKS AS FAR AS CHECKED" if self.passed else "DOES NOT WORK HERE"
         return [*lines, f"{self.backend}: {verdict}"]
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        checks = [{"name": check.name, "outcome": check.outcome, "text": check.text} for check in self.checks]
-        return {"backend": self.backend, "passed": self.passed, "complete": self.complete, "checks": checks}

@@ -48,7 +48,7 @@ def submit(
 @click.option("--context", help="kubeconfig context.")
 def resubmit(uri: str, retry_quarantined: bool, template: str, namespace: str | None, context: str | None) -> None:
     """Start a run's workflow again: every stage does only what has no record."""
-    from leicos_jobs.cluster.resubmit import resubmit as send
+    from leicos_jobs.cluster.submit import resubmit as send
 
     found = send(uri, retry_quarantined=retry_quarantined, template=template, namespace=namespace, context=context)
     click.echo(found.text())

@@ -16,6 +16,7 @@ from leicos_jobs.cluster.workflows import Workflows
 from leicos_jobs.core import logs
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.run import failures
 from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.config import RunConfig
@@ -80,6 +81,28 @@ def submit(
         )
     notes = [] if given is None else _bring(root, given, amend=amend)
     return create(workflows, template, values, notes)
+
+
+def resubmit(
+    uri: str,
+    *,
+    retry_quarantined: bool = False,
+    template: str = PIPELINE,
+    namespace: str | None = None,
+    context: str | None = None,
+    cluster: Workflows | None = None,
+) -> Submission:
+    """Submit an existing run again: every stage does only what has no record. retry_quarantined: the notes of failures
+    are deleted, so that quarantined samples are tried, too. Raises InputError: no run, no such WorkflowTemplate."""
+    root = cluster_uri(uri)
+    run = open_run(root)
+    workflows = cluster or Workflows.connect(namespace, context)
+    if "run" not in workflows.parameters(template):
+        raise InputError(f"WorkflowTemplate {template} has no parameter run", fix="name one of leicos' templates")
+    notes = []
+    if retry_quarantined:
+        notes.append(failures.forget(run.store))
+    return create(workflows, template, {"run": root}, notes)
 
 
 def create(workflows: Workflows, template: str, values: dict[str, str], notes: list[str]) -> Submission:

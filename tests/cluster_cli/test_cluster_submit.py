@@ -17,8 +17,7 @@ from urllib3.exceptions import MaxRetryError
 
 from leicos_jobs.backends import registry
 from leicos_jobs.cluster import upload
-from leicos_jobs.cluster.resubmit import resubmit
-from leicos_jobs.cluster.submit import submit
+from leicos_jobs.cluster.submit import resubmit, submit
 from leicos_jobs.cluster.workflows import Workflows
 from leicos_jobs.core.errors import InputError, RetryError
 from leicos_jobs.run.opened import open_run

@@ -7,7 +7,6 @@ does not. Compared are what the network sees, what it predicts, and the actions 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from leicos_jobs.backends.gr00t_dreams import artifact, settings
 from leicos_jobs.backends.gr00t_dreams.decode_pool import Chunk, DecodePool, Opened
-from leicos_jobs.backends.gr00t_dreams.engine import Engine, Plan, default_plan
+from leicos_jobs.backends.gr00t_dreams.engine import Engine, default_plan
 from leicos_jobs.backends.gr00t_dreams.labeller import build, choose_device, settle_arithmetic
 from leicos_jobs.backends.gr00t_dreams.noise import window_noise
 from leicos_jobs.backends.gr00t_dreams.pixels import to_rgb
@@ -258,17 +257,3 @@ def compare(what: str, ours: F32, theirs: F32, noise: F32, described: artifact.D
     joints = described.robot.action.width
     units = np.abs(ours - theirs)[:, :, :joints] / 2 * (described.high - described.low)
     return Difference(what, float(np.linalg.norm(ours - theirs)) / moved, float(units.max()), bound)
-
-
-def main() -> int:
-    """`python -m ...gr00t_dreams.verify CHECKOUT CHECKPOINT VIDEO`: prints the report as JSON."""
-    report = verify(*(Path(text) for text in sys.argv[1:4]))
-    print(json.dumps(report.to_json(), indent=1))
-    return 0 if report.passed else 78
-
-
-if __name__ == "__main__":
-    sys.exit(main())
-
-
-__all__ = ["Plan", "Report", "verify"]

@@ -20,7 +20,8 @@ from typing_extensions import override
 
 from leicos_jobs.backends.base import Replayer, Started
 from leicos_jobs.backends.isaac.settings import DRIVER_ENV, UPSTREAM, IsaacSettings
-from leicos_jobs.backends.isaac.watchdog import Launch, Simulator, SimulatorDiedError, Task, TaskUnfitError
+from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.loop import Episode
+from leicos_jobs.backends.isaac.watchdog import Launch, Simulator, SimulatorDiedError, TaskUnfitError
 from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError, ExitCode, InputError
@@ -155,7 +156,7 @@ class _Batch:
         }
         self._deaths: Counter[str] = Counter()
 
-    def next_tasks(self) -> list[Task]:
+    def next_tasks(self) -> list[Episode]:
         """All that are beyond suspicion; after those the suspects, one at a time; empty when nothing is left."""
         clean = [task for name, task in self._todo.items() if not self._deaths[name]]
         return clean or list(self._todo.values())[:1]
@@ -201,7 +202,7 @@ class _Batch:
             del self._todo[name]
 
 
-def _task(request: ReplayRequest, repeat: int, robot: Embodiment, lift_object: str) -> Task:
+def _task(request: ReplayRequest, repeat: int, robot: Embodiment, lift_object: str) -> Episode:
     actions, width = np.asarray(request.actions, dtype=np.float32), robot.action.width
     if actions.ndim != 2 or actions.shape[1] != width or not len(actions) or not np.isfinite(actions).all():
         raise InputError(
@@ -209,7 +210,7 @@ def _task(request: ReplayRequest, repeat: int, robot: Embodiment, lift_object: s
             fix="check the label stage's output",
         )
     pose = request.start.get(f"rigid_object/{lift_object}/root_pose")
-    return Task(
+    return Episode(
         id=f"{request.sample}#{repeat}",
         start=request.start,
         targets=robot.action.to_recorded(actions),

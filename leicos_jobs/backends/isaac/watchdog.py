@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from leicos_jobs.backends.isaac import standalone
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver import files
+from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.loop import Episode
 from leicos_jobs.core import logs
 from leicos_jobs.core.programs import Program, clean_environment
 
@@ -52,18 +52,6 @@ class Launch:
     path: Path | None = None
 
 
-@dataclass(frozen=True)
-class Task:
-    """One episode to replay. targets: (n, width) float32 rad."""
-
-    id: str
-    start: dict[str, list[float]]
-    targets: NDArray[np.float32]
-    hold: int
-    seed: int
-    start_height: float | None
-
-
 class Simulator:
     """One running simulator with a folder of its own."""
 
@@ -90,7 +78,7 @@ class Simulator:
         self.facts: dict[str, Any] = json.loads((home / files.READY).read_text())
         logs.event("isaac.ready", seconds=time.monotonic() - begun, envs=self.facts["num_envs"])
 
-    def submit(self, tasks: Sequence[Task], slots: int | None) -> None:
+    def submit(self, tasks: Sequence[Episode], slots: int | None) -> None:
         """Hand a batch over. slots: environments to use, None for all."""
         self._number += 1
         items = []

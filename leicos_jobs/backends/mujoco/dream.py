@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
+from leicos_jobs.backends.mujoco.generator import MujocoGeneratorSettings
 from leicos_jobs.backends.mujoco.looks import Look, drifted, fit_look
 from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.robot import JOINTS
@@ -37,30 +38,24 @@ DEFECTS: tuple[Defect, ...] = get_args(Defect)
 
 
 class Dreamer:
-    """Makes one video after the other in one simulation; holds a GL context for each size it was asked for.
+    """Makes one video after the other in one simulation; holds a GL context for each size it was asked for."""
 
-    failure_share, defect_share: probabilities; drift: change of light and colour at the end, in units of twice the
-    spread of recordings.
-    """
-
-    def __init__(
-        self, control_hz: float, gripper_effort: float, failure_share: float, defect_share: float, drift: float
-    ) -> None:
-        self._simulation = Simulation(control_hz, gripper_effort)
-        self._failure_share, self._defect_share, self._drift = failure_share, defect_share, drift
+    def __init__(self, settings: MujocoGeneratorSettings) -> None:
+        self._settings = settings
+        self._simulation = Simulation(settings.control_hz, settings.gripper_effort_limit)
         self._renderers: dict[tuple[int, int], Renderer] = {}
 
     def make(self, request: GenerateRequest) -> GenerateResult:
         """One video with its truth. Raises InputError for a request that does not fit the scene."""
         clip, stride = self._check(request)
         choices, motion, looks = _streams(request)
-        fails = bool(choices.random() < self._failure_share)
-        broken = bool(choices.random() < self._defect_share)
+        fails = bool(choices.random() < self._settings.failure_share)
+        broken = bool(choices.random() < self._settings.defect_share)
         defect = DEFECTS[choices.integers(len(DEFECTS))] if broken else None
         dream = self._dream(request, len(clip), stride, motion, fails, defect)
         renderer = self._renderer(request.width, request.height)
         video = request.out_dir / "video.mp4"
-        write_video(video, _pictures(renderer, dream, clip, defect, looks, self._drift), request.fps)
+        write_video(video, _pictures(renderer, dream, clip, defect, looks, self._settings.drift), request.fps)
         if defect == "truncated":
             with video.open("r+b") as stream:
                 stream.truncate(int(video.stat().st_size * looks.uniform(0.4, 0.8)))

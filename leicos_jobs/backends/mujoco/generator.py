@@ -42,13 +42,7 @@ class MujocoGenerator(Generator[MujocoGeneratorSettings], name="mujoco", version
         from leicos_jobs.backends.mujoco.dream import Dreamer  # mujoco: needed here, not where versions are read
 
         super().__init__(settings, checkpoint, work)
-        self._dreamer = Dreamer(
-            settings.control_hz,
-            settings.gripper_effort_limit,
-            settings.failure_share,
-            settings.defect_share,
-            settings.drift,
-        )
+        self._dreamer = Dreamer(settings)
 
     @override
     def process(self, requests: Sequence[GenerateRequest], started: Started) -> Iterator[GenerateResult]:

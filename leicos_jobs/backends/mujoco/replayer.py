@@ -8,22 +8,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
 from leicos_jobs.backends.base import Replayer, Settings, Started
+from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.loop import Episode, Trace
 from leicos_jobs.backends.mujoco import lift_cube, poses
 from leicos_jobs.backends.mujoco.robot import JOINTS
 from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest, ReplayResult
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import Embodiment
-
-if TYPE_CHECKING:
-    from leicos_jobs.backends.mujoco.simulation import Simulation
 
 UNJUDGED: dict[str, Any] = {
     "success": None,
@@ -35,8 +32,6 @@ UNJUDGED: dict[str, Any] = {
 """What a replay without a task cannot say."""
 OUT_OF_REACH = [5.0, 5.0, 0.05, 1.0, 0.0, 0.0, 0.0]
 """Where the cube lies then: metres from an arm of 0.4 m."""
-HELD_STEPS = 30
-"""Control steps in a row above the height that count as held: half a second at 60 Hz."""
 
 
 class MujocoReplayerSettings(Settings):
@@ -87,15 +82,17 @@ class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1,
                 "numbers",
                 fix="check the label stage's output",
             )
-        targets = JOINTS.to_recorded(actions)
-        targets = np.concatenate([targets, np.repeat(targets[-1:], max(0, request.hold), axis=0)])
         simulation = self._simulation(request.control_hz)
         simulation.reset(poses.from_leisaac(self._start(request)))
-        trace = _Trace(simulation, len(actions))
-        for target in targets:
-            trace.step(target)
+        targets = JOINTS.to_recorded(actions)
+        episode = Episode(request.sample, request.start, targets, request.hold, request.seed, lift_cube.CUBE_HALF)
+        trace = Trace(episode, simulation.limits)
+        while not trace.done:
+            simulation.step(trace.target())
+            trace.note(simulation.success, simulation.joint_pos, float(simulation.cube_pos[2]), simulation.grasped)
         metrics = trace.metrics()
-        return metrics.model_copy(update=UNJUDGED) if self._task == "none" else metrics
+        judged = ReplayMetrics(success_rate=float(metrics["success"]), repeats=1, **metrics)
+        return judged.model_copy(update=UNJUDGED) if self._task == "none" else judged
 
     def _start(self, request: ReplayRequest) -> dict[str, Any]:
         """The state, without anything that the arm could touch where there is no task."""
@@ -108,52 +105,3 @@ class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1,
                 fix="replay.settings.task: none (and curate.require_success: false), or replay.backend: isaac-sim",
             )
         return dict(request.start)
-
-
-class _Trace:
-    """What is noted along a replay. `rows`: how many of the steps are the request's own, the rest is the hold."""
-
-    def __init__(self, simulation: Simulation, rows: int) -> None:
-        self._simulation = simulation
-        self._rows = rows
-        self._heights: list[float] = []
-        self._errors: list[NDArray[np.float64]] = []
-        self._clipped = 0
-        self._grasp: int | None = None
-
-    def step(self, target: NDArray[np.float32]) -> None:
-        simulation = self._simulation
-        clipped = simulation.step(target)
-        if len(self._heights) < self._rows:
-            self._clipped += clipped
-            self._errors.append(target - simulation.joint_pos)
-        if self._grasp is None and simulation.grasped:
-            self._grasp = len(self._heights)
-        self._heights.append(float(simulation.cube_pos[2]))
-
-    def metrics(self) -> ReplayMetrics:
-        above = np.array(self._heights) > lift_cube.SUCCESS_HEIGHT
-        errors = np.degrees(np.array(self._errors))
-        rms = np.sqrt(np.mean(errors**2, axis=0))
-        return ReplayMetrics(
-            success=bool(above.any()),
-            success_held=_held(above),
-            success_rate=float(above.any()),
-            repeats=1,
-            max_lift=max(self._heights) - lift_cube.CUBE_HALF,
-            first_grasp_row=self._grasp,
-            tracking_error_deg=float(np.sqrt(np.mean(rms[: JOINTS.width - 1] ** 2))),
-            gripper_error_deg=float(rms[-1]),
-            limit_clip_share=self._clipped / self._rows,
-            final_joint_pos=[float(value) for value in self._simulation.joint_pos],
-        )
-
-
-def _held(above: NDArray[np.bool_]) -> bool:
-    """Above for HELD_STEPS in a row, or still so at the end."""
-    run = 0
-    for value in above:
-        run = run + 1 if value else 0
-        if run >= HELD_STEPS:
-            return True
-    return run > 0

@@ -37,7 +37,7 @@ class Simulation:
         self._jaw = self.model.body(lift_cube.JAW_BODY).id
         self._gripper = self.model.body(lift_cube.GRIPPER_BODY).id
         self._cube = self.model.body(lift_cube.CUBE_BODY).id
-        self._limits: F64 = np.array(self.model.actuator_ctrlrange)
+        self.limits: F64 = np.array(self.model.actuator_ctrlrange)
         self.root = poses.ROBOT_ROOT_POSE
 
     def reset(self, state: poses.State) -> None:
@@ -50,12 +50,12 @@ class Simulation:
         self.data.qvel[6:9] = state.cube_linear
         self.data.qvel[9:12] = poses.rotate(poses.conjugate(state.cube_quat), state.cube_angular)
         self.root = state.root
-        self.data.ctrl[:] = np.clip(state.joint_pos, self._limits[:, 0], self._limits[:, 1])
+        self.data.ctrl[:] = np.clip(state.joint_pos, self.limits[:, 0], self.limits[:, 1])
         mujoco.mj_forward(self.model, self.data)
 
     def step(self, target: NDArray[np.floating]) -> bool:
         """Apply joint targets (6,) rad for one control step; returns whether a limit clipped one."""
-        clipped = np.clip(target, self._limits[:, 0], self._limits[:, 1])
+        clipped = np.clip(target, self.limits[:, 0], self.limits[:, 1])
         self.data.ctrl[:] = clipped
         mujoco.mj_step(self.model, self.data, self._substeps)
         mujoco.mj_kinematics(self.model, self.data)  # mj_step ends with the new qpos and the old body poses

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 HELD_STEPS = 30
-"""Control steps in a row of success that count as held: half a second at 60 Hz (as replay/mujoco)."""
+"""Control steps in a row of success that count as held: half a second at 60 Hz."""
 CLIPPED = 1e-5
 """rad; a target is counted as clipped beyond this, since float32 alone moves one at its limit by 1e-7."""
 
@@ -67,7 +67,7 @@ class Episode:
 
 @dataclass
 class Trace:
-    """What is noted along one episode."""
+    """What is noted along one episode, also by the replay in MuJoCo."""
 
     episode: Episode
     limits: np.ndarray
@@ -105,7 +105,7 @@ class Trace:
         return self.step >= self.episode.steps
 
     def metrics(self) -> dict[str, Any]:
-        """The names of replay/mujoco. The gripper is left out of the tracking error: it is meant to be stopped."""
+        """Named as in `ReplayMetrics`. The gripper is left out of the tracking error: it is meant to be stopped."""
         rms = np.sqrt(np.mean(np.degrees(np.array(self.errors)) ** 2, axis=0))
         lift = None
         if self.heights:
