@@ -54,35 +54,36 @@ def ordered(value: Any) -> Any:
     return value
 
 
+def wanted(directories: tuple[Path, ...]) -> dict[Path, str]:
+    """Path -> text of every manifest in every directory."""
+    return {directory / name: text for name, text in rendered().items() for directory in directories}
+
+
+def stale(directories: tuple[Path, ...], texts: dict[Path, str]) -> set[Path]:
+    """Manifests that are no longer rendered."""
+    return {path for directory in directories for path in directory.glob("leicos-*.yaml")} - texts.keys()
+
+
 def write(directories: tuple[Path, ...] = HOMES) -> list[Path]:
-    """Write every manifest to every directory, and remove manifests that are no longer rendered."""
-    written = []
-    for directory in directories:
-        directory.mkdir(parents=True, exist_ok=True)
-        texts = rendered()
-        for stale in set(directory.glob("leicos-*.yaml")) - {directory / name for name in texts}:
-            stale.unlink()
-        for name, text in texts.items():
-            path = directory / name
-            path.write_text(text)
-            written.append(path)
-    return written
+    """Write every manifest to every directory, and remove those that are no longer rendered."""
+    texts = wanted(directories)
+    for path in stale(directories, texts):
+        path.unlink()
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return list(texts)
 
 
 def differences(directories: tuple[Path, ...] = HOMES) -> list[str]:
     """What does not equal the rendered text, one line per file."""
-    found = []
-    texts = rendered()
-    for directory in directories:
-        for name, text in texts.items():
-            path = directory / name
-            if not path.is_file():
-                found.append(f"{path}: missing")
-            elif path.read_text() != text:
-                found.append(f"{path}: differs from what hera_workflows renders")
-        found += [
-            f"{path}: not rendered any more" for path in directory.glob("leicos-*.yaml") if path.name not in texts
-        ]
+    texts = wanted(directories)
+    found = [f"{path}: not rendered any more" for path in stale(directories, texts)]
+    for path, text in texts.items():
+        if not path.is_file():
+            found.append(f"{path}: missing")
+        elif path.read_text() != text:
+            found.append(f"{path}: differs from what hera_workflows renders")
     return found
 
 

@@ -36,19 +36,7 @@ from typing import Any, ClassVar, Generic, Literal, Required, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.backends.requests import (
-    CriticRequest,
-    CriticResult,
-    GenerateRequest,
-    GenerateResult,
-    LabelRequest,
-    LabelResult,
-    PostTrainRequest,
-    ReplayRequest,
-    ReplayResult,
-    TrainRequest,
-    TrainResult,
-)
+from leicos_jobs.backends import requests
 from leicos_jobs.core.errors import DefectError
 from leicos_jobs.robots.embodiment import Embodiment
 
@@ -155,10 +143,10 @@ class SampleBackend(Backend[S], Processor[Request, Result], name="", version=0):
         cls._say(batch=batch, run_ahead=run_ahead)
 
 
-class Generator(SampleBackend[S, GenerateRequest, GenerateResult], name="", version=0):
+class Generator(SampleBackend[S, requests.GenerateRequest, requests.GenerateResult], name="", version=0):
     """generate: clip + prompt + seed -> video.
 
-    trained: it needs the post-train stage. needs_demo: it wants the whole real episode, see GenerateRequest.
+    trained: it needs the post-train stage. needs_demo: it wants the whole real episode, see `GenerateRequest`.
     needs_states: it starts from the simulator's state, which not every source has.
     """
 
@@ -211,11 +199,11 @@ class PostTrainer(Backend[S], name="", version=0):
         """The settings that determine the checkpoint: those of the generation do not."""
 
     @abstractmethod
-    def train(self, request: PostTrainRequest) -> TrainResult:
+    def train(self, request: requests.PostTrainRequest) -> requests.TrainResult:
         """Train and write the checkpoint."""
 
 
-class Critic(SampleBackend[S, CriticRequest, CriticResult], name="", version=0):
+class Critic(SampleBackend[S, requests.CriticRequest, requests.CriticResult], name="", version=0):
     """A vision-language model's opinion of a generated video, between gate and label. None is on by default.
 
     `gate.critic` in the configuration switches one on. It sees the video and the task text, never truth, and only
@@ -234,11 +222,11 @@ class Trainer(Backend[S], name="", version=0):
     """train-idm: dataset -> artifact folder that the Labeller of the same name loads."""
 
     @abstractmethod
-    def train(self, request: TrainRequest) -> TrainResult:
+    def train(self, request: requests.TrainRequest) -> requests.TrainResult:
         """Train and write the artifact."""
 
 
-class Labeller(SampleBackend[S, LabelRequest, LabelResult], name="", version=0):
+class Labeller(SampleBackend[S, requests.LabelRequest, requests.LabelResult], name="", version=0):
     """label: video -> actions, by an IDM artifact."""
 
     def __init__(self, settings: S, artifact: Path, work: Path) -> None:
@@ -246,7 +234,7 @@ class Labeller(SampleBackend[S, LabelRequest, LabelResult], name="", version=0):
         super().__init__(settings, work)
 
 
-class Replayer(SampleBackend[S, ReplayRequest, ReplayResult], name="", version=0):
+class Replayer(SampleBackend[S, requests.ReplayRequest, requests.ReplayResult], name="", version=0):
     """replay: start state + actions -> success and metrics."""
 
     @classmethod

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import Embodiment
 
 CONDITIONING_ACTIONS = "conditioning/actions"
@@ -94,6 +95,14 @@ class ReplayRequest:
     hold: int
     repeats: int = 1
     seed: int = 0
+
+    def require_actions(self, width: int) -> NDArray[np.float32]:
+        """The actions. Raises InputError unless they are (n, width) finite numbers."""
+        actions = np.asarray(self.actions, dtype=np.float32)
+        if actions.ndim != 2 or actions.shape[1] != width or not len(actions) or not np.isfinite(actions).all():
+            what = f"actions of shape {actions.shape} are not (n, {width}) finite numbers"
+            raise InputError(f"sample {self.sample}, replay: {what}", fix="check the label stage's output")
+        return actions
 
 
 STAGES_OWN = frozenset({"artifact", "train", "held_out", "imported"})

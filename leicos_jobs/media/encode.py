@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from fractions import Fraction
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -225,17 +226,12 @@ def write_video(
     size: (width, height) to scale to; left out, the first image's. Raises InputError for no frame, odd sizes or images
     that differ in shape; the file exists only if all went well.
     """
-    encoder: Encoder | None = None
-    try:
-        for image in frames:
-            if encoder is None:
-                source = (image.shape[1], image.shape[0])
-                encoder = Encoder(path, fps, size or source, crf=crf, preset=preset, gop=gop, source_size=source)
-            encoder.add(image)
-    except BaseException:
-        if encoder is not None:
-            encoder.abort()
-        raise
-    if encoder is None:
+    images = iter(frames)
+    first = next(images, None)
+    if first is None:
         raise InputError(f"{path}: a video needs at least one frame")
-    return encoder.close()
+    source = (first.shape[1], first.shape[0])
+    with Encoder(path, fps, size or source, crf=crf, preset=preset, gop=gop, source_size=source) as encoder:
+        for image in chain([first], images):
+            encoder.add(image)
+    return encoder.frames

@@ -11,7 +11,7 @@ from av.bitstream import BitStreamFilterContext
 
 from leicos_jobs.core.errors import no_room
 from leicos_jobs.media.decode import open_video, read_frames
-from leicos_jobs.media.encode import CRF, GOP, PRESET, write_video
+from leicos_jobs.media.encode import write_video
 from leicos_jobs.media.errors import VideoError
 from leicos_jobs.media.probe import probe
 from leicos_jobs.media.rates import as_rate
@@ -113,19 +113,10 @@ def _display_order(src: Path) -> tuple[list[int], int]:
     return order, max(position - index for position, index in enumerate(order))
 
 
-def transcode(
-    src: Path,
-    dst: Path,
-    fps: float | Fraction | None = None,
-    *,
-    crf: int = CRF,
-    preset: str = PRESET,
-    gop: int = GOP,
-    size: tuple[int, int] | None = None,
-) -> int:
+def transcode(src: Path, dst: Path, fps: float | Fraction | None = None) -> int:
     """Decode any video (AV1, HEVC, odd pixel formats) and write it as ours, frame for frame; returns the frames.
 
     fps: rate to write, the source's own when left out. No frame is dropped or repeated. Raises VideoError.
     """
     rate = probe(src).fps if fps is None else as_rate(fps)
-    return write_video(dst, read_frames(src), rate, crf=crf, preset=preset, gop=gop, size=size)
+    return write_video(dst, read_frames(src), rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def demo(number: int = 0, failure: expert.Failure | None = None) -> tuple[rollou
 @cache
 def clip_frames(row0: int, number: int = 0) -> np.ndarray:
     done, look = demo(number)
-    with Renderer(WIDTH, HEIGHT) as renderer:
+    with closing(Renderer(WIDTH, HEIGHT)) as renderer:
         renderer.wear(look)
         return np.stack([renderer.draw(done.qpos[row0 + 2 * frame]).copy() for frame in range(5)])
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 from mujoco_demo import HEIGHT, WIDTH, demo
@@ -27,13 +29,13 @@ def test_the_cube_is_where_leisaacs_pinhole_camera_sees_it(cube: tuple[float, fl
     base, _ = poses.mjcf_to_base(np.array(cube))
     x, y, z = poses.rotate(poses.conjugate(quaternion), base - position)
     expected = 320 + 681.8 * x / -z, 240 - 681.8 * y / -z
-    with Renderer(640, 480) as renderer:
+    with closing(Renderer(640, 480)) as renderer:
         rows, columns = np.nonzero(red(renderer.draw(qpos(cube=cube))))
     assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx(expected, abs=2.5)
 
 
 def test_roll_and_jaw_show_in_the_picture() -> None:
-    with Renderer(320, 240) as renderer:
+    with closing(Renderer(320, 240)) as renderer:
         still = renderer.draw(qpos()).astype(int)
         for joint, size in ((4, 10), (5, 10)):
             moved = POSE.copy()
@@ -43,7 +45,7 @@ def test_roll_and_jaw_show_in_the_picture() -> None:
 
 
 def test_parts_have_distinct_colours() -> None:
-    with Renderer(320, 240) as renderer:
+    with closing(Renderer(320, 240)) as renderer:
         picture = renderer.draw(qpos()).reshape(-1, 3).astype(int)
     r, g, b = picture.T
     yellow, black = (r > 110) & (g > 80) & (b < 70), picture.max(axis=1) < 40
@@ -55,7 +57,7 @@ def test_parts_have_distinct_colours() -> None:
 
 
 def test_the_cube_can_be_hidden_and_nothing_else_changes() -> None:
-    with Renderer(WIDTH, HEIGHT) as renderer:
+    with closing(Renderer(WIDTH, HEIGHT)) as renderer:
         shown, hidden = renderer.draw(qpos()).copy(), renderer.draw(qpos(), hidden=True).copy()
         assert not red(hidden).any()
         assert (shown != hidden).any(axis=2).mean() < 0.02
@@ -64,7 +66,7 @@ def test_the_cube_can_be_hidden_and_nothing_else_changes() -> None:
 
 def test_looks_change_the_picture_and_the_nominal_one_comes_back() -> None:
     rng = np.random.default_rng(0)
-    with Renderer(WIDTH, HEIGHT) as renderer:
+    with closing(Renderer(WIDTH, HEIGHT)) as renderer:
         nominal = renderer.draw(qpos()).copy()
         for _ in range(3):
             renderer.wear(looks.draw_look(rng))
@@ -88,7 +90,7 @@ def test_a_look_is_seventeen_numbers_and_the_camera_stays_in_leisaacs_jitter() -
 
 def test_the_look_of_a_picture_can_be_read_back() -> None:
     done, look = demo()
-    with Renderer(WIDTH, HEIGHT) as renderer:
+    with closing(Renderer(WIDTH, HEIGHT)) as renderer:
 
         def draw(worn: Look) -> np.ndarray:
             renderer.wear(worn)

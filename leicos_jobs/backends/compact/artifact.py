@@ -9,7 +9,7 @@ same.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Artifact:
             "weights_sha256": sha256_file(weights),
             "geometry": list(self.spec.source),
             "fps": self.fps,
-            "image": self.spec.as_dict(),
+            "image": asdict(self.spec),
             "guided": self.encoder.guided,
             "frame_offsets": [-REACH, REACH],
             "action_offset": 0,
@@ -97,7 +97,7 @@ class Artifact:
                 )
             if not is_sealed(facts):
                 raise InputError(f"{path} was changed after training", fix="copy or train the model again")
-            spec = ImageSpec.from_dict(facts["image"])
+            spec = ImageSpec(**facts["image"])
             norms = Norms.from_dict(facts["normalisation"])
             recipe, joints, guided = facts["recipe"], len(facts["joints"]), facts["guided"]
             digest = facts["weights_sha256"]

@@ -8,12 +8,11 @@ within the border, which stands for a camera that was mounted a little different
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_frames
@@ -39,15 +38,6 @@ class ImageSpec:
     width: int
     height: int
     margin: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ImageSpec:
-        """Inverse of `as_dict`."""
-        return cls(**{**data, "source": tuple(data["source"])})
 
 
 def reduction(source: tuple[int, int], width: int) -> int:

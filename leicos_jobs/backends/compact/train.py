@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> dict[
         "seconds": {name: round(b - a, 2) for name, a, b in zip(names, clock[:-1], clock[1:], strict=True)},
         "samples": recipe.steps * recipe.batch,
         "frames": len(training.actions),
-        "window": training.spec.as_dict(),
+        "window": asdict(training.spec),
         "train_state_mae_deg": [round(float(value), 6) for value in degrees],
     }
 

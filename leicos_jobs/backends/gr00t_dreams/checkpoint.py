@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
@@ -27,26 +27,27 @@ KNOWN_VISION: dict[str, dict[str, Any]] = {
 _HEAD = "gr00t.model.action_head."
 
 
-@dataclass(frozen=True)
-class Architecture:
+class Architecture(BaseModel):
     """Sizes of the network, as config.json and the tower's own configuration give them."""
 
-    vision_layers: int
-    vision_width: int
-    vision_heads: int
-    vision_eps: float
-    image: int
-    patch: int
-    width: int
-    mix_layers: int
-    mix_heads: int
-    denoise_layers: int
-    denoise_heads: int
-    steps: int
-    buckets: int
-    horizon: int
-    action_dim: int
-    slots: int
+    model_config = ConfigDict(frozen=True)
+
+    vision_layers: int = Field(validation_alias=AliasPath("tower", "num_hidden_layers"))
+    vision_width: int = Field(validation_alias=AliasPath("tower", "hidden_size"))
+    vision_heads: int = Field(validation_alias=AliasPath("tower", "num_attention_heads"))
+    vision_eps: float = Field(validation_alias=AliasPath("tower", "layer_norm_eps"))
+    image: int = Field(validation_alias=AliasPath("tower", "image_size"))
+    patch: int = Field(validation_alias=AliasPath("tower", "patch_size"))
+    width: int = Field(validation_alias=AliasPath("config", "hidden_size"))
+    mix_layers: int = Field(validation_alias=AliasPath("config", "vl_self_attention_cfg", "num_layers"))
+    mix_heads: int = Field(validation_alias=AliasPath("config", "vl_self_attention_cfg", "num_attention_heads"))
+    denoise_layers: int = Field(validation_alias=AliasPath("config", "diffusion_model_cfg", "num_layers"))
+    denoise_heads: int = Field(validation_alias=AliasPath("config", "diffusion_model_cfg", "num_attention_heads"))
+    steps: int = Field(validation_alias=AliasPath("config", "num_inference_timesteps"))
+    buckets: int = Field(validation_alias=AliasPath("config", "num_timestep_buckets"))
+    horizon: int = Field(validation_alias=AliasPath("config", "action_horizon"))
+    action_dim: int = Field(validation_alias=AliasPath("config", "action_dim"))
+    slots: int = Field(32, validation_alias=AliasPath("config", "max_num_embodiments"))
 
     @property
     def patches(self) -> int:
@@ -102,25 +103,7 @@ def read_architecture(folder: Path, vision: dict[str, Any] | None = None) -> Arc
         if tower is None:
             raise InputError(f"{path}: the vision tower {name!r} is not known", fix="give its configuration")
         _check(path, config, tower)
-        mix, denoise = config["vl_self_attention_cfg"], config["diffusion_model_cfg"]
-        return Architecture(
-            vision_layers=tower["num_hidden_layers"],
-            vision_width=tower["hidden_size"],
-            vision_heads=tower["num_attention_heads"],
-            vision_eps=float(tower["layer_norm_eps"]),
-            image=tower["image_size"],
-            patch=tower["patch_size"],
-            width=config["hidden_size"],
-            mix_layers=mix["num_layers"],
-            mix_heads=mix["num_attention_heads"],
-            denoise_layers=denoise["num_layers"],
-            denoise_heads=denoise["num_attention_heads"],
-            steps=config["num_inference_timesteps"],
-            buckets=config["num_timestep_buckets"],
-            horizon=config["action_horizon"],
-            action_dim=config["action_dim"],
-            slots=config.get("max_num_embodiments", 32),
-        )
+        return Architecture.model_validate({"config": config, "tower": tower})
     except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} does not describe a GR00T-Dreams IDM: {error!r}") from error
 

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from typing_extensions import override
 
 from leicos_jobs.backends.base import Replayer, Started
@@ -203,17 +202,11 @@ class _Batch:
 
 
 def _task(request: ReplayRequest, repeat: int, robot: Embodiment, lift_object: str) -> Episode:
-    actions, width = np.asarray(request.actions, dtype=np.float32), robot.action.width
-    if actions.ndim != 2 or actions.shape[1] != width or not len(actions) or not np.isfinite(actions).all():
-        raise InputError(
-            f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {width}) finite numbers",
-            fix="check the label stage's output",
-        )
     pose = request.start.get(f"rigid_object/{lift_object}/root_pose")
     return Episode(
         id=f"{request.sample}#{repeat}",
         start=request.start,
-        targets=robot.action.to_recorded(actions),
+        targets=robot.action.to_recorded(request.require_actions(robot.action.width)),
         hold=request.hold,
         seed=(request.seed + repeat) % 2**31,
         start_height=pose[2] if pose else None,

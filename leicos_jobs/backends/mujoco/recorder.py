@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def record(
 
 def _work(wanted: list[Task], parts: Path, workers: int) -> Iterator[Done]:
     if workers <= 1:
-        with Renderer(wanted[0].width, wanted[0].height) as renderer:
+        with closing(Renderer(wanted[0].width, wanted[0].height)) as renderer:
             for task in wanted:
                 yield _write(task, parts, renderer)
         return

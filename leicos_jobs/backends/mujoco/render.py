@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import atexit
 import copy
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ F64 = NDArray[np.float64]
 
 
 class Renderer:
-    """A GL context and a private copy of the model. Use as a context manager, or call `close`."""
+    """A GL context and a private copy of the model. Call `close` at the end."""
 
     def __init__(self, width: int, height: int) -> None:
         self._model: Any = copy.copy(scene.model())
@@ -78,11 +77,3 @@ class Renderer:
         """Give the GL context back; a second call does nothing."""
         atexit.unregister(self.close)
         self._renderer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
@@ -75,16 +74,9 @@ class MujocoReplayer(Replayer[MujocoReplayerSettings], name="mujoco", version=1,
             yield ReplayResult(request.sample, self._replay(request))
 
     def _replay(self, request: ReplayRequest) -> ReplayMetrics:
-        actions = np.asarray(request.actions, dtype=np.float32)
-        if actions.ndim != 2 or actions.shape[1] != JOINTS.width or not len(actions) or not np.isfinite(actions).all():
-            raise InputError(
-                f"sample {request.sample}, replay: actions of shape {actions.shape} are not (n, {JOINTS.width}) finite "
-                "numbers",
-                fix="check the label stage's output",
-            )
         simulation = self._simulation(request.control_hz)
         simulation.reset(poses.from_leisaac(self._start(request)))
-        targets = JOINTS.to_recorded(actions)
+        targets = JOINTS.to_recorded(request.require_actions(JOINTS.width))
         episode = Episode(request.sample, request.start, targets, request.hold, request.seed, lift_cube.CUBE_HALF)
         trace = Trace(episode, simulation.limits)
         while not trace.done:

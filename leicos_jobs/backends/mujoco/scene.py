@@ -11,28 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from leicos_jobs.backends.mujoco import meshes
+from leicos_jobs.backends.mujoco import lift_cube, meshes
 from leicos_jobs.backends.mujoco.engine import mujoco
-from leicos_jobs.backends.mujoco.lift_cube import (
-    CAMERA,
-    CAMERA_AXES,
-    CAMERA_FOVY,
-    CAMERA_POSITION,
-    CONTROL_HZ,
-    CUBE_BODY,
-    CUBE_CENTRE,
-    CUBE_GEOM,
-    CUBE_HALF,
-    CUBE_MASS,
-    DAMPING,
-    EFFORT,
-    FIXED_PAD,
-    GRIPPER_ARMATURE,
-    GRIPPER_EFFORT,
-    MOVING_PAD,
-    PHYSICS_HZ,
-    STIFFNESS,
-)
 from leicos_jobs.backends.mujoco.robot import JOINTS
 
 _FRICTION = (0.95, 0.01, 0.001)
@@ -50,7 +30,7 @@ DRAWN_GROUP = 2
 """Geom group of everything the camera sees; collision shapes are in group 3."""
 
 
-def model(control_hz: float = CONTROL_HZ, gripper_effort: float = GRIPPER_EFFORT) -> Any:
+def model(control_hz: float = lift_cube.CONTROL_HZ, gripper_effort: float = lift_cube.GRIPPER_EFFORT) -> Any:
     """The compiled MjModel, one for each pair of values in a process. A caller that changes it (a renderer its lights)
     copies it first."""
     return _model(float(control_hz), float(gripper_effort))
@@ -76,7 +56,7 @@ def _model(control_hz: float, gripper_effort: float) -> Any:
 
 def substeps(control_hz: float) -> int:
     """Physics steps in a control step: as few as keep the integrator at PHYSICS_HZ or more."""
-    return max(1, math.ceil(PHYSICS_HZ / control_hz - 1e-9))
+    return max(1, math.ceil(lift_cube.PHYSICS_HZ / control_hz - 1e-9))
 
 
 def _drive(spec: Any, gripper_effort: float) -> None:
@@ -86,17 +66,17 @@ def _drive(spec: Any, gripper_effort: float) -> None:
         part, actuator = spec.joint(joint.name), spec.actuator(joint.name)
         part.range = limits
         actuator.ctrlrange = limits
-        actuator.gainprm[0], actuator.biasprm[1] = STIFFNESS, -STIFFNESS
-        actuator.forcerange = [-EFFORT, EFFORT]
+        actuator.gainprm[0], actuator.biasprm[1] = lift_cube.STIFFNESS, -lift_cube.STIFFNESS
+        actuator.forcerange = [-lift_cube.EFFORT, lift_cube.EFFORT]
         if joint.name == "gripper":
             actuator.forcerange = [-gripper_effort, gripper_effort]
-            actuator.biasprm[2] = -DAMPING
-            part.armature = GRIPPER_ARMATURE
+            actuator.biasprm[2] = -lift_cube.DAMPING
+            part.armature = lift_cube.GRIPPER_ARMATURE
 
 
 def _damp(compiled: Any) -> None:
     """Joint dampers, set once compiled: the type of MjSpec's damping field differs between MuJoCo releases."""
-    compiled.dof_damping[: JOINTS.width] = DAMPING
+    compiled.dof_damping[: JOINTS.width] = lift_cube.DAMPING
     gripper = int(compiled.joint("gripper").dofadr[0])
     compiled.dof_damping[gripper] = compiled.dof_frictionloss[gripper] = 0.0
 
@@ -125,7 +105,7 @@ def _simplify(spec: Any) -> None:
 
 def _pads(spec: Any) -> None:
     """Enable the finger-tip pads: hulls alone touch a cube at points."""
-    for name in (FIXED_PAD, MOVING_PAD):
+    for name in (lift_cube.FIXED_PAD, lift_cube.MOVING_PAD):
         pad = spec.geom(name)
         pad.contype = pad.conaffinity = 1
         pad.condim, pad.friction = 4, _FRICTION
@@ -144,19 +124,19 @@ def _surroundings(spec: Any) -> None:
         ("wall_side", [3.0, 0.01, 2.0], [0.0, 1.7, 0.9], _WALL_COLOUR),
     ):
         world.add_geom(name=name, type=box, size=size, pos=pos, rgba=rgba, contype=0, conaffinity=0, group=DRAWN_GROUP)
-    cube = world.add_body(name=CUBE_BODY, pos=[*CUBE_CENTRE, CUBE_HALF])
+    cube = world.add_body(name=lift_cube.CUBE_BODY, pos=[*lift_cube.CUBE_CENTRE, lift_cube.CUBE_HALF])
     cube.add_freejoint(name="cube")
     cube.add_geom(
-        name=CUBE_GEOM, type=box, size=[CUBE_HALF] * 3, mass=CUBE_MASS, rgba=CUBE_COLOUR,
+        name=lift_cube.CUBE_GEOM, type=box, size=[lift_cube.CUBE_HALF] * 3, mass=lift_cube.CUBE_MASS, rgba=CUBE_COLOUR,
         friction=_FRICTION, condim=4, solref=[0.01, 1.0], group=DRAWN_GROUP,
     )  # fmt: skip
     world.add_light(
         name="lamp", pos=[0.6, -0.5, 1.5], dir=[-0.2, 0.3, -1.0], castshadow=False,
         diffuse=[0.55, 0.55, 0.55], specular=[0.2, 0.2, 0.2],
     )  # fmt: skip
-    camera = world.add_camera(name=CAMERA, pos=CAMERA_POSITION, fovy=CAMERA_FOVY)
+    camera = world.add_camera(name=lift_cube.CAMERA, pos=lift_cube.CAMERA_POSITION, fovy=lift_cube.CAMERA_FOVY)
     camera.alt.type = mujoco.mjtOrientation.mjORIENTATION_XYAXES
-    camera.alt.xyaxes = CAMERA_AXES
+    camera.alt.xyaxes = lift_cube.CAMERA_AXES
     spec.visual.headlight.ambient = [0.38, 0.38, 0.38]
     spec.visual.headlight.diffuse = [0.28, 0.28, 0.28]
     spec.visual.headlight.specular = [0.0, 0.0, 0.0]

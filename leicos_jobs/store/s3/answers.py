@@ -11,20 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoAuthTokenError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSLError,
-    SSOTokenLoadError,
-    UnauthorizedSSOTokenError,
-)
+from botocore import exceptions
+from botocore.exceptions import ClientError
 
 from leicos_jobs.core.errors import InputError, LeicosError, RetryError
 
@@ -192,11 +180,11 @@ _ROWS: Mapping[str, Answer] = {code: row for row in TABLE for code in row.codes}
 _LATER = frozenset({307, 408, 409, 412, 423, 425, 429})
 _MISSING = frozenset({"NoSuchKey", "NotFound", "404"})
 _CREDENTIALS = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    NoAuthTokenError,
-    SSOTokenLoadError,
-    UnauthorizedSSOTokenError,
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.NoAuthTokenError,
+    exceptions.SSOTokenLoadError,
+    exceptions.UnauthorizedSSOTokenError,
 )
 
 
@@ -253,15 +241,15 @@ def explain_client(where: str, error: Any) -> LeicosError:
             f"{where}: no S3 credentials ({error})",
             fix="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a workload identity",
         )
-    if isinstance(error, (NoRegionError, ProfileNotFound)):
+    if isinstance(error, (exceptions.NoRegionError, exceptions.ProfileNotFound)):
         return InputError(f"{where}: {error}", fix="set AWS_REGION, and AWS_PROFILE to a profile that exists")
-    if isinstance(error, ParamValidationError):
+    if isinstance(error, exceptions.ParamValidationError):
         return InputError(f"{where}: {error}", fix="correct the URI: s3://bucket/folder/name")
-    if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+    if isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         fix = "set AWS_CA_BUNDLE to the file of its authority (store.caBundle of the chart)"
         return InputError(f"{where}: the server's certificate is not trusted ({error})", fix=fix)
-    if isinstance(error, CredentialRetrievalError):
+    if isinstance(error, exceptions.CredentialRetrievalError):
         return RetryError(f"{where}: {error}", fix="check the workload identity; start again")
-    if isinstance(error, BotoCoreError):
+    if isinstance(error, exceptions.BotoCoreError):
         return RetryError(f"{where}: {error}", fix="check the endpoint; start again")
     return RetryError(f"{where}: {type(error).__name__}: {error}", fix=_AGAIN)
