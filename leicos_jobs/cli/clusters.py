@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,15 +18,7 @@ from leicos_jobs.core.errors import InputError
 @click.option("-n", "--namespace", help="Kubernetes namespace; default: the context's.")
 @click.option("--context", help="kubeconfig context.")
 @click.option("--amend", is_flag=True, help="Replace a different configuration; what it affects is done again.")
-def submit(
-    uri: str,
-    config: str | None,
-    template: str,
-    parameter: tuple[str, ...],
-    namespace: str | None,
-    context: str | None,
-    amend: bool,
-) -> None:
+def submit(uri: str, config: str | None, parameter: tuple[str, ...], **options: Any) -> None:
     """Check the configuration, upload local recordings, write run.json and create the Workflow.
 
     It prints the argo command that does the same.
@@ -36,8 +29,7 @@ def submit(
     if wrong:
         raise InputError(f"parameter {wrong[0]!r} has no value", fix="write -p name=value")
     values = dict(item.split("=", 1) for item in parameter)
-    found = send(uri, config, template=template, parameters=values, namespace=namespace, context=context, amend=amend)
-    click.echo(found.text())
+    click.echo(send(uri, config, parameters=values, **options).text())
 
 
 @click.command(epilog="Example: leicos resubmit s3://robots/runs/lift --retry-quarantined")
@@ -46,12 +38,11 @@ def submit(
 @click.option("--template", default="leicos-pipeline", show_default=True, help="WorkflowTemplate to submit.")
 @click.option("-n", "--namespace", help="Kubernetes namespace; default: the context's.")
 @click.option("--context", help="kubeconfig context.")
-def resubmit(uri: str, retry_quarantined: bool, template: str, namespace: str | None, context: str | None) -> None:
+def resubmit(uri: str, **options: Any) -> None:
     """Start a run's workflow again: every stage does only what has no record."""
     from leicos_jobs.cluster.submit import resubmit as send
 
-    found = send(uri, retry_quarantined=retry_quarantined, template=template, namespace=namespace, context=context)
-    click.echo(found.text())
+    click.echo(send(uri, **options).text())
 
 
 @click.command(epilog="Example: leicos render --out manifests/")

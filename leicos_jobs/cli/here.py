@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from leicos_jobs.cli.bars import bar
 from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.errors import ExitCode, InputError
 
@@ -44,10 +46,7 @@ def run(
     robot: str | None,
     accept_unmarked: bool,
     out: str | None,
-    workers: int,
-    amend: bool,
-    retry_quarantined: bool,
-    max_rounds: int,
+    **options: Any,
 ) -> None:
     """Run the whole pipeline here: the manifest that a cluster runs, each pod as a local process.
 
@@ -67,11 +66,7 @@ def run(
         chosen = open_run(out).config
     else:
         raise InputError("nothing to run", fix="leicos run CONFIG, or leicos run --source FILE --task TEXT")
-    root = out or f"runs/{chosen.name}"
-    code = run_here(
-        chosen, root, workers=workers, amend=amend, max_rounds=max_rounds, retry_quarantined=retry_quarantined
-    )
-    sys.exit(code)
+    sys.exit(run_here(chosen, out or f"runs/{chosen.name}", **options))
 
 
 @click.command(epilog='Example: leicos init demos.hdf5 --task "Lift the red cube up." > lift.yaml')
@@ -106,22 +101,13 @@ def _say(text: str) -> None:
 @click.option("--height", type=int, default=240, show_default=True, help="Of the camera image, pixels.")
 @click.option("--failed-share", type=float, default=0.2, show_default=True, help="Share of failed demonstrations.")
 @click.option("--workers", type=int, default=available_cores(), show_default=True, help="Processes.")
-def record(path: Path, episodes: int, seed: int, width: int, height: int, failed_share: float, workers: int) -> None:
+def record(path: Path, episodes: int, **options: Any) -> None:
     """Record SO-101 LiftCube demonstrations of a scripted expert, in LeIsaac's HDF5 format."""
     from leicos_jobs.stages.record import record as stage
 
     if path.exists():
         raise InputError(f"{path} exists already", fix="give another name, or remove it first")
-    with click.progressbar(length=episodes, label="recording", file=sys.stderr) as bar:
-        facts = stage(
-            path,
-            episodes=episodes,
-            seed=seed,
-            width=width,
-            height=height,
-            failed_share=failed_share,
-            workers=workers,
-            progress=lambda done, _total: bar.update(done - bar.pos),
-        )
+    with bar("recording") as progress:
+        facts = stage(path, episodes, progress=progress, **options)
     click.echo(f"{path}: {episodes} demonstrations, {facts.get('successes', '?')} successful")
     sys.exit(ExitCode.DONE)

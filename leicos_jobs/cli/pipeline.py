@@ -41,15 +41,9 @@ outputs_option = click.option(
 )
 
 
-def _shard_options(function: F) -> F:
-    for option in (
-        click.option("--shard", type=int, required=True, help="Index of the shard."),
-        click.option("--round", "number", type=int, required=True, help="Number of the round, from 0."),
-        click.option("--workflow", required=True, help="Name of the workflow that planned the round."),
-        run_option,
-    ):
-        function = option(function)
-    return function
+workflow_option = click.option("--workflow", required=True, help="Name of the workflow that plans the rounds.")
+round_option = click.option("--round", "number", type=int, required=True, help="Number of the round, from 0.")
+shard_option = click.option("--shard", type=int, required=True, help="Index of the shard.")
 
 
 def _output(folder: Path, **values: Any) -> None:
@@ -103,7 +97,8 @@ def _shard(stage: Stage) -> click.Command:
         _work(stage, run, rounds.read_shard(run, workflow, number, shard), f"{workflow}-{number:02d}-{shard:05d}")
 
     epilog = f"Example: leicos {stage.name} --run runs/lift --workflow w --round 0 --shard 0"
-    return click.command(stage.name, help=stage.summary, epilog=epilog)(_shard_options(call))
+    options = run_option(workflow_option(round_option(shard_option(call))))
+    return click.command(stage.name, help=stage.summary, epilog=epilog)(options)
 
 
 def _work(stage: Stage, run: Run, samples: list[Sample], worker: str) -> None:
@@ -129,8 +124,8 @@ def plan(uri: str, dry_run: bool) -> None:
 
 @click.command(name="plan-round", epilog="Example: leicos plan-round --run runs/lift --workflow w --round 0")
 @run_option
-@click.option("--workflow", required=True, help="Name of the workflow; its rounds lie under rounds/<name>/.")
-@click.option("--round", "number", type=int, required=True, help="Number of the round, from 0.")
+@workflow_option
+@round_option
 @outputs_option
 def plan_round(uri: str, workflow: str, number: int, outputs: Path) -> None:
     """Cut what is missing into balanced shards. Output: shards, a JSON list of their indices."""
@@ -141,8 +136,8 @@ def plan_round(uri: str, workflow: str, number: int, outputs: Path) -> None:
 
 @click.command(epilog="Example: leicos account --run runs/lift --workflow w --round 0")
 @run_option
-@click.option("--workflow", required=True, help="Name of the workflow.")
-@click.option("--round", "number", type=int, required=True, help="Number of the round, from 0.")
+@workflow_option
+@round_option
 @outputs_option
 def account(uri: str, workflow: str, number: int, outputs: Path) -> None:
     """Count what is missing after a round. Output: missing."""

@@ -16,7 +16,7 @@ from leicos_jobs.local.nodes import DAG, POD, RETRY, SKIPPED_NODE, Nodes
 from leicos_jobs.local.pods import Pods
 from leicos_jobs.local.results import ERROR, FAILED, PENDING, RUNNING, Node
 from leicos_jobs.local.retries import Verdict, after_attempts
-from leicos_jobs.local.substitution import Scope, substitute
+from leicos_jobs.local.substitution import substitute
 
 MAX_DEPTH = 100
 """Argo's limit on templates that call each other."""
@@ -143,7 +143,8 @@ class Execution:
             raise Deferred
         template = call.template
         assert template.container is not None
-        scope: dict[str, str | None] = {**self.scope, **prefixed(inputs)}
+        scope: dict[str, str | None] = dict(self.scope)
+        scope |= {f"inputs.parameters.{name}": value for name, value in inputs.items()}
         if attempt is not None:
             scope["retries"] = str(attempt)
             self.nodes.link(call.name, name)
@@ -160,8 +161,3 @@ class Execution:
         environment = {**self.environment, **variables}
         self.pods.submit(node, arguments, environment, template.outputs.parameters, template.deadline)
         return node
-
-
-def prefixed(inputs: dict[str, str]) -> Scope:
-    """Inputs as they are referred to."""
-    return {f"inputs.parameters.{name}": value for name, value in inputs.items()}

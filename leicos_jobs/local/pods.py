@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import os
 import re
 import signal
 import time
@@ -98,7 +97,8 @@ class Pods:
             ended |= self._start(self._waiting.pop(0))
         if now >= self._progress_at:
             self._progress_at = now + PROGRESS_EVERY
-            self._read_progress()
+            for pod in self._running:
+                self._read_progress(pod)
         return ended
 
     def stop(self, reason: str, *, exit_handler: bool) -> None:
@@ -144,7 +144,7 @@ class Pods:
         """Say what became of a node, as Argo would: see `outcome`."""
         pod.node.exit_code = code
         pod.node.outputs, lost = read_outputs(pod)
-        self._read_one(pod)
+        self._read_progress(pod)
         phase, message = outcome(code, pod.reason, lost)
         self._nodes.mark(pod.node, phase, message)
 
@@ -153,11 +153,7 @@ class Pods:
         name = re.sub(r"[^\w.()-]+", "-", node.name)
         return self._logs / f"{name[-FILE_NAME_LIMIT:]}.log"
 
-    def _read_progress(self) -> None:
-        for pod in self._running:
-            self._read_one(pod)
-
-    def _read_one(self, pod: Pod) -> None:
+    def _read_progress(self, pod: Pod) -> None:
         try:
             text = (pod.folder / "progress").read_text().strip()
         except OSError:
@@ -190,8 +186,3 @@ def outcome(code: int, reason: str, lost: str | None) -> tuple[str, str]:
     if lost is not None:
         return ERROR, f"wait: Error (exit code 64): open {lost}: no such file or directory"
     return SUCCEEDED, ""
-
-
-def environment_of(base: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment that every command starts from: this process's own, or the one given."""
-    return dict(os.environ if base is None else base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from leicos_jobs.local.execution import DEADLINE_MESSAGE, Execution
 from leicos_jobs.local.manifest import parse
 from leicos_jobs.local.model import Workflow
 from leicos_jobs.local.nodes import Nodes
-from leicos_jobs.local.pods import GRACE, POLL, Pods, environment_of
+from leicos_jobs.local.pods import GRACE, POLL, Pods
 from leicos_jobs.local.results import (
     ERROR,
     FAILED,
@@ -83,7 +84,7 @@ def run_workflow(
             pods=pods,
             templates=templates,
             scope=scope,
-            environment=environment_of(env),
+            environment=dict(os.environ if env is None else env),
             command=list(LEICOS_HERE) if command is None else command,
             parallelism=workflow.spec.parallelism,
             deadline=None if workflow.spec.deadline is None else time.time() + workflow.spec.deadline,
