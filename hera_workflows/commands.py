@@ -131,8 +131,8 @@ def resources(pool: Pool) -> Resources:
 def volumes(command: Stage) -> list[models.Volume]:
     """Scratch space at /tmp, the only place where a pod may write; for `start` also the configuration's ConfigMap."""
     size = exactly(models.EmptyDirVolumeSource, size_limit=pools.SIZES[command.pool].scratch)
-    found = [exactly(models.Volume, name="tmp", empty_dir=size)]
-    found.append(exactly(models.Volume, name="no-token", empty_dir=exactly(models.EmptyDirVolumeSource)))
+    empty = {"tmp": size, "no-token": exactly(models.EmptyDirVolumeSource)}
+    found = [exactly(models.Volume, name=name, empty_dir=source) for name, source in empty.items()]
     if command is START:
         source = exactly(models.ConfigMapVolumeSource, name=CONFIG_MAP_NAME, optional=True)
         found.append(exactly(models.Volume, name="config", config_map=source))

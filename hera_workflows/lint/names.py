@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
-from hera_workflows.lint.problems import names_of, tasks_of, templates
 from leicos_jobs.local.checks import Problem
 
 LIMIT = 63
@@ -49,3 +49,21 @@ def formed(where: str, name: str, limit: int) -> list[Problem]:
     if not FORM.fullmatch(name):
         return [Problem(where, f"{name!r} is not a DNS label", "use lower-case letters, digits and dashes")]
     return []
+
+
+def templates(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every template with the place where it stands, e.g. ("leicos-prepare.templates.plan", {...})."""
+    for manifest in manifests:
+        for template in manifest["spec"].get("templates", []):
+            yield f"{manifest['metadata']['name']}.templates.{template.get('name', '?')}", template
+
+
+def tasks_of(template: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tasks of a DAG template; none for a container."""
+    tasks: list[dict[str, Any]] = template.get("dag", {}).get("tasks", [])
+    return tasks
+
+
+def names_of(items: list[dict[str, Any]] | None) -> list[str]:
+    """The names of parameters, tasks or templates."""
+    return [str(item.get("name", "")) for item in items or []]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from hera_workflows.lint.problems import templates
+from hera_workflows.lint.names import templates
 from hera_workflows.pools import LABEL, SIZES
 from leicos_jobs.core.stages import Pool
 from leicos_jobs.local.checks import Problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hera_workflows.lint.problems import templates
+from hera_workflows.lint.names import templates
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.local import depends
 from leicos_jobs.local.checks import ENDED, RUNNING, Checks, Found, Problem

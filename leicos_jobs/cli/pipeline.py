@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -15,8 +14,6 @@ from leicos_jobs.core.stages import REPLAY, STAGES, Kind, Stage
 from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.opened import Run, open_run
 from leicos_jobs.run.samples import Sample
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _reachable(_context: click.Context, _option: click.Parameter, uri: str) -> str:

@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.local import depends
 from leicos_jobs.local.expressions import truth
 from leicos_jobs.local.model import Task, Template, Workflow
+from leicos_jobs.local.nodes import POD
+from leicos_jobs.local.results import FAILED, Node
+from leicos_jobs.local.retries import last_retry
 from leicos_jobs.local.substitution import references
 
-LAST_RETRY = {
-    "retries": "0",
-    "lastRetry.exitCode": "75",
-    "lastRetry.status": "Failed",
-    "lastRetry.duration": "1",
-    "lastRetry.message": "",
-}
+ATTEMPT = last_retry(Node("", POD, "", None, FAILED, exit_code=ExitCode.RETRY), 1)
 """An attempt to try retry expressions on: a wrong one shall not show after hours."""
 RUNNING = frozenset({"workflow.name", "workflow.namespace"})
 ENDED = frozenset({"workflow.status", "workflow.failures"})
@@ -110,7 +107,7 @@ class Checks:
         yield from undefined(where, self.texts(template), known | ({"retries"} if template.retry else set()))
         if template.retry is not None and template.retry.expression is not None:
             try:
-                truth(template.retry.expression, LAST_RETRY)
+                truth(template.retry.expression, ATTEMPT)
             except InputError as error:
                 yield Problem(f"{where}.retryStrategy", error.message, error.fix or "correct it")
         for task in template.tasks:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.local import depends
-from leicos_jobs.local.calls import Call, Deferred
 from leicos_jobs.local.expressions import holds
 from leicos_jobs.local.model import Task, Template, scalar
-from leicos_jobs.local.nodes import POD, RETRY, SKIPPED_NODE, TASK_GROUP
+from leicos_jobs.local.nodes import POD, RETRY, SKIPPED_NODE, TASK_GROUP, Call, Deferred
 from leicos_jobs.local.results import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Node
 from leicos_jobs.local.substitution import absent, references, substitute
 

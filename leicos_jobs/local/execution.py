@@ -9,10 +9,9 @@ import time
 from dataclasses import dataclass, field
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.local.calls import Call, Deferred
 from leicos_jobs.local.dag import DagPass, Expansion
 from leicos_jobs.local.model import Template
-from leicos_jobs.local.nodes import DAG, POD, RETRY, SKIPPED_NODE, Nodes
+from leicos_jobs.local.nodes import DAG, POD, RETRY, SKIPPED_NODE, Call, Deferred, Nodes
 from leicos_jobs.local.pods import Pods
 from leicos_jobs.local.results import ERROR, FAILED, PENDING, RUNNING, Node
 from leicos_jobs.local.retries import Verdict, after_attempts

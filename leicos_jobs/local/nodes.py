@@ -9,10 +9,28 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from leicos_jobs.local.model import Template
 from leicos_jobs.local.results import FULFILLED, Node, NodeEvent
 
 POD, RETRY, DAG, TASK_GROUP, SKIPPED_NODE = "Pod", "Retry", "DAG", "TaskGroup", "Skipped"
+
+
+class Deferred(Exception):
+    """An answer, not an error: there is no place for another node now, and a later pass tries again."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A template to run as a node. An argument that is missing was an output of a task that did not run."""
+
+    name: str
+    template: Template
+    arguments: dict[str, str]
+    boundary: str | None
+    on_exit: bool
+    depth: int
 
 
 class Nodes:
@@ -21,7 +39,6 @@ class Nodes:
     def __init__(self, on_event: Callable[[NodeEvent], None] | None = None) -> None:
         self._nodes: dict[str, Node] = {}
         self._members: dict[str, list[Node]] = {}
-        self._order: dict[str, int] = {}
         self._on_event = on_event
 
     def get(self, name: str) -> Node | None:
@@ -42,15 +59,11 @@ class Nodes:
             node.finished = node.started
         node.parent = self._parent(node)
         self._nodes[node.name] = node
-        self._order[node.name] = len(self._order) + 1
+        node.rank = len(self._nodes)
         if node.boundary is not None:
             self._members.setdefault(node.boundary, []).append(node)
         self._tell(node, None)
         return node
-
-    def rank(self, name: str | None) -> int:
-        """When a node was created, as a number that grows."""
-        return self._order.get(name or "", 0)
 
     def active(self, boundary: str, *types: str) -> int:
         """How many nodes of these types are pending or running in a DAG."""

@@ -76,7 +76,11 @@ class Pods:
         replaced = [argument.replace(OUTPUTS, str(folder / "outputs")) for argument in arguments]
         pod = Pod(node, replaced, here, outputs, folder, deadline)
         # Those of the older DAG first: a shard that was begun goes on to its last step before the next one begins.
-        bisect.insort_right(self._waiting, pod, key=lambda other: self._nodes.rank(other.node.boundary))
+        bisect.insort_right(self._waiting, pod, key=self._age)
+
+    def _age(self, pod: Pod) -> int:
+        """When its DAG was created."""
+        return self._nodes[pod.node.boundary].rank if pod.node.boundary else -1
 
     def advance(self) -> bool:
         """Start what can start, stop what must stop. True when a command ended."""

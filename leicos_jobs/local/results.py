@@ -21,8 +21,8 @@ class Node:
     name: Argo's node name. type: Pod, Retry, DAG, TaskGroup or Skipped. boundary: the DAG that it belongs to; parent:
     the DAG, fan-out or retry node above it. home: the manifest that a DAG is defined in. attempts: processes that were
     started for it (for a Retry node, all of them). exit_code: of the last process. children: the nodes that came after
-    it. attempt: it is one of its Retry node's attempts. progress: what the process wrote to ARGO_PROGRESS_FILE, e.g.
-    "3/8".
+    it. attempt: it is one of its Retry node's attempts. rank: when it was created, as a number that grows. progress:
+    what the process wrote to ARGO_PROGRESS_FILE, e.g. "3/8".
     """
 
     name: str
@@ -40,6 +40,7 @@ class Node:
     children: list[str] = field(default_factory=list)
     outbound: list[str] = field(default_factory=list)
     attempt: bool = False
+    rank: int = 0
     on_exit: bool = False
     started: float = field(default_factory=time.time)
     finished: float | None = None

@@ -48,7 +48,7 @@ def last_retry(last: Node, attempts: int) -> dict[str, str]:
     duration = (last.finished or last.started) - last.started
     return {
         "retries": str(attempts - 1),
-        "lastRetry.exitCode": "-1" if last.exit_code is None else str(last.exit_code),
+        "lastRetry.exitCode": "-1" if last.exit_code is None else f"{last.exit_code:d}",
         "lastRetry.status": last.phase,
         "lastRetry.duration": f"{duration:g}",
         "lastRetry.message": last.message,

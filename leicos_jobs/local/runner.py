@@ -15,23 +15,13 @@ from typing import Any
 
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.local.calls import Call, Deferred
 from leicos_jobs.local.checks import reachable
 from leicos_jobs.local.execution import DEADLINE_MESSAGE, Execution
 from leicos_jobs.local.manifest import parse
 from leicos_jobs.local.model import Workflow
-from leicos_jobs.local.nodes import Nodes
+from leicos_jobs.local.nodes import Call, Deferred, Nodes
 from leicos_jobs.local.pods import GRACE, POLL, Pods
-from leicos_jobs.local.results import (
-    ERROR,
-    FAILED,
-    OMITTED,
-    SKIPPED,
-    SUCCEEDED,
-    Node,
-    NodeEvent,
-    WorkflowResult,
-)
+from leicos_jobs.local.results import ERROR, FAILED, OMITTED, SKIPPED, SUCCEEDED, Node, NodeEvent, WorkflowResult
 
 INTERRUPTED = "interrupted"
 NAMESPACE = "local"

@@ -8,7 +8,7 @@ truth and never from the replay simulator, which would leak what a real robot's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,22 +65,20 @@ def fit_response(episodes: Sequence[tuple[F32, F32]]) -> Response:
 
 def free_running_error(response: Response, episodes: Sequence[tuple[F32, F32]]) -> NDArray[np.float64]:
     """(width,) mean absolute error in motor units of states made from each episode's first state and its actions."""
-    total = np.zeros(episodes[0][0].shape[1])
-    rows = 0
-    for actions, states in episodes:
-        total += np.abs(response.states(states[0], actions) - states).sum(axis=0)
-        rows += len(states)
-    return total / max(1, rows)
+    return _mean_error((response.states(states[0], actions), states) for actions, states in episodes)
 
 
 def previous_action_error(episodes: Sequence[tuple[F32, F32]]) -> NDArray[np.float64]:
     """(width,) the same error of the usual shortcut state[t] = action[t-1]."""
-    total = np.zeros(episodes[0][0].shape[1])
-    rows = 0
-    for actions, states in episodes:
-        total += np.abs(actions[:-1] - states[1:]).sum(axis=0)
-        rows += len(states) - 1
-    return total / max(1, rows)
+    return _mean_error((actions[:-1], states[1:]) for actions, states in episodes)
+
+
+def _mean_error(pairs: Iterable[tuple[F32, F32]]) -> NDArray[np.float64]:
+    gaps = [np.abs(ours - true) for ours, true in pairs]
+    return np.asarray(
+        np.sum([gap.sum(axis=0) for gap in gaps], axis=0, dtype=np.float64) / max(1, sum(map(len, gaps))),
+        dtype=np.float64,
+    )
 
 
 def _fit_joint(episodes: Sequence[tuple[F32, F32]], joint: int, lag: int) -> tuple[float, float, float]:

@@ -10,7 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.lerobot_v21 import DATA_PATH, VIDEO_PATH
 from leicos_jobs.media.encode import write_video
+from leicos_jobs.robots.embodiment import embodiment
 
 F32 = NDArray[np.float32]
 WIDTH, HEIGHT, FPS = 96, 72, 30
@@ -53,17 +56,28 @@ def make_video(path: Path, states: F32, size: tuple[int, int] = (WIDTH, HEIGHT),
 
 def make_dataset(root: Path, episodes: int, rows: int = 48, seed: int = 0) -> Path:
     """A LeRobot v2.1 folder with as much of it as training reads."""
-    rng = np.random.default_rng(seed)
+    rng, lines = np.random.default_rng(seed), []
     data, videos = root / "data/chunk-000", root / "videos/chunk-000/observation.images.front"
     for folder in (data, videos, root / "meta"):
         folder.mkdir(parents=True)
     for episode in range(episodes):
         actions, states = motion(rng, rows + episode % 3)
         kind = pa.list_(pa.float32(), 6)
-        table = pa.table({"action": pa.array(list(actions), kind), "observation.state": pa.array(list(states), kind)})
+        columns = {"action": pa.array(list(actions), kind), "observation.state": pa.array(list(states), kind)}
+        columns |= {"timestamp": pa.array(np.arange(len(actions), dtype=np.float32) / FPS)}
+        zeros = pa.array(np.zeros(len(actions), dtype=np.int64))
+        table = pa.table(columns | dict.fromkeys(("frame_index", "episode_index", "index", "task_index"), zeros))
+        lines.append({"episode_index": episode, "tasks": ["squares"], "length": len(actions)})
         pq.write_table(table, data / f"episode_{episode:06d}.parquet")
         make_video(videos / f"episode_{episode:06d}.mp4", states)
     feature = {"dtype": "video", "shape": [HEIGHT, WIDTH, 3], "names": ["height", "width", "channels"]}
-    info = {"fps": FPS, "total_episodes": episodes, "features": {"observation.images.front": feature}}
+    vector = {"dtype": "float32", "shape": [6], "names": embodiment("so101").action.feature_names}
+    scalars = {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in layout.SCALARS.items()}
+    features = {"action": vector, "observation.state": vector, "observation.images.front": feature, **scalars}
+    info = {"codebase_version": "v2.1", "fps": FPS, "total_episodes": episodes, "features": features}
+    info |= {"data_path": DATA_PATH, "video_path": VIDEO_PATH, "chunks_size": 1000, "total_tasks": 1}
+    info |= {"total_frames": sum(line["length"] for line in lines), "robot_type": "so101"}
     (root / "meta/info.json").write_text(json.dumps(info))
+    (root / "meta/tasks.jsonl").write_text(json.dumps({"task_index": 0, "task": "squares"}))
+    (root / "meta/episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return root

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from mujoco_demo import demo, replay_request
 
+from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.loop import held
 from leicos_jobs.backends.mujoco import lift_cube, rollout
-from leicos_jobs.backends.mujoco.replayer import MujocoReplayer, _held
+from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.mujoco.simulation import Simulation
 from leicos_jobs.backends.requests import ReplayRequest
@@ -87,7 +88,7 @@ def test_targets_beyond_the_limits_are_counted_and_not_applied() -> None:
     assert metrics["limit_clip_share"] == pytest.approx(50 / len(actions))
 
 
-def test_the_last_target_is_held() -> None:
+def test_the_last_target_isheld() -> None:
     done, _ = demo(0)
     start = {key: value.tolist() for key, value in rollout.row(done.states, 0).items()}
     target = SO101.action.to_motor(done.joint_pos[0] + np.float32([0.3, 0, 0, 0, 0, 0]))[None]
@@ -110,10 +111,10 @@ def test_other_control_rates_take_the_same_time(control_hz: float) -> None:
 
 def test_held_means_half_a_second_or_to_the_end() -> None:
     up, down = [True], [False]
-    assert _held(np.array(up * 30 + down))
-    assert _held(np.array(down * 40 + up * 5))
-    assert not _held(np.array(up * 29 + down))
-    assert not _held(np.array(down * 3))
+    assert held(np.array(up * 30 + down))
+    assert held(np.array(down * 40 + up * 5))
+    assert not held(np.array(up * 29 + down))
+    assert not held(np.array(down * 3))
 
 
 @pytest.mark.parametrize("actions", [np.zeros((5, 7)), np.zeros((0, 6)), np.full((4, 6), np.nan), np.zeros(6)])

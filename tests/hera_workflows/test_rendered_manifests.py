@@ -62,8 +62,8 @@ def test_check_names_what_differs_and_write_mends_it(tmp_path: Path) -> None:
     (home[0] / "leicos-train.yaml").write_text("changed")
     (home[0] / "leicos-old.yaml").write_text("stale")
     assert [line.rpartition("/")[2].split(":")[0] for line in render.differences(home)] == [
-        "leicos-train.yaml",
         "leicos-old.yaml",
+        "leicos-train.yaml",
     ]
     render.write(home)
     assert render.differences(home) == []

@@ -40,15 +40,6 @@ class Norms:
     pixel_mean: F32
     pixel_std: F32
 
-    def as_dict(self) -> dict[str, list[float]]:
-        """JSON form; float32 survives the way through Python floats."""
-        return {name: [float(x) for x in value] for name, value in vars(self).items()}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, list[float]]) -> Norms:
-        """Inverse of `as_dict`."""
-        return cls(**{name: np.array(value, dtype=np.float32) for name, value in data.items()})
-
 
 @dataclass(frozen=True)
 class Artifact:
@@ -76,7 +67,7 @@ class Artifact:
             "guided": self.encoder.guided,
             "frame_offsets": [-REACH, REACH],
             "action_offset": 0,
-            "normalisation": self.norms.as_dict(),
+            "normalisation": {name: value.tolist() for name, value in vars(self.norms).items()},
         }
         partial = folder / (DESCRIPTION + ".partial")
         partial.write_text(json.dumps(sealed(description), indent=1, sort_keys=True) + "\n")
@@ -98,7 +89,7 @@ class Artifact:
             if not is_sealed(facts):
                 raise InputError(f"{path} was changed after training", fix="copy or train the model again")
             spec = ImageSpec(**facts["image"])
-            norms = Norms.from_dict(facts["normalisation"])
+            norms = Norms(**{name: np.array(value, np.float32) for name, value in facts["normalisation"].items()})
             recipe, joints, guided = facts["recipe"], len(facts["joints"]), facts["guided"]
             digest = facts["weights_sha256"]
         except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,92 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.compact import images
 from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.lerobot_layout import IMAGES
+from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.robots.embodiment import Embodiment
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """What meta/info.json says. size: (width, height) px of the camera's videos."""
+def digest(dataset: Dataset, camera: str, episodes: Sequence[int]) -> str:
+    """Hex sha256 over the bytes of these episodes' files, in order: what the model saw."""
+    parts = [(sha256_file(dataset.data_path(e)), sha256_file(dataset.video_path(e, camera))) for e in episodes]
+    return digest_of({"camera": IMAGES + camera, "fps": float(dataset.fps), "files": parts})
 
-    root: Path
-    camera: str
-    fps: float
-    size: tuple[int, int]
-    episodes: int
-    _info: dict[str, Any]
 
-    @classmethod
-    def open(cls, root: Path, camera: str) -> Dataset:
-        """Read meta/info.json. camera: `front` or `observation.images.front`. Raises InputError."""
-        path = root / "meta" / "info.json"
-        key = camera if camera.startswith("observation.images.") else f"observation.images.{camera}"
-        try:
-            info = json.loads(path.read_text())
-            feature = info["features"][key]
-            names, shape = feature.get("names") or ["height", "width", "channels"], feature["shape"]
-            size = (int(shape[names.index("width")]), int(shape[names.index("height")]))
-            return cls(root, key, float(info["fps"]), size, int(info["total_episodes"]), info)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+def rows(dataset: Dataset, index: int, robot: Embodiment) -> tuple[F32, F32]:
+    """Actions and the positions of their joints, (n, action width) float32 motor units. Raises InputError."""
+    episode = dataset.episode(index)
+    for name, values in (("action", episode.actions), ("observation.state", episode.states)):
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
             raise InputError(
-                f"{path} does not describe a LeRobot v2.1 dataset with camera {key!r}: {error!r}",
-                fix="run `leicos convert`, and name a camera that the dataset has",
-            ) from error
-
-    def _path(self, template: str, episode: int) -> Path:
-        chunk = episode // int(self._info.get("chunks_size", 1000))
-        return self.root / template.format(episode_chunk=chunk, episode_index=episode, video_key=self.camera)
-
-    def rows_path(self, episode: int) -> Path:
-        """Parquet file of an episode."""
-        default = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
-        return self._path(self._info.get("data_path") or default, episode)
-
-    def video_path(self, episode: int) -> Path:
-        """Video file of an episode."""
-        default = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
-        return self._path(self._info.get("video_path") or default, episode)
-
-    def rows(self, episode: int, robot: Embodiment) -> tuple[F32, F32]:
-        """Columns action and observation.state, float32 motor units, checked. Raises InputError."""
-        path = self.rows_path(episode)
-        try:
-            table = pq.read_table(path, columns=["action", "observation.state"])
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path} cannot be read: {error}", fix="run `leicos convert` again") from error
-        found = []
-        for column, vector in (("action", robot.action), ("observation.state", robot.state)):
-            width = vector.width
-            values = np.array(table[column].to_pylist(), dtype=np.float32)
-            if values.ndim != 2 or values.shape[1] != width or not len(values):
-                raise InputError(f"{path}: {column} has shape {values.shape}, wanted (rows, {width})")
-            if not np.isfinite(values).all():
-                row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-                raise InputError(f"{path}: {column} is not finite in row {row}", fix="leave this demo out")
-            found.append(values)
-        return found[0], robot.action_positions(found[1], found[0])
-
-    def digest(self, episodes: Sequence[int]) -> str:
-        """Hex sha256 over the bytes of these episodes' files, in order: what the model saw."""
-        parts = [(sha256_file(self.rows_path(e)), sha256_file(self.video_path(e))) for e in episodes]
-        return digest_of({"camera": self.camera, "fps": self.fps, "files": parts})
+                f"{dataset.data_path(index)}: {name} is not finite in row {row}", fix="leave this demo out"
+            )
+    return episode.actions, robot.action_positions(episode.states, episode.actions)
 
 
 @dataclass(frozen=True)
@@ -104,28 +53,25 @@ class Training:
 
 
 def load(
-    dataset: Dataset,
-    episodes: Sequence[int],
-    *,
-    robot: Embodiment,
-    image_width: int,
-    crop: str,
+    dataset: Dataset, camera: str, episodes: Sequence[int], *, robot: Embodiment, image_width: int, crop: str
 ) -> Training:
     """Read the training episodes, choose the window on them, and keep the frames."""
-    if not episodes:
-        raise InputError("no training episode", fix="record more demonstrations or hold fewer out")
-    factor = images.reduction(dataset.size, image_width)
+    feature = dataset.features[IMAGES + camera]
+    names = feature.get("names") or ["height", "width", "channels"]
+    size = (int(feature["shape"][names.index("width")]), int(feature["shape"][names.index("height")]))
+    factor = images.reduction(size, image_width)
     videos: list[U8] = []
     actions: list[F32] = []
     states: list[F32] = []
     with ThreadPoolExecutor(available_cores()) as pool:  # decoding and reducing leave Python's lock
-        pictures = pool.map(lambda e: images.read_reduced(dataset.video_path(e), dataset.size, factor), episodes)
+        pictures = pool.map(lambda e: images.read_reduced(dataset.video_path(e, camera), size, factor), episodes)
         try:
             for episode, frames in zip(episodes, pictures, strict=True):
-                action, state = dataset.rows(episode, robot)
+                action, state = rows(dataset, episode, robot)
                 if len(frames) != len(action):
+                    video = dataset.video_path(episode, camera)
                     raise InputError(
-                        f"{dataset.video_path(episode)} has {len(frames)} frames, its parquet {len(action)} rows",
+                        f"{video} has {len(frames)} frames, its parquet {len(action)} rows",
                         fix="run `leicos convert` again",
                     )
                 videos.append(frames)
@@ -134,7 +80,7 @@ def load(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    spec = images.choose_window(videos, dataset.size, factor, crop)
+    spec = images.choose_window(videos, size, factor, crop)
     ends = np.cumsum([len(action) for action in actions])
     bounds = np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1)
     windows = np.concatenate([images.window(frames, spec) for frames in videos])

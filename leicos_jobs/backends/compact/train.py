@@ -15,7 +15,9 @@ from leicos_jobs.backends.compact.encoder_training import Job, targets, train_en
 from leicos_jobs.backends.compact.head import train_head
 from leicos_jobs.backends.compact.settings import NAME, TRAINER_VERSION, CompactSettings, Recipe
 from leicos_jobs.backends.requests import TrainRequest
+from leicos_jobs.backends.training_data import open_training
 from leicos_jobs.core.digests import digest_of
+from leicos_jobs.formats.lerobot_layout import IMAGES
 
 
 def train(settings: CompactSettings, request: TrainRequest) -> dict[str, Any]:
@@ -29,10 +31,11 @@ def train(settings: CompactSettings, request: TrainRequest) -> dict[str, Any]:
 def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> dict[str, Any]:
     clock = [time.monotonic()]
     robot = request.robot
-    dataset = data.Dataset.open(request.dataset, request.camera)
-    training = data.load(dataset, request.train, robot=robot, image_width=recipe.image_width, crop=recipe.crop)
+    camera = request.camera.removeprefix(IMAGES)
+    dataset = open_training(request.dataset, request.train, robot, camera)
+    training = data.load(dataset, camera, request.train, robot=robot, image_width=recipe.image_width, crop=recipe.crop)
     norms = normalisation(training)
-    digest = dataset.digest(request.train)
+    digest = data.digest(dataset, camera, request.train)
     identity = digest_of(
         {"version": TRAINER_VERSION, "recipe": recipe.model_dump(), "robot": robot.reference(), "data": digest,
          "seed": request.seed, "torch": torch.__version__}
@@ -50,10 +53,10 @@ def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> dict[
         "backend": NAME, "version": TRAINER_VERSION, "recipe": recipe.model_dump() | {"robot": robot.name},
         "seed": request.seed,
         "robot": robot.name, "joints": robot.action.feature_names, "units": "lerobot motor units",
-        "camera": dataset.camera, "dataset_sha256": digest, "train_episodes": list(request.train),
+        "camera": IMAGES + camera, "dataset_sha256": digest, "train_episodes": list(request.train),
         "torch": torch.__version__,
     }  # fmt: skip
-    model = Artifact(encoder, head, training.spec, norms, dataset.fps, facts)
+    model = Artifact(encoder, head, training.spec, norms, float(dataset.fps), facts)
     model.save(request.out)
     names = ("read", "encoder", "head")
     degrees = np.abs(found[:, 0] - true[:, 0]).mean(axis=0) * norms.std * robot.action.degrees_per_unit()

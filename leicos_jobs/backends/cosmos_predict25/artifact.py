@@ -5,7 +5,6 @@ The experiment has to travel with the weights: upstream loads any pair of the tw
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -47,8 +46,8 @@ def load_artifact(folder: Path) -> CosmosArtifact:
     """Read a folder and check its weights' digest. Raises InputError for anything else."""
     path = folder / DESCRIPTION
     try:
-        artifact = CosmosArtifact.model_validate(json.loads(path.read_text()))
-    except (OSError, RecursionError, ValueError, ValidationError) as error:
+        artifact = CosmosArtifact.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
         raise InputError(
             f"{path} does not describe a Cosmos checkpoint: {error}",
             fix="give the folder that post-train wrote, or see docs/verify.md for making one of a .pt file",

@@ -17,44 +17,39 @@ from pathlib import Path
 from leicos_jobs.backends.cosmos_predict25 import jobs
 from leicos_jobs.backends.cosmos_predict25.checkout import Checkout
 from leicos_jobs.backends.cosmos_predict25.command import Weights, inference_command
-from leicos_jobs.backends.cosmos_predict25.load_log import check_load_log
+from leicos_jobs.backends.cosmos_predict25.load_log import LoadReport
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.core.programs import Program
 
 POLL_SECONDS = 0.2
 
 
-class CommandLine:
+class CommandLine(jobs.Runner):
     """Runs examples/inference.py."""
 
     name = "cli"
 
     def __init__(self, checkout: Checkout, settings: CosmosSettings, weights: Weights, work: Path) -> None:
+        super().__init__(checkout, settings, weights, work)
         self.batch = settings.batch or 1000
-        self._checkout, self._settings, self._weights, self._work = checkout, settings, weights, work
         self._process: Program | None = None
 
     def run(self, work: Sequence[jobs.Job]) -> Iterator[jobs.Event]:
         """See `Runner`. Every run has a folder of its own: upstream overwrites its logs and what it finds."""
         if not work:
             return  # upstream would exit with 1: "No inference samples"
-        home = self._work / f"upstream-{uuid.uuid4().hex}"
+        home = self.work / f"upstream-{uuid.uuid4().hex}"
         output = home / "out"
         output.mkdir(parents=True)
         batch = home / "batch.jsonl"
         batch.write_text("".join(job.line.line() for job in work))
-        command = inference_command(self._checkout.python, self._settings, self._weights, batch, output)
-        environment = self._checkout.environment(offline=self._settings.offline)
-        self._process = Program(command, cwd=self._checkout.root, env=environment)
+        command = inference_command(self.checkout.python, self.settings, self.weights, batch, output)
+        self._process = Program(command, cwd=self.checkout.root, env=self.environment)
         try:
-            yield from _Watch(self._process, work, output).events(self._check_load)
+            yield from _Watch(self._process, work, output).events(self.check_load)
         finally:
             self.close()
             shutil.rmtree(home, ignore_errors=True)
-
-    def _check_load(self, output: Path) -> None:
-        what = str(self._weights.checkpoint or self._weights.model)
-        check_load_log(output / "debug.log", what, self._settings.tolerated_keys)
 
     def close(self) -> None:
         """End upstream."""
@@ -73,13 +68,13 @@ class _Watch:
         self._begun = 0
         self._since = time.monotonic()
 
-    def events(self, check_load: Callable[[Path], None]) -> Iterator[jobs.Event]:
+    def events(self, check_load: Callable[[Path], LoadReport]) -> Iterator[jobs.Event]:
         checked = False
         while True:
             code = self._process.poll()  # before the look at the files: what it wrote before its end must be seen
             while self._begun < len(self._jobs) and self._named(self._jobs[self._begun].name, ".json").exists():
                 if not checked:
-                    check_load(self._output)
+                    check_load(self._output / "debug.log")
                     checked = True
                 yield from self._settle()
                 yield jobs.Started(self._jobs[self._begun].name)

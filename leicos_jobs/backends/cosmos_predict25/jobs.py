@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from leicos_jobs.backends.cosmos_predict25.checkout import Checkout
+from leicos_jobs.backends.cosmos_predict25.command import Weights
+from leicos_jobs.backends.cosmos_predict25.load_log import LoadReport, check_load_log
+from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.formats.cosmos import BatchLine
 
 
@@ -58,14 +62,25 @@ class UpstreamLoadError(Exception):
     """Upstream ended, or gave up, before it began with a sample: nobody's fault but its own."""
 
 
-class Runner(Protocol):
+class Runner(ABC):
     """Makes videos by one of upstream's two ways."""
 
     name: str
     batch: int
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def __init__(self, checkout: Checkout, settings: CosmosSettings, weights: Weights, work: Path) -> None:
+        self.checkout, self.settings, self.weights, self.work = checkout, settings, weights, work
+        self.environment = checkout.environment(offline=settings.offline)
+
+    def check_load(self, log: Path) -> LoadReport:
+        """What upstream's log says of the weights. Raises InputError naming the keys that did not fit."""
+        what = str(self.weights.checkpoint or self.weights.model)
+        return check_load_log(log, what, self.settings.tolerated_keys)
+
+    @abstractmethod
+    def run(self, work: Sequence[Job]) -> Iterator[Event]:
         """Work the jobs in order. Raises UpstreamDiedError and UpstreamLoadError."""
 
+    @abstractmethod
     def close(self) -> None:
         """End upstream."""

@@ -14,7 +14,7 @@ from typing import Any
 from leicos_jobs.backends.cosmos_predict25 import driver, jobs
 from leicos_jobs.backends.cosmos_predict25.checkout import Checkout
 from leicos_jobs.backends.cosmos_predict25.command import Weights, setup_arguments
-from leicos_jobs.backends.cosmos_predict25.load_log import LoadReport, check_load_log
+from leicos_jobs.backends.cosmos_predict25.load_log import LoadReport
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.core import logs
 from leicos_jobs.core.programs import Program
@@ -28,36 +28,36 @@ class UnusableError(Exception):
     """This upstream does not have the classes that the driver calls."""
 
 
-class Resident:
+class Resident(jobs.Runner):
     """The running driver."""
 
     name = "api"
 
     def __init__(self, checkout: Checkout, settings: CosmosSettings, weights: Weights, work: Path) -> None:
         """Start and load. Raises UnusableError, UpstreamLoadError, InputError (weights that do not fit)."""
+        super().__init__(checkout, settings, weights, work)
         self.batch = settings.batch or 4
-        self._checkout, self._settings, self._weights, self._work = checkout, settings, weights, work
         self._number = 0
         self.report = LoadReport()
         self._start()
 
     def _start(self) -> None:
         self._number += 1
-        home = self._work / f"upstream-{self._number}"
+        home = self.work / f"upstream-{self._number}"
         home.mkdir(parents=True)
         setup = home / "setup.json"
-        setup.write_text(json.dumps(setup_arguments(self._settings, self._weights, home)))
+        setup.write_text(json.dumps(setup_arguments(self.settings, self.weights, home)))
         reading, writing = os.pipe()
         self._answers = os.fdopen(reading, "rb", buffering=0)
         self._buffer = b""
         command: list[str | Path] = [
-            self._checkout.python, driver.__file__, "--checkout", self._checkout.root, "--setup", setup,
+            self.checkout.python, driver.__file__, "--checkout", self.checkout.root, "--setup", setup,
             "--answers", str(writing),
         ]  # fmt: skip
         self._process = Program(
             command,
-            cwd=self._checkout.root,
-            env=self._checkout.environment(offline=self._settings.offline),
+            cwd=self.checkout.root,
+            env=self.environment,
             stdin=True,
             pass_fds=(writing,),
         )
@@ -77,10 +77,9 @@ class Resident:
             raise UnusableError(message["error"])
         logs.event("cosmos.loaded", seconds=message["seconds"], driver=self.name)
         log = home / "debug.log"
-        what = str(self._weights.checkpoint or self._weights.model)
         deadline = time.monotonic() + LOG_SECONDS
         while True:  # upstream writes its log in a thread of its own
-            self.report = check_load_log(log, what, self._settings.tolerated_keys)
+            self.report = self.check_load(log)
             if self.report.found or time.monotonic() > deadline:
                 break
             time.sleep(0.1)

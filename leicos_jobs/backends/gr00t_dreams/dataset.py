@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leicos_jobs.backends.training_data import open_training
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.text import json_line
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.gr00t import StatsBuilder, write_meta
-from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import DATA_PATH, META, VIDEO_PATH
 from leicos_jobs.media.probe import probe
 from leicos_jobs.robots.embodiment import Embodiment
@@ -40,16 +40,7 @@ def training_view(root: Path, out: Path, episodes: Sequence[int], robot: Embodim
 
     Raises InputError: no episode, another robot's width, no such camera, or a video whose frames are not the rows.
     """
-    dataset = Dataset(root)
-    if not episodes:
-        raise InputError("no training episode", fix="record more demonstrations or hold fewer out")
-    for column, vector in ((layout.ACTION, robot.action), (layout.STATE, robot.state)):
-        if (width := dataset.widths[column]) != vector.width:
-            raise InputError(
-                f"{root}: {column} has width {width}, {robot.name} has {vector.width}", fix="correct source.robot"
-            )
-    if camera not in dataset.cameras:
-        raise InputError(f"{root} has no camera {camera!r}", fix=f"it has: {', '.join(dataset.cameras)}")
+    dataset = open_training(root, episodes, robot, camera)
     stats, digests, sizes = StatsBuilder(), [], set()
     lines: list[dict[str, Any]] = []
     for number, index in enumerate(episodes):

@@ -14,7 +14,6 @@ from leicos_jobs.backends.isaac.replayer import _task, combine
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver import leisaac_env
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.leisaac_env import LeIsaacEnv
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.loop import HELD_STEPS, Episode, held, replay
-from leicos_jobs.backends.mujoco.replayer import HELD_STEPS as MUJOCO_HELD_STEPS
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import ReplayRequest
 
@@ -87,7 +86,7 @@ def test_targets_outside_the_joint_limits_are_clipped_and_counted() -> None:
 
 
 def test_held_is_half_a_second_or_the_end() -> None:
-    assert HELD_STEPS == MUJOCO_HELD_STEPS == 30
+    assert HELD_STEPS == 30
     assert not held([True] * 29 + [False])
     assert held([False] + [True] * 30 + [False])
     assert held([False] * 40 + [True])
