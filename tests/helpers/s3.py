@@ -60,6 +60,22 @@ def _free_block() -> int:
     raise RuntimeError("no free ports for the S3 server")
 
 
+class RawS3:
+    """Objects behind a store's back, see `store_contract`."""
+
+    def __init__(self, server: S3Server, prefix: str) -> None:
+        self.client, self.bucket, self.prefix = server.client(), server.bucket, prefix
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")["Body"].read()
+        except self.client.exceptions.NoSuchKey:
+            return None
+
+    def write(self, key: str, data: bytes) -> None:
+        self.client.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}", Body=data)
+
+
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.s3 import KEY, SECRET, S3Server
+from helpers.s3 import KEY, SECRET, RawS3, S3Server
 from helpers.s3_imitation import (
     AMAZON,
     CEPH_OLD,
@@ -186,22 +186,8 @@ class TestVersity(StoreContract):
         return S3Store(versity.bucket, prefix)
 
     @pytest.fixture
-    def raw(self, versity: S3Server, prefix: str) -> RawVersity:
-        return RawVersity(versity, prefix)
-
-
-class RawVersity:
-    def __init__(self, server: S3Server, prefix: str) -> None:
-        self.client, self.bucket, self.prefix = server.client(), server.bucket, prefix
-
-    def read(self, key: str) -> bytes | None:
-        try:
-            return self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")["Body"].read()
-        except self.client.exceptions.NoSuchKey:
-            return None
-
-    def write(self, key: str, data: bytes) -> None:
-        self.client.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}", Body=data)
+    def raw(self, versity: S3Server, prefix: str) -> RawS3:
+        return RawS3(versity, prefix)
 
 
 @pytest.mark.parametrize("dialect", [GCS, R2, R2_OLD, OBS], ids=["gcs", "r2", "r2-old", "obs"])

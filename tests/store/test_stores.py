@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers.flaky_proxy import FlakyProxy, flaky_proxy
-from helpers.s3 import S3Server
+from helpers.s3 import RawS3, S3Server
 
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError, RetryError
@@ -35,20 +35,6 @@ class RawFolder:
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-
-
-class RawS3:
-    def __init__(self, server: S3Server, prefix: str) -> None:
-        self.client, self.bucket, self.prefix = server.client(), server.bucket, prefix
-
-    def read(self, key: str) -> bytes | None:
-        try:
-            return self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")["Body"].read()
-        except self.client.exceptions.NoSuchKey:
-            return None
-
-    def write(self, key: str, data: bytes) -> None:
-        self.client.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}", Body=data)
 
 
 class TestFolder(StoreContract):
