@@ -9,19 +9,17 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from typing_extensions import override
 
-from leicos_jobs.backends.base import Generator, Started
+from leicos_jobs.backends.base import Generator, Settings, Started
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.encode import write_video
 
 
-class StillSettings(BaseModel):
+class StillSettings(Settings):
     """Values that differ from the defaults enter each sample's id; unknown ones are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     crf: int = Field(23, ge=0, le=51)
     """x264 quality; higher is worse."""

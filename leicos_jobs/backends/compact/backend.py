@@ -49,4 +49,4 @@ class CompactTrainer(Trainer[CompactSettings], name=NAME, version=TRAINER_VERSIO
         """Train and write the artifact; see `train.train`."""
         from leicos_jobs.backends.compact import train
 
-        return TrainResult.model_validate(train.train(self.settings, request))
+        return train.train(self.settings, request)

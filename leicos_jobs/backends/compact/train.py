@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +13,13 @@ from leicos_jobs.backends.compact.artifact import Artifact, Norms
 from leicos_jobs.backends.compact.encoder_training import Job, targets, train_encoder
 from leicos_jobs.backends.compact.head import train_head
 from leicos_jobs.backends.compact.settings import NAME, TRAINER_VERSION, CompactSettings, Recipe
-from leicos_jobs.backends.requests import TrainRequest
+from leicos_jobs.backends.requests import TrainRequest, TrainResult
 from leicos_jobs.backends.training_data import open_training
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.formats.lerobot_layout import IMAGES
 
 
-def train(settings: CompactSettings, request: TrainRequest) -> dict[str, Any]:
+def train(settings: CompactSettings, request: TrainRequest) -> TrainResult:
     """Write the artifact to `request.out`. Facts: `losses`; `geometry`, whether the robot's kinematics could be used;
     `seconds` (read, encoder, head); and `samples`. Raises InputError for a dataset that cannot be trained on."""
     recipe = settings.recipe()
@@ -28,7 +27,7 @@ def train(settings: CompactSettings, request: TrainRequest) -> dict[str, Any]:
         return _train(recipe, request, device)
 
 
-def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> dict[str, Any]:
+def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> TrainResult:
     clock = [time.monotonic()]
     robot = request.robot
     camera = request.camera.removeprefix(IMAGES)
@@ -60,7 +59,7 @@ def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> dict[
     model.save(request.out)
     names = ("read", "encoder", "head")
     degrees = np.abs(found[:, 0] - true[:, 0]).mean(axis=0) * norms.std * robot.action.degrees_per_unit()
-    return {
+    result = {
         **trained,
         "seconds": {name: round(b - a, 2) for name, a, b in zip(names, clock[:-1], clock[1:], strict=True)},
         "samples": recipe.steps * recipe.batch,
@@ -68,6 +67,7 @@ def _train(recipe: Recipe, request: TrainRequest, device: torch.device) -> dict[
         "window": asdict(training.spec),
         "train_state_mae_deg": [round(float(value), 6) for value in degrees],
     }
+    return TrainResult.model_validate(result)
 
 
 def normalisation(training: data.Training) -> Norms:

@@ -46,4 +46,4 @@ class Gr00tDreamsTrainer(base.Trainer[TrainerSettings], name=NAME, version=1, up
         """Train and write the artifact, see `trainer.train`."""
         from leicos_jobs.backends.gr00t_dreams.trainer import train
 
-        return TrainResult.model_validate(train(self.settings, self.work, request))
+        return train(self.settings, self.work, request)

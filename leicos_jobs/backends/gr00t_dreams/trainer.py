@@ -17,7 +17,7 @@ from typing import Any
 from leicos_jobs.backends.gr00t_dreams import artifact, configs, settings
 from leicos_jobs.backends.gr00t_dreams.checkpoint import is_whole, weight_files
 from leicos_jobs.backends.gr00t_dreams.dataset import training_view
-from leicos_jobs.backends.requests import TrainRequest
+from leicos_jobs.backends.requests import TrainRequest, TrainResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.core.files import link_tree
@@ -32,8 +32,8 @@ STATE = "trainer_state.json"
 CHECKPOINT_FILES = (STATE, "optimizer.pt", "scheduler.pt")
 
 
-def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -> dict[str, Any]:
-    """Train and publish to `request.out`; see `TrainRequest`. Returns facts."""
+def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -> TrainResult:
+    """Train and publish to `request.out`; see `TrainRequest`."""
     robot = request.robot
     configs.require_fit(robot)
     checkout, begun = settings.checkout(chosen.checkout), time.monotonic()
@@ -64,10 +64,11 @@ def train(chosen: settings.TrainerSettings, work: Path, request: TrainRequest) -
         trained, request.out, robot, request.camera, stats=view.stats, geometry=view.geometry, fps=view.fps, facts=facts
     )
     shutil.rmtree(output)
-    return facts | {
+    result = facts | {
         "seconds": {"train": round(seconds, 1)}, "rows": view.rows, "digest": described.digest,
         "samples": chosen.steps * chosen.batch * chosen.gpus, "resumed_from": resumed, "gpus": chosen.gpus,
     }  # fmt: skip
+    return TrainResult.model_validate(result)
 
 
 def arguments(
