@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 
-from leicos_jobs.backends.cosmos import models, pipeline
+from leicos_jobs.backends.cosmos import images, models, pipeline
 from leicos_jobs.backends.cosmos.generator import CosmosGenerator
 from leicos_jobs.backends.cosmos.settings import CosmosSettings
 from leicos_jobs.backends.requests import GenerateRequest
@@ -49,7 +49,7 @@ def random_weights(size: str, device: torch.device, dtype: torch.dtype) -> tuple
 class Prepared(pipeline.VideoModel):
     """The backend's model with random weights and embeddings in the place of the files'."""
 
-    def _load(self) -> tuple[Any, Any, None]:
+    def _load(self, checkpoint: Path | None) -> tuple[Any, Any, None]:
         denoiser, vae = random_weights(self.settings.size, self.device, self.dtype)
         return denoiser.to(self.device, self.dtype), vae.to(self.device, self.dtype), None
 
@@ -78,7 +78,7 @@ def by_peer(model: pipeline.VideoModel, todo: list[GenerateRequest]) -> Iterator
     prompt, negative = (model.prompts.embedding(text) for text in (PROMPT, settings.negative_prompt))
     for request in todo:
         result = pipe(
-            video=pipeline.fit(read_all(request.clip), request.width, request.height), height=request.height,
+            video=images.fit(read_all(request.clip), request.width, request.height), height=request.height,
             width=request.width, num_frames=settings.native.frames, num_inference_steps=settings.steps,
             guidance_scale=settings.guidance, generator=torch.Generator().manual_seed(request.seed), output_type="np",
             prompt_embeds=prompt.to(model.device, model.dtype),
@@ -92,6 +92,7 @@ def by_peer(model: pipeline.VideoModel, todo: list[GenerateRequest]) -> Iterator
 def by_us(model: pipeline.VideoModel, todo: list[GenerateRequest], work: Path) -> Iterator[float]:
     generator = CosmosGenerator.__new__(CosmosGenerator)
     generator.settings, generator.work, generator.model = model.settings, work, model
+    generator._trained = False
     for _ in generator.process(todo, lambda _sample: None):
         yield time.monotonic()
 

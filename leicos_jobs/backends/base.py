@@ -175,6 +175,11 @@ class Generator(SampleBackend[S, requests.GenerateRequest, requests.GenerateResu
         return 1
 
     @classmethod
+    def is_trained(cls, settings: S) -> bool:
+        """Whether it needs the post-train stage with these settings."""
+        return cls.trained
+
+    @classmethod
     def folders(cls, settings: S) -> tuple[str, ...]:
         """Folders outside the run from which its videos come: what changes in them makes another plan."""
         return ()
@@ -191,7 +196,16 @@ class Generator(SampleBackend[S, requests.GenerateRequest, requests.GenerateResu
 
 
 class PostTrainer(Backend[S], name="", version=0):
-    """post-train: dataset -> checkpoint folder for the generator of the same name; its settings are the generator's."""
+    """post-train: dataset -> checkpoint folder for the generator of the same name; its settings are the generator's.
+
+    holds_out: it trains without the demos that the split holds out, and measures itself on them.
+    """
+
+    holds_out: ClassVar[bool]
+
+    def __init_subclass__(cls, *, name: str, version: int, upstream: str = "", holds_out: bool = False) -> None:
+        super().__init_subclass__(name=name, version=version, upstream=upstream)
+        cls._say(holds_out=holds_out)
 
     @classmethod
     @abstractmethod

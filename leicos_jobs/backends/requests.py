@@ -189,7 +189,8 @@ class TrainRequest:
 @dataclass(frozen=True)
 class PostTrainRequest:
     """dataset: folder in the generator's own layout, as `leicos cosmos-dataset` writes it. size: (width, height) in
-    pixels of the videos that will be generated. The others as in TrainRequest."""
+    pixels of the videos that will be generated. held_out: numbers N of the clips videos/N.mp4 that a trainer with
+    `holds_out` does not train on. The others as in TrainRequest."""
 
     dataset: Path
     size: tuple[int, int]
@@ -197,6 +198,7 @@ class PostTrainRequest:
     out: Path
     resume: Path
     report: Callable[[int, int], None]
+    held_out: tuple[int, ...] = ()
 
 
 class TrainResult(Facts):

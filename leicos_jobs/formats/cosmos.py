@@ -11,6 +11,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -159,3 +160,40 @@ def write_post_training(root: Path, clips: Iterable[tuple[Path, str]]) -> int:
     if not number:
         raise InputError(f"{root}: no clip is longer than {NATIVE_FRAMES} frames, so Cosmos cannot be post-trained")
     return number
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One of the post-training folder. number: N of videos/N.mp4; 0 for a name that is no number."""
+
+    number: int
+    video: Path
+    prompt: str
+    frames: int
+
+
+def read_post_training(root: Path) -> list[Clip]:
+    """The clips of a post-training folder, by number.
+
+    Raises InputError: no clip, no prompt, a folder captions/ that would overrule metas/; VideoError: not H.264.
+    """
+    videos = sorted(
+        (root / "videos").glob("*.mp4"), key=lambda path: (not path.stem.isdecimal(), len(path.stem), path.stem)
+    )
+    if not videos:
+        raise InputError(f"{root / 'videos'} has no mp4", fix="run `leicos cosmos-dataset` first")
+    if (root / "captions").exists():
+        raise InputError(f"{root / 'captions'} would overrule metas/", fix="remove it")
+    clips = []
+    for video in videos:
+        info = probe(video)
+        if info.codec != "h264":
+            raise VideoError(
+                video, "codec", f"is {info.codec}, which upstream's reader passes over", fix="transcode it"
+            )
+        text = root / "metas" / f"{video.stem}.txt"
+        prompt = text.read_text().strip() if text.is_file() else ""
+        if not prompt:
+            raise InputError(f"{text} is missing or empty", fix="write the clip's prompt into it")
+        clips.append(Clip(int(video.stem) if video.stem.isdecimal() else 0, video, prompt, info.frames))
+    return clips

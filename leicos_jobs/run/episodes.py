@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.validation import parsed
+from leicos_jobs.formats.cosmos import trains
 from leicos_jobs.formats.lerobot_meta import EpisodeLine
 from leicos_jobs.formats.lerobot_v21 import META
 from leicos_jobs.run import layout
@@ -98,6 +99,11 @@ def read(run: Run, results: Results | None = None) -> list[Episode]:
         Episode(**one.model_dump(), file=other.file, demo=other.demo, task=tasks[0])
         for one, other, tasks in zip(content, origins, texts, strict=True)
     ]
+
+
+def of_clips(items: Sequence[Episode]) -> list[Episode]:
+    """The episodes of the post-training folder, in the order of its clips: videos/1.mp4 is the first one's."""
+    return [item for item in items if trains(item.frames)]
 
 
 def image_digests(run: Run) -> list[list[str]]:

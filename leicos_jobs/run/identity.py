@@ -58,7 +58,10 @@ def generator_folders(config: RunConfig) -> tuple[str, ...]:
 
 def is_trained(config: RunConfig) -> bool:
     """Whether the generator must be trained or its checkpoint fetched."""
-    return registry.load("generate", config.generate.backend).trained
+    name, settings = config.generate.backend, config.generate.settings
+    if config.generate.checkpoint and name in registry.installed("post_train"):
+        return True
+    return registry.load("generate", name).is_trained(registry.settings("generate", name, settings))
 
 
 # --- samples ---------------------------------------------------------------------------------------------------------
@@ -268,7 +271,8 @@ def _post_train(up: Upstream) -> dict[str, Any] | None:
     if not is_trained(up.config):
         return None
     trainer = registry.load("post_train", config.backend)
-    return {
+    split = {"split": up.config.split.model_dump(mode="json")} if trainer.holds_out else {}
+    return split | {
         "backend": trainer.identity(registry.settings("post_train", config.backend, config.settings)),
         "checkpoint": up.outside(config.checkpoint) if config.checkpoint else None,
         "geometry": [config.width, config.height],

@@ -8,7 +8,7 @@ from typing import Any
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import COSMOS_DATASET
-from leicos_jobs.formats.cosmos import trains, write_post_training
+from leicos_jobs.formats.cosmos import write_post_training
 from leicos_jobs.formats.lerobot_v21 import video_file
 from leicos_jobs.run import episodes, identity
 from leicos_jobs.run.commits import StageRecord
@@ -25,7 +25,7 @@ def cosmos_dataset(run: Run) -> StageRecord:
 
     def build(folder: Path) -> dict[str, Any]:
         items = episodes.read(run, results)
-        usable = [item for item in items if trains(item.frames)]
+        usable = episodes.of_clips(items)
         if not usable and not identity.is_trained(run.config):
             return {"videos": 0, "too_short": len(items)}
         if not usable:

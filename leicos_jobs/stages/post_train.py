@@ -10,7 +10,7 @@ from leicos_jobs.backends import registry
 from leicos_jobs.backends.requests import PostTrainRequest
 from leicos_jobs.core import logs
 from leicos_jobs.core.stages import POST_TRAIN
-from leicos_jobs.run import identity, layout
+from leicos_jobs.run import episodes, identity, layout
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, fetch_folder
@@ -45,6 +45,9 @@ def _train(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     resume = ResumeFolder(run, layout.resume("post-train", resume_key(results, "post-train")), scratch / "resume")
     settings = registry.settings("post_train", config.backend, config.settings)
     trainer = registry.load("post_train", config.backend)(settings, scratch)
+    items = episodes.read(run, results)
+    sides = episodes.split(items, run.config)
+    clips = enumerate(episodes.of_clips(items), start=1)
     request = PostTrainRequest(
         dataset=fetch_folder(run, results.needed("cosmos-dataset"), scratch),
         size=(config.width, config.height),
@@ -52,5 +55,6 @@ def _train(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
         out=folder,
         resume=resume.folder,
         report=reporter("post-train", resume.sync),
+        held_out=tuple(number for number, item in clips if sides[item.episode_index] == "held_out"),
     )
     return trainer.train(request).facts()

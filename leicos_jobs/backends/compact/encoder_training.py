@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leicos_jobs.backends.compact import augment, checkpoint, machine
+from leicos_jobs.backends import checkpoints
+from leicos_jobs.backends.compact import augment, machine
 from leicos_jobs.backends.compact.artifact import Norms
 from leicos_jobs.backends.compact.camera import find_camera
 from leicos_jobs.backends.compact.data import Training
@@ -91,13 +92,16 @@ def loss_of(
     return loss
 
 
+CHECKPOINT = "encoder.pt"
+
+
 def train_encoder(job: Job, device: torch.device) -> tuple[Encoder, dict[str, Any]]:
     """Train, or go on from a checkpoint. Returns the averaged encoder in eval mode on `device`, and facts: `losses`,
     [step, loss] pairs where the loss is the mean since the pair before, and `geometry`."""
     guide, geometry = make_guide(job)
     torch.manual_seed(job.seed)
     training = _Training(job, guide, device)
-    if (state := checkpoint.load(job.resume, job.identity)) is not None:
+    if (state := checkpoints.load(job.resume / CHECKPOINT, job.identity)) is not None:
         training.restore(state)
     feed = Feed(job, device)
     running = torch.zeros((), device=device)
@@ -109,7 +113,7 @@ def train_encoder(job: Job, device: torch.device) -> tuple[Encoder, dict[str, An
             since = done - (int(training.history[-1][0]) if training.history else 0)
             training.history.append([done, _finite(float(running) / since, done)])
             running.zero_()
-            checkpoint.save(job.resume, job.identity, training.state())
+            checkpoints.save(job.resume / CHECKPOINT, job.identity, training.state())
             job.report(done, job.recipe.steps)
     return training.averaged.eval(), {"losses": training.history, "geometry": geometry}
 

@@ -69,7 +69,20 @@ class CosmosGenerator(Generator[CosmosSettings], name="cosmos", version=1, batch
             raise InputError(f"cosmos needs {', '.join(lacking)}", fix="pip install 'leicos[torch,cosmos]'")
         from leicos_jobs.backends.cosmos.pipeline import VideoModel
 
-        self.model: VideoModel = VideoModel(self.settings)
+        self.model: VideoModel = VideoModel(self.settings, checkpoint)
+        self._trained = checkpoint is not None
+
+    @override
+    @classmethod
+    def is_trained(cls, settings: CosmosSettings) -> bool:
+        """Where `post_train` is set; size small always."""
+        return settings.post_train is not None
+
+    @override
+    @classmethod
+    def identity(cls, settings: CosmosSettings) -> dict[str, Any]:
+        """Settings that determine a video: those of the post-training are in the checkpoint's digest."""
+        return settings.model_dump(mode="json", exclude_defaults=True, exclude={"post_train"})
 
     @override
     @classmethod
@@ -152,7 +165,7 @@ class CosmosGenerator(Generator[CosmosSettings], name="cosmos", version=1, batch
         video = request.out_dir / "video.mp4"
         write_video(video, made.frames, request.fps)
         notes: dict[str, Any] = {
-            "weights": settings.weights or "random",
+            "weights": "post-train" if self._trained else settings.weights or "random",
             "weights_sha256": self.model.digest,
             "guardrail": settings.guardrail,
             "chunks": settings.chunks(request.frames),

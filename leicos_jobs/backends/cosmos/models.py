@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -32,6 +33,19 @@ _REAL: dict[str, Any] = _COMMON | {
 DENOISERS: dict[str, dict[str, Any]] = {
     "2b": _REAL | {"num_attention_heads": 16, "num_layers": 28},
     "14b": _REAL | {"num_attention_heads": 40, "num_layers": 36},
+    "small": _COMMON
+    | {
+        "in_channels": 129,  # four pictures of 32 channels each, and the one that says which frames are given
+        "out_channels": 128,
+        "num_attention_heads": 12,
+        "attention_head_dim": 64,
+        "num_layers": 12,
+        "mlp_ratio": 4.0,
+        "text_embed_dim": 64,
+        "adaln_lora_dim": 128,
+        "crossattn_proj_in_channels": 64,
+        "encoder_hidden_states_channels": 64,
+    },
     "tiny": _COMMON
     | {
         "num_attention_heads": 2,
@@ -63,10 +77,25 @@ def tiny() -> tuple[CosmosTransformer3DModel, AutoencoderKLWan]:
         return CosmosTransformer3DModel(**DENOISERS["tiny"]), AutoencoderKLWan(**_TINY_VAE)
 
 
+def small(seed: int) -> CosmosTransformer3DModel:
+    """The denoiser of size small before its training: every block begins as the identity, the whole as 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = CosmosTransformer3DModel(**DENOISERS["small"])
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2:
+                torch.nn.init.normal_(parameter, std=0.0 if _OPENS.search(name) else 0.02)
+    return model
+
+
+_OPENS = re.compile(r"norm\w+\.linear_2|t_embedder\.linear_2|proj_out")
+"""Layers through which a block's work reaches its output."""
+
+
 def tiny_embedding(text: bytes) -> torch.Tensor:
     """In the place of a text encoder: noise (1, 16, 64) float32 that the digest of the text determines."""
     source = torch.Generator().manual_seed(int.from_bytes(text[:8], "big") >> 1)
-    channels = DENOISERS["tiny"]["crossattn_proj_in_channels"]
+    channels = DENOISERS["tiny"]["crossattn_proj_in_channels"]  # small's too
     return torch.randn(1, _TINY_TOKENS, channels, generator=source)
 
 

@@ -15,16 +15,15 @@ from typing import Any
 import diffusers
 import numpy as np
 import torch
-from diffusers import AutoencoderKLWan, Cosmos2_5_PredictBasePipeline
-from numpy.typing import NDArray
+from diffusers import Cosmos2_5_PredictBasePipeline
 
-from leicos_jobs.backends.cosmos import models, weights
+from leicos_jobs.backends.cosmos import loading, models
+from leicos_jobs.backends.cosmos.images import U8, prepare
 from leicos_jobs.backends.cosmos.machine import choose_device, choose_dtype
 from leicos_jobs.backends.cosmos.prompts import Prompts, Unchecked, encode_with, tiny_encode
 from leicos_jobs.backends.cosmos.settings import CONDITIONING, CosmosSettings
 from leicos_jobs.core.errors import InputError
 
-U8 = NDArray[np.uint8]
 BLACK = 6
 """A chunk whose brightest pixel, 0..255, is not above this shows nothing: networks with weights that do not fit make
 such videos, and every codec takes them."""
@@ -49,17 +48,18 @@ class Wanted:
 class VideoModel:
     """The loaded model. `stop` ends a video that is being made after the step in work."""
 
-    def __init__(self, settings: CosmosSettings) -> None:
-        """Load everything but the text encoder. Raises InputError: no GPU, too little memory, weights."""
+    def __init__(self, settings: CosmosSettings, checkpoint: Path | None = None) -> None:
+        """Load everything but the text encoder. checkpoint: folder that post-train made. Raises InputError: no GPU, too
+        little memory, weights, a checkpoint of another size."""
         diffusers.utils.logging.set_verbosity_error()  # it warns of types that are as they should be
         self.settings = settings
         self.device = choose_device(settings)
         self.dtype = choose_dtype(settings, self.device)
-        if self.device.type == "cpu" and settings.size == "tiny":
+        if self.device.type == "cpu":
             torch.set_num_threads(1)  # the number of threads changes the last bit of sums, and so the video's bytes
         self.stop = threading.Event()
         self.digest = "random"
-        denoiser, vae, base = self._load()
+        denoiser, vae, base = self._load(checkpoint)
         self._guard = _guardrail() if settings.guardrail else None
         self.pipe = Cosmos2_5_PredictBasePipeline(
             text_encoder=None, tokenizer=None, transformer=denoiser.eval(), vae=vae.eval(),
@@ -73,24 +73,14 @@ class VideoModel:
         if settings.compile and self.device.type == "cuda":
             self.pipe.transformer.compile()
         self.prompts = Prompts(
-            encode_with(base, self.device, self.dtype, self.pipe, settings.offload) if base else tiny_encode
+            encode_with(base, self.device, self.dtype, self.pipe, settings.offload) if base else tiny_encode, checkpoint
         )
 
-    def _load(self) -> tuple[Any, Any, Path | None]:
-        """Denoiser, VAE, and the folder with the text encoder; None for a tiny one without."""
-        settings = self.settings
-        if settings.weights is None:
-            denoiser, vae = models.tiny()
-            return denoiser.to(self.dtype), vae.to(self.dtype), None
-        path = weights.locate(settings.weights, "weights")
-        base = weights.locate(settings.base, "base") if settings.base else path
-        parts = ("vae",) if settings.size == "tiny" else ("vae", "text_encoder", "tokenizer")
-        if lacking := [part for part in parts if not (base / part).is_dir()]:
-            raise InputError(f"{base} has no {', '.join(lacking)}", fix="name a whole folder in generate.settings.base")
-        self.digest = weights.digest(path)
-        denoiser = weights.load_denoiser(path, settings.size, self.dtype)
-        vae = weights.load_part(AutoencoderKLWan, base, "vae", self.dtype)
-        return denoiser, vae, base if (base / "text_encoder").is_dir() else None
+    def _load(self, checkpoint: Path | None) -> tuple[Any, Any, Path | None]:
+        """Denoiser, VAE, and the folder with the text encoder; None where there is none."""
+        self.digest, *parts = loading.load(self.settings, checkpoint, self.dtype)
+        denoiser, vae, base = parts
+        return denoiser, vae, base
 
     def prepare(self, prompts: list[str]) -> None:
         """Compute the embeddings that are not known yet, before the first video."""
@@ -121,10 +111,11 @@ class VideoModel:
     def _make(self, wanted: Wanted) -> U8:
         parts: list[U8] = []
         with torch.no_grad():
-            given = fit(wanted.clip[-CONDITIONING:], wanted.width, wanted.height)
+            given = prepare(wanted.clip[-CONDITIONING:], (wanted.width, wanted.height), self.settings.native.grid)
             for number in range(self.settings.chunks(wanted.frames)):
                 video = self._decode(self._denoise(wanted, given, wanted.seed + number), number)
-                parts.append(_pixels(video if number == 0 else video[:, :, CONDITIONING:]))
+                shown = video[..., : wanted.height, : wanted.width]
+                parts.append(_pixels(shown if number == 0 else shown[:, :, CONDITIONING:]))
                 fresh = parts[-1][CONDITIONING:] if number == 0 else parts[-1]
                 if fresh.max() <= BLACK:
                     raise UnusableError(f"chunk {number} is black: do the weights fit?")
@@ -135,12 +126,14 @@ class VideoModel:
         """Latents of one chunk. given: (1, 3, 5, H, W), -1..1."""
         if self.stop.is_set():
             raise UnusableError("stopped")
-        negative = self.prompts.embedding(self.settings.negative_prompt).to(self.device) if self._guided else None
+        dtype = self.pipe.transformer.dtype
+        negative = self.prompts.embedding(self.settings.negative_prompt) if self._guided else None
         result = self.pipe(
-            video=given, height=wanted.height, width=wanted.width, num_frames=self.settings.native.frames,
+            video=given, height=given.shape[-2], width=given.shape[-1], num_frames=self.settings.native.frames,
             num_inference_steps=self.settings.steps, guidance_scale=self.settings.guidance,
             generator=torch.Generator().manual_seed(seed), output_type="latent",
-            prompt_embeds=self.prompts.embedding(wanted.prompt).to(self.device), negative_prompt_embeds=negative,
+            prompt_embeds=self.prompts.embedding(wanted.prompt).to(self.device, dtype),
+            negative_prompt_embeds=None if negative is None else negative.to(self.device, dtype),
             callback_on_step_end=self._after_step,
         )  # fmt: skip
         return result.frames  # type: ignore[no-any-return]
@@ -175,18 +168,6 @@ class VideoModel:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def fit(images: U8, width: int, height: int) -> torch.Tensor:
-    """(1, 3, N, height, width) float32, -1..1: scaled to cover and cropped in the middle, as upstream does."""
-    pictures = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    scale = max(height / pictures.shape[2], width / pictures.shape[3])
-    if scale != 1:
-        size = (max(height, round(pictures.shape[2] * scale)), max(width, round(pictures.shape[3] * scale)))
-        pictures = torch.nn.functional.interpolate(pictures, size, mode="bilinear", antialias=True)
-    top, left = (pictures.shape[2] - height) // 2, (pictures.shape[3] - width) // 2
-    cropped = pictures[:, :, top : top + height, left : left + width]
-    return cropped.permute(1, 0, 2, 3)[None].contiguous()
 
 
 def _pixels(video: torch.Tensor) -> U8:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from diffusers import Cosmos2_5_PredictBasePipeline
+from safetensors.torch import load_file, save_file
 
 from leicos_jobs.backends.cosmos import models
 from leicos_jobs.backends.cosmos.weights import load_part
@@ -21,15 +22,20 @@ Encode = Callable[[Sequence[str]], list[torch.Tensor]]
 
 
 class Prompts:
-    """Embeddings by text, kept in host memory: 103 MB each in bfloat16."""
+    """Embeddings by text, kept in host memory: 103 MB each in bfloat16. checkpoint: folder in which post-train left
+    those that it computed."""
 
-    def __init__(self, encode: Encode) -> None:
+    def __init__(self, encode: Encode, checkpoint: Path | None = None) -> None:
         self._encode = encode
+        self._checkpoint = checkpoint
         self._known: dict[str, torch.Tensor] = {}
 
     def prepare(self, texts: Iterable[str]) -> None:
         """Compute what is not known yet, all of it in one go."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if self._checkpoint is not None:
+            self._known |= {text: kept for text in new if (kept := _read(self._checkpoint, text)) is not None}
+            new = [text for text in new if text not in self._known]
         if new:
             self._known.update(zip(new, self._encode(new), strict=True))
             logs.event("cosmos.prompts_encoded", new=len(new))
@@ -38,6 +44,22 @@ class Prompts:
         """(1, tokens, channels), on the CPU."""
         self.prepare([text])
         return self._known[text]
+
+    def keep(self, folder: Path) -> None:
+        """Write all that are known into a checkpoint's folder, named by their text's digest."""
+        for text, value in self._known.items():
+            path = _path(folder, text)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"embedding": value.contiguous()}, path)
+
+
+def _path(folder: Path, text: str) -> Path:
+    return folder / "prompts" / f"{sha256_bytes(text.encode())}.safetensors"
+
+
+def _read(folder: Path, text: str) -> torch.Tensor | None:
+    path = _path(folder, text)
+    return load_file(path)["embedding"] if path.is_file() else None
 
 
 def tiny_encode(texts: Sequence[str]) -> list[torch.Tensor]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from leicos_jobs.backends.cosmos.recipes import PostTrainSettings, Recipe
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.cosmos import CONDITIONING_FRAMES, NATIVE_FRAMES, TUTORIAL_NEGATIVE_PROMPT, chunk_count
 
@@ -18,13 +19,23 @@ EXAMPLE_WEIGHTS = "nvidia/Cosmos-Predict2.5-2B@diffusers/base/post-trained"
 
 @dataclass(frozen=True)
 class Native:
-    """What a model makes in one pass. frames: of a chunk. multiple, side_max: of width and height, pixels. fps: what
-    its frames nominally stand apart; they are labelled with the dataset's rate, as upstream's are."""
+    """What a model makes in one pass. frames: of a chunk. multiple, side_max: of width and height, pixels. grid: what
+    it computes on, pixels; pictures are padded to it and cropped back. fps: what its frames nominally stand apart; they
+    are labelled with the dataset's rate, as upstream's are."""
 
     frames: int = NATIVE_FRAMES
     multiple: int = 16
+    grid: int = 16
     side_max: int = 1920
     fps: float = 16.0
+
+
+NATIVES = {
+    "2b": Native(),
+    "14b": Native(),
+    "small": Native(frames=161, grid=32),  # the embedded scene's demos have 105 to 191 frames: one pass, no seams
+    "tiny": Native(frames=13),
+}
 
 
 class CosmosSettings(BaseModel):
@@ -34,11 +45,11 @@ class CosmosSettings(BaseModel):
 
     family: Literal["predict2.5"] = "predict2.5"
     """The family of models."""
-    size: Literal["2b", "14b", "tiny"] = "2b"
-    """2b and 14b are NVIDIA's; tiny is the same network with small random weights: seconds on a CPU, pictures of noise,
-    for trials of a pipeline."""
+    size: Literal["2b", "14b", "small", "tiny"] = "2b"
+    """2b and 14b are NVIDIA's. small is trained from nothing by post-train, in minutes on one GPU, for one scene of
+    320x240 or so. tiny has small random weights: seconds on a CPU, pictures of noise, for trials of a pipeline."""
     weights: str | None = None
-    """Required unless size is tiny: a folder in diffusers' layout, or ORG/NAME or ORG/NAME@REVISION in the model cache
+    """Required for 2b and 14b: a folder in diffusers' layout, or ORG/NAME or ORG/NAME@REVISION in the model cache
     ($HF_HOME), or the model_ema_bf16.pt that upstream's conversion writes, which needs `base`. The text enters ids, the
     bytes do not: give other weights another name. Their digest is in each record."""
     base: str | None = None
@@ -46,11 +57,15 @@ class CosmosSettings(BaseModel):
     steps: int = Field(35, ge=1)
     """Denoising steps of a chunk; cost is linear in it."""
     guidance: float = Field(7.0, ge=0, allow_inf_nan=False)
-    """Classifier-free guidance; 1 or less is none, at half the cost."""
+    """Classifier-free guidance; 1 or less is none, at half the cost. Size small takes 1 unless told otherwise: it was
+    trained on its own prompts alone, so there is no other one to be guided away from."""
     negative_prompt: str = TUTORIAL_NEGATIVE_PROMPT
     """What the video should not look like; used with guidance."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Of weights and arithmetic; auto is bfloat16 on a GPU, float32 on a CPU."""
+    post_train: PostTrainSettings | None = None
+    """Training on the run's own demos; unset: `weights` as they are. {} takes the size's defaults. Size small is always
+    trained. The checkpoint's digest enters the samples' ids, these settings do not."""
     guardrail: bool = False
     """NVIDIA's safety models (package cosmos_guardrail). Off for robot videos: they blur and block by false alarm."""
     compile: bool = True
@@ -63,10 +78,23 @@ class CosmosSettings(BaseModel):
     offload: bool = Field(False, exclude=True)
     """Denoiser and VAE wait in host memory while the text encoder works: needs 18 GB of GPU memory for 2b, not 25."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_size(cls, given: Any) -> Any:
+        """What a size has for a default instead of the model's."""
+        if isinstance(given, dict) and given.get("size") == "small":
+            return {"guidance": 1.0, "post_train": {}} | given
+        return given
+
+    @property
+    def recipe(self) -> Recipe:
+        """The training, nothing left open."""
+        return (self.post_train or PostTrainSettings()).recipe(self.size)
+
     @property
     def native(self) -> Native:
         """What one pass makes."""
-        return Native(frames=13) if self.size == "tiny" else Native()
+        return NATIVES[self.size]
 
     def chunks(self, frames: int) -> int:
         """Passes of the model for a video of `frames` frames; as many seeds are used."""
@@ -83,10 +111,15 @@ class CosmosSettings(BaseModel):
                 f"multiples of {native.multiple}, at most {native.side_max}",
                 fix=f"the nearest size is {near[0]}x{near[1]}; the IDM must be trained on the same size",
             )
-        if self.weights is None and self.size != "tiny":
+        if self.weights is None and self.size in ("2b", "14b"):
             raise InputError(
                 f"generate.settings.weights is required for size {self.size}",
                 fix=f"name a folder, or what is in the model cache, e.g. {EXAMPLE_WEIGHTS}; size: tiny needs none",
+            )
+        if self.weights is not None and self.size == "small":
+            raise InputError(
+                "generate.settings.weights: size small is trained here, it takes no weights",
+                fix="remove the setting; generate.checkpoint takes over what another run's post-train made",
             )
         if self.weights is not None and self.weights.endswith(".pt") and self.base is None:
             raise InputError(

@@ -26,10 +26,10 @@ from leicos_jobs.backends.cosmos_predict25.settings import JOB_NAMES, UPSTREAM, 
 from leicos_jobs.backends.requests import PostTrainRequest, TrainResult
 from leicos_jobs.core import logs
 from leicos_jobs.core.digests import sha256_file
-from leicos_jobs.core.errors import DefectError, InputError, RetryError
+from leicos_jobs.core.errors import DefectError, RetryError
 from leicos_jobs.core.programs import Program
+from leicos_jobs.formats.cosmos import read_post_training
 from leicos_jobs.media.errors import VideoError
-from leicos_jobs.media.probe import probe
 
 POLL_SECONDS = 1.0
 _STEP = re.compile(r"\b(\d+) : iter_speed|\bIteration (\d+):")
@@ -179,23 +179,8 @@ def check_dataset(folder: Path, frames: int) -> tuple[tuple[str, ...], int]:
     Raises InputError for whatever upstream would pass over in silence: a clip that cannot be read or is not longer
     than `frames` is replaced by another one, a missing prompt becomes an empty one, captions/ overrules metas/.
     """
-    videos = sorted((folder / "videos").glob("*.mp4"))
-    if not videos:
-        raise InputError(f"{folder / 'videos'} has no mp4", fix="run `leicos cosmos-dataset` first")
-    if (folder / "captions").exists():
-        raise InputError(f"{folder / 'captions'} would overrule metas/", fix="remove it")
-    prompts = set()
-    for video in videos:
-        info = probe(video)
-        if info.codec != "h264":
-            raise VideoError(
-                video, "codec", f"is {info.codec}, which upstream's reader passes over", fix="transcode it"
-            )
-        if info.frames <= frames:
-            raise VideoError(video, "frames", f"has {info.frames} frames; upstream draws {frames} out of more")
-        text = folder / "metas" / f"{video.stem}.txt"
-        prompt = text.read_text().strip() if text.is_file() else ""
-        if not prompt:
-            raise InputError(f"{text} is missing or empty", fix="write the clip's prompt into it")
-        prompts.add(prompt)
-    return tuple(sorted(prompts)), len(videos)
+    clips = read_post_training(folder)
+    for clip in clips:
+        if clip.frames <= frames:
+            raise VideoError(clip.video, "frames", f"has {clip.frames} frames; upstream draws {frames} out of more")
+    return tuple(sorted({clip.prompt for clip in clips})), len(clips)

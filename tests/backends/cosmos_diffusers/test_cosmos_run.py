@@ -28,7 +28,7 @@ CONFIG: dict[str, Any] = {
     "source": {"task": "Lift the red cube up."},
     "plan": {"samples": SAMPLES},
     "generate": {
-        "backend": "cosmos", "frames": 24, "width": 128, "height": 96, "settings": {"size": "tiny", "steps": 2},
+        "backend": "cosmos", "frames": 24, "width": 128, "height": 96, "settings": {"size": "tiny", "steps": 2, "post_train": {}},
     },
     "gate": {"start_psnr_min": 0, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
     "idm": {"settings": {"steps": 20, "head_steps": 10, "checkpoint_every": 10, "threads": 1}},
@@ -66,9 +66,12 @@ def test_a_run_goes_from_clips_to_a_dataset_that_names_the_generator(undisturbed
     lines = (undisturbed / "synthetic/latest/meta/leicos/provenance.jsonl").read_text().splitlines()
     assert len(lines) == SAMPLES
     assert {json.loads(line)["generator"]["name"] for line in lines} == {"cosmos"}
+    [artifact] = undisturbed.glob("cosmos/checkpoint/*/artifact.json")
+    sha256 = json.loads(artifact.read_text())["sha256"]
     for path in committed(undisturbed):
         notes = json.loads(path.read_text())["facts"]["notes"]
-        assert (notes["chunks"], notes["weights"], notes["device"]) == (3, "random", "cpu")
+        assert notes["weights_sha256"] == sha256
+        assert (notes["chunks"], notes["weights"], notes["device"]) == (3, "post-train", "cpu")
 
 
 @pytest.mark.soak

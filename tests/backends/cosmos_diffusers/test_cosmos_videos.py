@@ -15,6 +15,7 @@ import torch
 from cosmos_tiny import HEIGHT, WIDTH, generator, request, results, write_weights
 from helpers.videos import images
 
+from leicos_jobs.backends.cosmos import images as cosmos_images
 from leicos_jobs.backends.cosmos import pipeline
 from leicos_jobs.backends.cosmos.generator import CosmosGenerator, GenerationError
 from leicos_jobs.backends.requests import GenerateRequest
@@ -79,7 +80,7 @@ def test_a_chunk_goes_on_from_the_last_frames_of_the_one_before(made: CosmosGene
 
 def test_a_clip_of_another_shape_is_covered_and_cropped_in_the_middle() -> None:
     ramp = np.broadcast_to(np.linspace(0, 255, 200)[None, None, :, None], (5, 50, 200, 3)).astype(np.uint8)
-    fitted = pipeline.fit(ramp, 64, 32)
+    fitted = cosmos_images.fit(ramp, 64, 32)
     assert fitted.shape == (1, 3, 5, 32, 64)
     assert abs(float(fitted.mean())) < 0.02
     assert float(fitted[..., 0].mean()) == pytest.approx(-float(fitted[..., -1].mean()), abs=0.02)

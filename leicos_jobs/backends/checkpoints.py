@@ -15,28 +15,25 @@ import torch
 
 from leicos_jobs.core.logs import event
 
-NAME = "encoder.pt"
 
-
-def save(folder: Path, identity: str, state: dict[str, Any]) -> None:
+def save(path: Path, identity: str, state: dict[str, Any]) -> None:
     """Write durably and all at once: a kill leaves the old checkpoint or the new one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / (NAME + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as stream:
         torch.save({"identity": identity, **state}, stream)
         stream.flush()
         os.fsync(stream.fileno())
-    partial.replace(folder / NAME)
+    partial.replace(path)
 
 
-def load(folder: Path, identity: str) -> dict[str, Any] | None:
+def load(path: Path, identity: str) -> dict[str, Any] | None:
     """The checkpoint of this very training, or None. A damaged one is a cache: the training begins again."""
-    path = folder / NAME
     if not path.exists():
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state if state.get("identity") == identity else None
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, AttributeError) as error:
-        event("compact.checkpoint_unreadable", path=path, error=f"{type(error).__name__}: {error}"[:200])
+        event("training.checkpoint_unreadable", path=path, error=f"{type(error).__name__}: {error}"[:200])
         return None
