@@ -7,6 +7,7 @@ from typing import Any
 from leicos_jobs.backends.base import Backend, Generator, Kind, Labeller, PostTrainer, Replayer, Trainer
 from leicos_jobs.backends.compact.backend import CompactLabeller, CompactTrainer
 from leicos_jobs.backends.cosmos import generator as cosmos
+from leicos_jobs.backends.cosmos import post_train as cosmos_training
 from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator
 from leicos_jobs.backends.cosmos_predict25.post_train import CosmosPostTrainer
 from leicos_jobs.backends.echo import EchoGenerator
@@ -23,7 +24,7 @@ GENERATORS: tuple[type[Generator[Any]], ...] = (
     MujocoGenerator,
     cosmos.CosmosGenerator,
 )
-POST_TRAINERS: tuple[type[PostTrainer[Any]], ...] = (CosmosPostTrainer,)
+POST_TRAINERS: tuple[type[PostTrainer[Any]], ...] = (cosmos_training.CosmosPostTrainer, CosmosPostTrainer)
 TRAINERS: tuple[type[Trainer[Any]], ...] = (CompactTrainer, Gr00tDreamsTrainer)
 LABELLERS: tuple[type[Labeller[Any]], ...] = (CompactLabeller, Gr00tDreamsLabeller)
 REPLAYERS: tuple[type[Replayer[Any]], ...] = (IsaacReplayer, MujocoReplayer)

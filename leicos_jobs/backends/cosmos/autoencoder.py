@@ -18,8 +18,6 @@ from torch.nn import functional as nnf
 
 PICTURES = 4
 """Per latent frame."""
-GRID = 16
-"""Pixels per latent, each way."""
 NOISE = 0.05
 """Standard deviation of what is added to latents, whose own is 1, in training: the decoder must bear what a denoiser
 leaves."""

@@ -12,7 +12,7 @@ import torch
 from leicos_jobs.backends.cosmos.autoencoder import FrameAutoencoder, in_parts
 from leicos_jobs.backends.cosmos.images import prepare
 from leicos_jobs.backends.cosmos.recipes import Recipe
-from leicos_jobs.backends.cosmos.training import Schedule, Training, drawn
+from leicos_jobs.backends.cosmos.training import Schedule, Training, compile_for_training, drawn
 from leicos_jobs.core import logs
 from leicos_jobs.core.cores import available_cores
 from leicos_jobs.formats.cosmos import Clip
@@ -64,7 +64,7 @@ def train_autoencoder(
         return {} if test is None else {"psnr": round(_psnr(model, test, cast), 2)}
 
     if compiled and device.type == "cuda":
-        model.compile()
+        compile_for_training(model)
     every = max(1, recipe.autoencoder_steps // 6)
     rate = recipe.autoencoder_learning_rate
     schedule = Schedule(recipe.autoencoder_steps, rate, recipe.autoencoder_steps // 20, 0.0, every)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def pictures(window: Window, frames: int) -> U8:
 
 @dataclass(frozen=True)
 class Latents:
-    """latents: (windows, channels, T, h, w), standardised, on the CPU. prompts: of each. held_out: of each."""
+    """latents: (windows, channels, T, h, w), standardised. prompts: of each window."""
 
     latents: torch.Tensor
     prompts: tuple[str, ...]
@@ -58,30 +59,40 @@ class Latents:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    def on(self, device: torch.device) -> Latents:
+        """In a GPU's memory where they are small against it."""
+        fits = device.type == "cuda" and self.latents.nbytes < torch.cuda.mem_get_info(device)[0] / 8
+        return Latents(self.latents.to(device), self.prompts) if fits else self
+
 
 def encode_all(
     vae: Any, cut: Sequence[Window], frames: int, size: tuple[int, int], grid: int, report: Callable[[], None]
 ) -> Latents:
     """Encode every window by an autoencoder, in its own type and on its own device."""
     mean, std = (part.to(vae.device) for part in settings_of(vae))
+
+    def read(window: Window) -> torch.Tensor:
+        return prepare(pictures(window, frames), size, grid).to(vae.dtype)
+
     parts = []
     with ThreadPoolExecutor(min(8, available_cores())) as pool, torch.no_grad():
-        for images in _ahead(pool, cut, frames):
-            video = prepare(images, size, grid).to(vae.device, vae.dtype)
-            encoded = vae.encode(video)
-            found = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-            parts.append(((found.float() - mean) / std).to(vae.dtype).cpu())
+        for video in _ahead(pool, read, cut):
+            encoded = vae.encode(video.to(vae.device))
+            latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+            parts.append(((latents.float() - mean) / std).to(vae.dtype).cpu())
             report()
     return Latents(torch.cat(parts), tuple(window.clip.prompt for window in cut))
 
 
-def _ahead(pool: ThreadPoolExecutor, cut: Sequence[Window], frames: int, ahead: int = 16) -> Any:
-    """Pictures of each window, read by several threads, few at a time in memory."""
-    waiting = [pool.submit(pictures, window, frames) for window in cut[:ahead]]
+def _ahead(
+    pool: ThreadPoolExecutor, read: Callable[[Window], torch.Tensor], cut: Sequence[Window], ahead: int = 16
+) -> Iterator[torch.Tensor]:
+    """Each window read, by several threads, few at a time in memory."""
+    waiting = deque(pool.submit(read, window) for window in cut[:ahead])
     for following in range(ahead, ahead + len(cut)):
-        yield waiting.pop(0).result()
+        yield waiting.popleft().result()
         if following < len(cut):
-            waiting.append(pool.submit(pictures, cut[following], frames))
+            waiting.append(pool.submit(read, cut[following]))
 
 
 def cached(folder: Path, name: str, identity: str, make: Callable[[], Latents]) -> Latents:

@@ -16,7 +16,7 @@ import torch
 
 from leicos_jobs.backends.cosmos.clips import Latents
 from leicos_jobs.backends.cosmos.recipes import Recipe
-from leicos_jobs.backends.cosmos.training import Schedule, Training, drawn
+from leicos_jobs.backends.cosmos.training import Schedule, Training, compile_for_training, drawn
 from leicos_jobs.formats.cosmos import CONDITIONING_FRAMES
 
 GIVEN = (CONDITIONING_FRAMES["video2world"] - 1) // 4 + 1
@@ -77,14 +77,14 @@ class FlowTraining:
     ) -> None:
         self.denoiser, self.recipe, self.seed = denoiser, recipe, seed
         self.device = next(denoiser.parameters()).device
-        self.trained, self.held_out = data
+        self.trained, self.held_out = (part.on(self.device) for part in data)
         self.embeddings = {prompt: value.float() for prompt, value in embeddings.items()}
         if recipe.method == "lora":
             add_lora(denoiser, recipe)
         if recipe.checkpointing:
             denoiser.enable_gradient_checkpointing()
         if compiled and self.device.type == "cuda":
-            denoiser.compile()
+            compile_for_training(denoiser)
 
     def run(
         self, resume: Path, identity: str, report: Callable[[int], None], preview: Callable[[int], None]

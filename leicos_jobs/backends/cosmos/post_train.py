@@ -70,7 +70,7 @@ class CosmosPostTrainer(PostTrainer[CosmosSettings], name="cosmos", version=1, h
         recipe = self.settings.recipe
         identity = digest_of(
             {
-                "settings": self.identity(self.settings), "recipe": recipe.model_dump(mode="json"),
+                "settings": self.identity(self.settings), "recipe": recipe.identity(),
                 "demos": demos.identity(), "geometry": list(request.size), "seed": request.seed,
             }
         )  # fmt: skip

@@ -40,6 +40,8 @@ class PostTrainSettings(BaseModel):
     """Training clips cut from each demo, spread evenly over it. A demo that is too short stands still at its end."""
     checkpointing: bool | None = Field(None, exclude=True)
     """Compute activations again in the backward pass: a third more time; without it 2b does not fit 139 GB."""
+    compile: bool = Field(True, exclude=True)
+    """torch.compile of the networks in training, on a GPU only."""
     save_every: int | None = Field(None, ge=1, exclude=True)
     """Steps between checkpoints: what a kill costs at most."""
     validate_every: int | None = Field(None, ge=1, exclude=True)
@@ -75,12 +77,18 @@ class Recipe(BaseModel):
     high_noise_share: float
     windows: int
     checkpointing: bool
+    compile: bool
     save_every: int
     validate_every: int
     previews: int
     autoencoder_steps: int
     autoencoder_batch: int
     autoencoder_learning_rate: float
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the weights."""
+        only_speed = {"checkpointing", "compile", "save_every", "validate_every", "previews"}
+        return self.model_dump(mode="json", exclude=only_speed)
 
 
 _REAL: dict[str, Any] = {
@@ -94,7 +102,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # from nothing in minutes: a high rate, steps that one H100 makes in about seven minutes
     "small": {
         "method": "full", "steps": 3000, "batch": 8, "learning_rate": 4e-4, "warm_up_steps": 200, "ema": 0.998,
-        "windows": 1, "checkpointing": False, "save_every": 500, "validate_every": 500, "autoencoder_steps": 3000,
+        "windows": 1, "checkpointing": False, "save_every": 1500, "validate_every": 500, "autoencoder_steps": 3000,
     },
     "tiny": {
         "method": "full", "steps": 6, "batch": 2, "learning_rate": 1e-3, "warm_up_steps": 2, "ema": 0.5,

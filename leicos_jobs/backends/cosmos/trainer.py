@@ -78,7 +78,7 @@ class Trainer:
         """Train the denoiser; returns its loss curve."""
         self.denoiser = self._denoiser().to(self.device)
         texts = {text: self.prompts.embedding(text) for side in self.data for text in side.prompts}
-        flow = FlowTraining(self.denoiser, self.data, texts, self.recipe, self.request.seed, self.settings.compile)
+        flow = FlowTraining(self.denoiser, self.data, texts, self.recipe, self.request.seed, self.recipe.compile)
         done = self._total - self.recipe.steps
         curve = flow.run(
             self.request.resume,
@@ -107,7 +107,7 @@ class Trainer:
         model, curve = train_autoencoder(
             self.trained, self.held_out, self.request.size, self.native.grid, self.recipe, self.request.seed,
             self.device, self.request.resume, self.identity,
-            lambda step: self.request.report(step, self._total), self.settings.compile,
+            lambda step: self.request.report(step, self._total), self.recipe.compile,
         )  # fmt: skip
         self.curves += [{"part": "autoencoder", **point} for point in curve]
         self.psnr = next((point["psnr"] for point in reversed(curve) if "psnr" in point), None)

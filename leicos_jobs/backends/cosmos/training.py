@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo
 
 from leicos_jobs.backends import checkpoints
 from leicos_jobs.core import logs, signals
@@ -165,6 +166,12 @@ class Training:
         self._optimizer.load_state_dict(state["optimizer"])
         self.step, self.history = state["step"], state["history"]
         logs.event(f"cosmos.{self.name}_resumed", step=self.step)
+
+
+def compile_for_training(model: torch.nn.Module) -> None:
+    """torch.compile, on a GPU. What cannot be compiled runs as it is: that costs speed, not the training."""
+    torch._dynamo.config.suppress_errors = True
+    model.compile()
 
 
 def drawn(seed: int, step: int, device: torch.device) -> torch.Generator:

@@ -28,7 +28,8 @@ CONFIG: dict[str, Any] = {
     "source": {"task": "Lift the red cube up."},
     "plan": {"samples": SAMPLES},
     "generate": {
-        "backend": "cosmos", "frames": 24, "width": 128, "height": 96, "settings": {"size": "tiny", "steps": 2, "post_train": {}},
+        "backend": "cosmos", "frames": 24, "width": 128, "height": 96,
+        "settings": {"size": "tiny", "steps": 2, "post_train": {}},
     },
     "gate": {"start_psnr_min": 0, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
     "idm": {"settings": {"steps": 20, "head_steps": 10, "checkpoint_every": 10, "threads": 1}},
