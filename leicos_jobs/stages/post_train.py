@@ -45,9 +45,6 @@ def _train(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     resume = ResumeFolder(run, layout.resume("post-train", resume_key(results, "post-train")), scratch / "resume")
     settings = registry.settings("post_train", config.backend, config.settings)
     trainer = registry.load("post_train", config.backend)(settings, scratch)
-    items = episodes.read(run, results)
-    sides = episodes.split(items, run.config)
-    clips = enumerate(episodes.of_clips(items), start=1)
     request = PostTrainRequest(
         dataset=fetch_folder(run, results.needed("cosmos-dataset"), scratch),
         size=(config.width, config.height),
@@ -55,6 +52,14 @@ def _train(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
         out=folder,
         resume=resume.folder,
         report=reporter("post-train", resume.sync),
-        held_out=tuple(number for number, item in clips if sides[item.episode_index] == "held_out"),
+        held_out=_held_out(results) if trainer.holds_out else (),
     )
     return trainer.train(request).facts()
+
+
+def _held_out(results: Results) -> tuple[int, ...]:
+    """Numbers of the clips of demos that the split holds out."""
+    items = episodes.read(results.run, results)
+    sides = episodes.split(items, results.run.config)
+    clips = enumerate(episodes.of_clips(items), start=1)
+    return tuple(number for number, item in clips if sides[item.episode_index] == "held_out")

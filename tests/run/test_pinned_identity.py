@@ -191,7 +191,7 @@ def test_every_field_that_changes_a_result_enters_a_key(field: str, monkeypatch:
     monkeypatch.setattr(identity, "is_trained", lambda _config: True)
     monkeypatch.setattr(identity, "generator_folders", lambda _config: ())
     monkeypatch.setattr(identity.registry, "settings", lambda kind, name, settings: settings)
-    trainer = SimpleNamespace(identity=lambda settings: settings)
+    trainer = SimpleNamespace(holds_out=False, identity=lambda settings: settings)
     monkeypatch.setattr(identity.registry, "load", lambda kind, name: trainer)
     before = config("cosmos")
     section, _, name = field.rpartition(".")
