@@ -95,14 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = told.exit_code
     except click.exceptions.Exit as error:
         code = error.exit_code
-    except click.Abort:
-        _say("stopped; start again to go on")
-        code = ExitCode.RETRY
     except click.ClickException as error:
         error.show()
         explain(error.format_message())
         code = ExitCode.INPUT
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         _say("stopped; start again to go on")
         code = ExitCode.RETRY
     except BrokenPipeError:

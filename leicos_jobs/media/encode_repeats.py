@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from leicos_jobs.core.errors import DefectError, writing
+from leicos_jobs.core.errors import writing
 from leicos_jobs.media.encode import CRF, PRESET, WITHOUT_TREE, Encoder, configure
 
 GOP = 2
@@ -53,10 +53,8 @@ class RepeatEncoder(Encoder):
 
     def repeat(self) -> None:
         """Append the last image once more. A third showing is a key frame again: groups have two frames."""
-        if self._last is None:
-            raise DefectError(f"{self.path}: repeat() before the first image")
         if not self._alone:
-            self._encode(self._last)
+            super().repeat()
             return
         self._repeats.add(self.frames)
         self._alone = False

@@ -24,8 +24,7 @@ def restamp(src: Path, dst: Path, fps: float | Fraction) -> int:
     order gets time stamp k; frames may be stored in another order (B-frames). Audio and other streams are dropped.
     Raises VideoError if the source cannot be read.
     """
-    frames = _join([src], dst, as_rate(fps))
-    return frames[0]
+    return _join([src], dst, as_rate(fps))[0]
 
 
 def concatenate(sources: Sequence[Path], dst: Path, fps: float | Fraction) -> list[int]:

@@ -38,7 +38,7 @@ def checked(key: str) -> str:
 
 
 class Store(Protocol):
-    """Both implementations pass `leicos_jobs.testing.store_contract`."""
+    """Both implementations derive from it and pass `leicos_jobs.testing.store_contract`."""
 
     uri: str
 
@@ -54,6 +54,7 @@ class Store(Protocol):
     def link_latest(self, folder: str) -> None:
         """Where the store can have links: name this folder `latest` beside it, for people; a folder that is not there
         leaves no such name. Nothing reads it."""
+        return
 
     def create(self, key: str, data: bytes) -> bytes:
         """Write unless the key exists, atomically; return the bytes that stand there afterwards.
@@ -70,15 +71,19 @@ class Store(Protocol):
 
     def upload_resumable(self, key: str, path: Path) -> None:
         """The same for a large file over a slow line: going on after an interruption sends only what is missing."""
+        self.upload(key, path)
 
     def fetch(self, key: str, scratch: Path) -> Path:
         """A local file with the object's bytes, under `scratch` or the store's own file (never write to it)."""
 
     def release(self, path: Path) -> None:
         """A file that `fetch` gave is no longer needed: a copy is removed, the store's own file stays."""
+        return
 
     def local(self, key: str) -> Path | None:
         """The path at which the store itself keeps an object or a folder of them; None if it is not on this machine."""
+        checked(key)
+        return None
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys that start with `prefix`, in order. May lag behind writes of others; no commit rests on it."""

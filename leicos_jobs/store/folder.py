@@ -16,12 +16,12 @@ from pathlib import Path
 
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError, LeicosError, RetryError, writing
-from leicos_jobs.store.base import PARTIAL, KeyMissingError, checked
+from leicos_jobs.store.base import PARTIAL, KeyMissingError, Store, checked
 
 LATEST = "latest"
 
 
-class FolderStore:
+class FolderStore(Store):
     """Store rooted at a directory, made on first write."""
 
     def __init__(self, root: Path) -> None:
@@ -95,13 +95,6 @@ class FolderStore:
         if not path.is_file():
             raise KeyMissingError(f"no object {key} in {self.uri}")
         return path
-
-    def upload_resumable(self, key: str, path: Path) -> None:
-        """See `Store.upload_resumable`: a copy on one machine is begun again."""
-        self.upload(key, path)
-
-    def release(self, path: Path) -> None:
-        """See `Store.release`: what `fetch` gave is the store's own."""
 
     def local(self, key: str) -> Path | None:
         """See `Store.local`."""

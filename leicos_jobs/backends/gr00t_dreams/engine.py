@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from leicos_jobs.backends.gr00t_dreams.checkpoint import Architecture
 from leicos_jobs.backends.gr00t_dreams.ops import FusedOps, Ops
-from leicos_jobs.backends.gr00t_dreams.prepare import Block, Linear, Norm, Prepared, prepare
+from leicos_jobs.backends.gr00t_dreams.prepare import Block, Norm, Prepared, prepare
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,3 @@ def _merge(x: Tensor, frames: int, side: int) -> Tensor:
     DownSampleBlock does (multimodal_projector.py). (frames * side^2, c) -> (frames * side^2 / 4, 4c)."""
     squares = x.view(frames, side // 2, 2, side // 2, 2, -1)
     return squares.permute(0, 3, 1, 2, 4, 5).reshape(frames * (side // 2) ** 2, -1)
-
-
-__all__ = ["Engine", "Linear", "Plan", "default_plan"]

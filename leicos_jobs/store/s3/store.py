@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import LeicosError, RetryError, writing
-from leicos_jobs.store.base import KeyMissingError, checked
+from leicos_jobs.store.base import KeyMissingError, Store, checked
 from leicos_jobs.store.s3 import answers, reading
 from leicos_jobs.store.s3.parts import Upload
 from leicos_jobs.store.s3.reading import PART_BYTES
@@ -27,7 +27,7 @@ _TRANSFER = TransferConfig(multipart_chunksize=PART_BYTES, multipart_threshold=P
 _TRIES = 8
 
 
-class S3Store:
+class S3Store(Store):
     """Store rooted at s3://bucket/prefix, or at the bucket itself."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
@@ -88,9 +88,6 @@ class S3Store:
         """See `Store.fingerprint`: ETag and size, which need no reading. The same bytes sent in other parts differ."""
         answer = self._head(key)
         return None if answer is None else f"etag:{answer['ETag'].strip(chr(34))}:{answer['ContentLength']}"
-
-    def link_latest(self, folder: str) -> None:
-        """See `Store.link_latest`: S3 has no links."""
 
     def create(self, key: str, data: bytes) -> bytes:
         """See `Store.create`."""
@@ -193,11 +190,6 @@ class S3Store:
         """See `Store.release`: what `fetch` gave is a copy."""
         with writing(path):
             path.unlink(missing_ok=True)
-
-    def local(self, key: str) -> Path | None:
-        """See `Store.local`."""
-        checked(key)
-        return None
 
     def list(self, prefix: str) -> Iterator[str]:
         """See `Store.list`."""
