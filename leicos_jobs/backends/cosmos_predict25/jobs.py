@@ -70,7 +70,11 @@ class Runner(ABC):
 
     def __init__(self, checkout: Checkout, settings: CosmosSettings, weights: Weights, work: Path) -> None:
         self.checkout, self.settings, self.weights, self.work = checkout, settings, weights, work
-        self.environment = checkout.environment(offline=settings.offline)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of upstream's programs, as this process's is now."""
+        return self.checkout.environment(offline=self.settings.offline)
 
     def check_load(self, log: Path) -> LoadReport:
         """What upstream's log says of the weights. Raises InputError naming the keys that did not fit."""
