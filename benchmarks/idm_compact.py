@@ -108,7 +108,8 @@ _generators: dict[str, Any] = {}
 
 
 def _imagine_one(job: tuple[Path, Path, int, int, int, Size]) -> None:
-    from leicos_jobs.backends.mujoco.generator import MujocoGenerator, MujocoGeneratorSettings
+    from leicos_jobs.backends.mujoco.generator import MujocoGenerator
+    from leicos_jobs.backends.mujoco.settings import MujocoGeneratorSettings
 
     folder, place, episode, seed, frames, size = job
     if "one" not in _generators:

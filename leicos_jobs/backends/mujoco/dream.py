@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
-from leicos_jobs.backends.mujoco.generator import MujocoGeneratorSettings
 from leicos_jobs.backends.mujoco.looks import Look, drifted, fit_look
 from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.robot import JOINTS
+from leicos_jobs.backends.mujoco.settings import MujocoGeneratorSettings
 from leicos_jobs.backends.mujoco.simulation import Simulation
 from leicos_jobs.backends.requests import CONDITIONING_ACTIONS, GenerateRequest, GenerateResult
 from leicos_jobs.core.errors import InputError
