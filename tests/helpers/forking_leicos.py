@@ -4,15 +4,19 @@ For tests that need many whole runs. Commands, processes, groups, signals, logs 
 run`; Python's start, its imports and the drawing of the report's plots are saved.
 
     python -m helpers.forking_leicos run CONFIG --out RUN
+
+`Server` saves the first process's start as well, where a test makes one run after another.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import multiprocessing
 import os
 import pkgutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,20 +52,20 @@ class ForkedProcess(processes.Process):
         self._keeper, parent = keeper, os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become(arguments[after:], environment, log, parent)
+            with contextlib.suppress(PermissionError):
+                os.setsid()
+            die_with(parent)
+            _become(arguments[after:], environment, log, "wb")
         self._popen = _Forked(pid)  # type: ignore[assignment]
         self.group = pid
         keeper.watch(pid)
 
 
-def _become(arguments: Sequence[str], environment: Mapping[str, str], log: Path, parent: int) -> NoReturn:
+def _become(arguments: Sequence[str], environment: Mapping[str, str], log: Path, mode: str) -> NoReturn:
     """Go on as the command, and end with its exit code."""
     code = 70
     try:
-        with contextlib.suppress(PermissionError):
-            os.setsid()
-        die_with(parent)
-        with Path(os.devnull).open() as nothing, log.open("wb") as stream:
+        with Path(os.devnull).open() as nothing, log.open(mode) as stream:
             os.dup2(nothing.fileno(), 0)
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
@@ -93,18 +97,53 @@ def _undrawn(*arguments: object) -> None:
             path.touch()
 
 
+def serve() -> None:
+    """Be one `leicos` after another: a line of JSON in, its exit code out."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _become(order["arguments"], order["environment"], Path(order["log"]), "ab")
+        print(_Forked(pid).wait(), flush=True)
+
+
+class Server:
+    """Runs commands in forks of one process."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        command = [sys.executable, "-m", "helpers.forking_leicos", "serve"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._process = subprocess.Popen(command, env=self._environment, text=True, **pipes)  # type: ignore[call-overload]
+
+    def run(self, *arguments: str, log: Path, **environment: str) -> int:
+        """The exit code of a command; what it says is added to `log`."""
+        order = {"arguments": arguments, "environment": self._environment | environment, "log": str(log)}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
 def main() -> None:
     """Import all that a command imports when it is called, then be `leicos`."""
     for package in (convert, formats, judge, media, s3, stages, work):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-    for name in ("leicos_jobs.cli.pipeline", "leicos_jobs.cli.local_run"):
+    for name in ("leicos_jobs.cli.here", "leicos_jobs.cli.pipeline", "leicos_jobs.cli.local_run"):
         importlib.import_module(name)
     pods.Process = ForkedProcess  # type: ignore[misc]
     child.multiprocessing = _Forking  # type: ignore[assignment]
     for plot in ("joint_errors", "success_bars", "trajectory"):
         setattr(plots, plot, _undrawn)
-    command_line.main(sys.argv[1:])
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        command_line.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers.identity import environment, forking_leicos, plugins, write_config
+from helpers.forking_leicos import Server
+from helpers.identity import environment, plugins, write_config
 from stages.conftest import snapshot
 
 from leicos_jobs.core.errors import InputError
@@ -113,32 +113,33 @@ def damage(root: Path, name: str, way: str, first: str = "") -> Path:
     return found[0]
 
 
-def run(config: Path, root: Path, log: Path) -> int:
-    command = forking_leicos("run", str(config), "--out", str(root), "--workers", "2")
-    with log.open("ab") as stream:
-        return subprocess.run(command, env=environment(), stdout=stream, stderr=stream, timeout=600).returncode
+class Leicos:
+    """`leicos run` of one configuration, into any root."""
+
+    def __init__(self, config: Path, server: Server) -> None:
+        self.config, self.server = config, server
+
+    def run(self, root: Path, log: Path) -> int:
+        return self.server.run("run", str(self.config), "--out", str(root), "--workers", "2", log=log)
+
+    def finish(self, root: Path, log: Path) -> None:
+        assert self.run(root, log) == 0, log.read_text()[-3000:]
 
 
-def finish(config: Path, root: Path, log: Path) -> None:
-    assert run(config, root, log) == 0, log.read_text()[-3000:]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _backends() -> Iterator[None]:
+@pytest.fixture(scope="module")
+def leicos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leicos]:
+    config = write_config(tmp_path_factory.mktemp("damage"), demos=3, samples=6, shard=3, trained=True)
+    server = Server(environment())
     with plugins():
-        yield
+        yield Leicos(config, server)
+    server.close()
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_config(tmp_path_factory.mktemp("damage"), demos=3, samples=6, shard=3, trained=True)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(config: Path) -> Path:
+def undisturbed(leicos: Leicos) -> Path:
     """A whole run that nothing disturbed, with a failure that was overcome."""
-    root = config.with_name("undisturbed")
-    finish(config, root, config.with_name("log"))
+    root = leicos.config.with_name("undisturbed")
+    leicos.finish(root, root.with_suffix(".log"))
     opened = open_run(str(root))
     state = read_states(opened, Results(opened).samples()[:1])[0]
     assert state.label is not None
@@ -186,14 +187,14 @@ def test_check_of_a_sound_run_finds_nothing_and_reads_every_object(copied: Path)
 
 @pytest.mark.parametrize("name", ["a start", "a video", "labels", "decisions", "the plan"])
 def test_what_is_repaired_is_done_again_and_the_run_is_what_it_was(
-    undisturbed: Path, config: Path, tmp_path: Path, name: str
+    undisturbed: Path, leicos: Leicos, tmp_path: Path, name: str
 ) -> None:
     root = tmp_path / "run"
     shutil.copytree(undisturbed, root, symlinks=True)
     key = damage(root, name, "flipped").relative_to(root).as_posix()
     result = check(str(root), repair=True)
     assert [item.key for item in result.damaged] == [key]
-    finish(config, root, tmp_path / "log")
+    leicos.finish(root, tmp_path / "log")
     assert check(str(root)).damaged == ()
     assert snapshot(root) == snapshot(undisturbed)
 
@@ -218,14 +219,14 @@ def undone(root: Path, pattern: str) -> str:
 @pytest.mark.soak
 @pytest.mark.parametrize(("name", "way"), sorted(cases(), key=lambda case: tuple(WAYS).index(case[1])))
 def test_a_run_to_the_end_notices_damage_or_is_not_changed(
-    undisturbed: Path, config: Path, tmp_path: Path, name: str, way: str
+    undisturbed: Path, leicos: Leicos, tmp_path: Path, name: str, way: str
 ) -> None:
     """The last stages, all of half the samples, and what else reads the object, are done again over the damage."""
     root, log = tmp_path / "run", tmp_path / "log"
     shutil.copytree(undisturbed, root, symlinks=True)
     begun = undone(root, KINDS[name])
     key = damage(root, name, way, begun).relative_to(root).as_posix()
-    code = run(config, root, log)
+    code = leicos.run(root, log)
     text = log.read_text()
     print(f"{name}, {way}: {code}")
     if code == 0:
@@ -234,7 +235,7 @@ def test_a_run_to_the_end_notices_damage_or_is_not_changed(
     assert code == 78, text[-3000:]
     assert key in text, text[-3000:]
     assert key in {item.key for item in check(str(root), repair=True).damaged}
-    finish(config, root, log)
+    leicos.finish(root, log)
     assert snapshot(root) == snapshot(undisturbed)
 
 
