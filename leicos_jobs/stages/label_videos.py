@@ -43,7 +43,7 @@ def label_files(artifact: Path, videos: Sequence[Path], out: Path, how: Labellin
     with tempfile.TemporaryDirectory(prefix="leicos-") as work:
         settings = registry.settings("label", how.backend, how.settings)
         labeller = registry.load("label", how.backend)(settings=settings, artifact=artifact, work=Path(work))
-        frames = {video.stem: verify(video).frames for video in videos}
+        frames = {video.stem: _frames(video) for video in videos}
         inputs = {video.stem: {"video": sha256_file(video), "idm": idm} for video in videos}
         requests = [LabelRequest(item.stem, item, label_seed(how.seed, inputs[item.stem]["video"])) for item in videos]
         with closing(labeller):
@@ -51,3 +51,11 @@ def label_files(artifact: Path, videos: Sequence[Path], out: Path, how: Labellin
                 check_labels(result.actions, frames[result.sample], embodiment(how.robot))
                 write_table(out / f"{result.sample}.parquet", {"action": result.actions}, inputs[result.sample])
                 yield result.sample, len(result.actions)
+
+
+def _frames(video: Path) -> int:
+    """The number of frames of a sound video. Raises InputError."""
+    count = verify(video).frames
+    if count < 2:
+        raise InputError(f"{video} has one frame, and actions are seen between frames", fix="give it two or more")
+    return count

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.leisaac import paint
+from helpers.leisaac import paint, read_code
+from helpers.videos import foreign
 from PIL import Image
 
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
@@ -21,6 +22,8 @@ from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.formats.lerobot_v30 import export_v30
 from leicos_jobs.inspect.facts import DatasetFacts, inspect
+from leicos_jobs.media.decode import read_all
+from leicos_jobs.media.probe import probe
 
 LENGTHS = (7, 12)
 INFO, STATS, TASKS, EPISODES = (
@@ -189,6 +192,33 @@ def test_statistics_of_pictures_that_lack_are_computed_and_names_filled_in(v21: 
     found = pq.read_table(file).column(f"stats/{name}/mean").to_pylist()
     assert np.allclose(found, [each["mean"] for each in known], atol=0.01)
     assert json.loads((out / INFO).read_text())["features"][name]["names"] == ["height", "width", "channels"]
+
+
+@pytest.mark.parametrize("key", ["info", "video_info"])
+def test_a_dataset_of_a_real_arm_is_joined_in_its_own_codec(key: str, v21: Path) -> None:
+    """As lerobot 0.3 records an SO-101: AV1, names under `motors`, and in older ones `video_info`."""
+    for episode, path in enumerate(sorted(v21.glob("videos/*/*/*.mp4"))):
+        foreign(path, np.stack([paint(episode, step) for step in range(LENGTHS[episode])]), codec="libsvtav1", rate=30)
+
+    def described(info: dict[str, Any]) -> dict[str, Any]:
+        camera = info["features"]["observation.images.front"]
+        camera[key] = camera.pop("info") | {"video.codec": "av1"}
+        for column in ("action", "observation.state"):
+            info["features"][column]["names"] = {"motors": info["features"][column]["names"]}
+        return info
+
+    edited(v21 / INFO, described)
+    assert problems(v21) == ()
+    exported(v21)
+    out = v21.with_name("v30")
+    made, given = (json.loads((root / INFO).read_text())["features"] for root in (out, v21))
+    assert made["action"]["names"] == given["action"]["names"]
+    assert made["observation.images.front"][key]["video.codec"] == "av1"
+    (video,) = out.glob("videos/*/*/*.mp4")
+    info = probe(video)
+    assert (info.codec, info.frames) == ("av1", sum(LENGTHS))
+    shown = [read_code(picture) for picture in read_all(video)]
+    assert shown == [(episode, step) for episode, length in enumerate(LENGTHS) for step in range(length)]
 
 
 def test_another_version_is_told_with_the_tool_that_converts_it(v21: Path) -> None:
