@@ -127,7 +127,7 @@ def _gate_identity(config: RunConfig) -> dict[str, Any]:
     if (critic := config.gate.critic) is None:
         return gate
     judged_by = backend_identity("critic", critic.backend, critic.settings) | {"min_scores": critic.min_scores}
-    return gate | {"critic": judged_by}
+    return gate | {"critic": judged_by, "task": config.source.task}  # it is asked about the task
 
 
 SampleRule = Callable[[SampleRules, Sample, Mapping[str, Record]], Inputs | None]

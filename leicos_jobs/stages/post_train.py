@@ -18,6 +18,9 @@ from leicos_jobs.work.artifacts import artifact_digest, import_artifact
 from leicos_jobs.work.resume import ResumeFolder, forget, reporter
 from leicos_jobs.work.whole import resume_key, whole_stage
 
+SEED = 21
+"""Of every post-training. The plan's seeds are in no checkpoint's key, so they must not reach it."""
+
 
 def post_train(run: Run) -> StageRecord | None:
     """Run the stage; nothing to do for a generator that is not trained."""
@@ -48,7 +51,7 @@ def _train(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     request = PostTrainRequest(
         dataset=fetch_folder(run, results.needed("cosmos-dataset"), scratch),
         size=(config.width, config.height),
-        seed=run.config.plan.first_seed,
+        seed=SEED,
         out=folder,
         resume=resume.folder,
         report=reporter("post-train", resume.sync),

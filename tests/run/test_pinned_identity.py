@@ -209,6 +209,20 @@ def test_every_field_that_changes_a_result_enters_a_key(field: str, monkeypatch:
     assert (keys(before) != keys(after)) is (field not in NO_RESULT)
 
 
+def test_a_critic_s_verdict_is_bound_to_the_task_that_it_was_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "backend_identity", lambda kind, name, settings: {kind: [name, settings]})
+
+    def gate(task: str, critic: CriticConfig | None) -> Any:
+        chosen = config("cosmos")
+        source = chosen.source.model_copy(update={"task": task})
+        changes = {"source": source, "gate": chosen.gate.model_copy(update={"critic": critic})}
+        return identity.sample_rules(chosen.model_copy(update=changes), None).settings["gate"]
+
+    judge = CriticConfig(backend="judge", min_scores={"physics": 0.5})
+    assert gate("Lift.", judge) != gate("Put.", judge)
+    assert gate("Lift.", None) == gate("Put.", None)
+
+
 def test_the_split_stays() -> None:
     assert "".join(side[0] for side in split(episodes(), config("laptop")).values()) == SPLIT
 

@@ -36,6 +36,7 @@ class Trainer(base.PostTrainer[Settings], name="trained", version=1):
     """Leaves a checkpoint, and has a notice come when it is done for the first time."""
 
     found: ClassVar[list[list[str]]] = []
+    seeds: ClassVar[list[int]] = []
     stop: ClassVar[threading.Event]
 
     @classmethod
@@ -43,6 +44,7 @@ class Trainer(base.PostTrainer[Settings], name="trained", version=1):
         return {}
 
     def train(self, request: PostTrainRequest) -> TrainResult:
+        self.seeds.append(request.seed)
         self.found.append(sorted(path.name for path in request.resume.iterdir()))
         (request.resume / "iter_100").write_text("weights")
         request.report(100, 100)
@@ -54,13 +56,17 @@ class Trainer(base.PostTrainer[Settings], name="trained", version=1):
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    Trainer.found, Trainer.stop = [], threading.Event()
+    Trainer.found, Trainer.seeds, Trainer.stop = [], [], threading.Event()
     monkeypatch.setattr(signals, "_stop", Trainer.stop)
     monkeypatch.setattr(resume, "SYNC_SECONDS", 0)
     backends = {"generate": Generator, "post_train": Trainer}
     monkeypatch.setattr(registry, "load", lambda kind, _name: backends[kind])
-    config = {"source": {"files": ["/none.hdf5"], "task": "Lift."}, "generate": {"backend": "trained"}}
-    run = create_run(str(tmp_path / "run"), RunConfig.model_validate(config), known={"/none.hdf5": "sha256:0"})
+    return begun(str(tmp_path / "run"))
+
+
+def begun(uri: str, **more: object) -> Run:
+    config = {"source": {"files": ["/none.hdf5"], "task": "Lift."}, "generate": {"backend": "trained"}, **more}
+    run = create_run(uri, RunConfig.model_validate(config), known={"/none.hdf5": "sha256:0"})
     for stage in ("convert", "cosmos-dataset"):
         run.commits.commit_whole(StageRecord(stage=stage, key=str(Results(run).key(stage))))
     return run
@@ -77,3 +83,13 @@ def test_a_notice_after_the_training_and_before_its_record_costs_none_of_it(run:
     assert Trainer.found == [[], ["iter_100"]]
     assert Results(run).current("post-train") is not None
     assert list(run.store.list("resume/")) == []
+
+
+def test_two_trainings_of_one_key_have_one_seed(run: Run, tmp_path: Path) -> None:
+    other = begun(str(tmp_path / "other"), plan={"first_seed": 5})
+    assert Results(run).key("post-train") == Results(other).key("post-train")
+    Trainer.found.append([])  # no notice comes
+    for each in (run, other):
+        post_train.post_train(each)
+    assert len(Trainer.seeds) == 2
+    assert len(set(Trainer.seeds)) == 1
