@@ -72,7 +72,7 @@ $(VENV)-lerobot-%/.done:
 	$(VENV)-lerobot-$*/bin/python -m pip install -q lerobot==$* h5py
 	@touch $@
 
-soak: $(VENV)/.done  ## twenty kills of a whole run, and fifty of the Cosmos worker
+soak: $(VENV)/.done  ## whole runs: killed, damaged, side by side, amended, over a bad network; the Cosmos worker killed
 	$(BIN)/python -m pytest tests -m soak
 
 fuzz: $(VENV)/.done  ## an hour of broken recordings and configurations: no traceback, nothing that looks finished

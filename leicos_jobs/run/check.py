@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -79,6 +80,13 @@ class _Look:
     expected: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     damaged: list[Damaged] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    starts: set[str] = field(default_factory=set)
+    """Keys of the starts that a plan names."""
+
+    def note_starts(self, plan: bytes) -> None:
+        """Note the starts that a plan's samples name; a plan that cannot be read is told by its digest."""
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            self.starts |= {layout.start(str(json.loads(line)["start"])) for line in plan.split(b"\n") if line.strip()}
 
     def take(self, key: str, data: bytes, take: Take) -> None:
         """Look at a record's bytes."""
@@ -86,9 +94,9 @@ class _Look:
         try:
             take(data)
         except InputError as error:
-            self.damaged.append(Damaged(key=key, what=_what(error, key), remove=self._with_plan(key)))
+            self.damaged.append(Damaged(key=key, what=_what(error, key), remove=self.with_plan(key)))
 
-    def _with_plan(self, key: str) -> tuple[str, ...]:
+    def with_plan(self, key: str) -> tuple[str, ...]:
         """A start is made by the plan: it must be planned again."""
         return (key, *self._plans) if key.startswith("starts/") else (key,)
 
@@ -98,7 +106,7 @@ class _Look:
 
     def expect(self, key: str, sha256: str, record: str) -> None:
         """Note what bytes must be."""
-        remove = tuple(dict.fromkeys((key, *self.expected.get(key, ("", ()))[1], *self._with_plan(record))))
+        remove = tuple(dict.fromkeys((key, *self.expected.get(key, ("", ()))[1], *self.with_plan(record))))
         self.expected[key] = (sha256, remove)
 
 
@@ -119,6 +127,8 @@ def check(uri: str, *, repair: bool = False, progress: Progress | None = None) -
     _bytes(look, say)
     for key in sorted(look.expected.keys() - keys):
         look.damaged.append(Damaged(key=key, what="it is missing", remove=look.expected[key][1]))
+    for key in sorted(look.starts - keys):
+        look.damaged.append(Damaged(key=key, what="it is missing", remove=look.with_plan(key)))
     damaged = tuple(sorted(look.damaged, key=lambda item: item.key))
     if repair:
         for key in dict.fromkeys(key for item in damaged for key in item.remove):
@@ -229,6 +239,8 @@ def _compare(look: _Look, scratch: Path, key: str) -> str | None:
         return None if key not in look.expected else "it is missing"
     try:
         digest = sha256_file(path)
+        if key.startswith(f"{STAGES['plan'].prefix}/") and key.endswith(f"/{layout.SAMPLES}"):
+            look.note_starts(path.read_bytes())
     finally:
         look.store.release(path)
     if key in look.expected:
