@@ -185,10 +185,9 @@ class Generator(SampleBackend[S, requests.GenerateRequest, requests.GenerateResu
         return ()
 
     @classmethod
-    def outside(cls, settings: S, demo: str, row0: int, seed: int) -> dict[str, str]:
-        """Digests, by name, of what lies in those folders and determines the video of a start and seed. They are part
-        of the sample's id, and are compared again when the video is made."""
-        return {}
+    def lines(cls, settings: S) -> Sequence[requests.PlanLine] | None:
+        """The samples themselves, where it has only those; None: it makes what is asked. Raises InputError."""
+        return None
 
     @classmethod
     def check_run(cls, settings: S, frames: int, width: int, height: int) -> None:

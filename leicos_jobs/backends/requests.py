@@ -29,6 +29,7 @@ class GenerateRequest:
         `articulation/robot/joint_position` -> 6, `rigid_object/cube/root_pose` -> 7 (xyz, quaternion wxyz).
     fps: of the dataset; the video must carry it. frames: how many the video must have. width, height in pixels.
     out_dir: empty folder to write into. demo_name, row0: which demo, and the HDF5 row in output frame 0.
+    outside: digests, by name, of what its plan line takes from outside the run.
     demo, demo_actions, demo_first: only for backends with `needs_demo`: mp4 of the whole real episode, its (T, width)
     float32 actions in motor units, and the index in both of the frame at row0.
     """
@@ -45,9 +46,27 @@ class GenerateRequest:
     out_dir: Path
     demo_name: str = ""
     row0: int = 0
+    outside: dict[str, str] = field(default_factory=dict)
     demo: Path | None = None
     demo_actions: NDArray[np.float32] | None = None
     demo_first: int = 0
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """One sample of a generator that has only those. where: its line, for errors. demo, source: name of the demo, and
+    the end of its file's name where several files have such a demo. row0: None for the demo's first row. frames: of the
+    video. task: text; None for the demo's own. outside: digests, by name, of what determines the video; they are part
+    of the sample's id."""
+
+    where: str
+    demo: str
+    seed: int
+    frames: int
+    outside: dict[str, str]
+    row0: int | None = None
+    source: str = ""
+    task: str | None = None
 
 
 @dataclass(frozen=True)

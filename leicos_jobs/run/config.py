@@ -100,6 +100,8 @@ class PlanConfig(Section):
 
     samples: int = Field(64, ge=1)
     """How many videos, spread evenly over the demos."""
+    prompts: tuple[str, ...] = ()
+    """Texts to ask for, each from every start: also of behaviours that no demo shows; unset: each demo's own task."""
     row0: tuple[int, ...] = (-1,)
     """HDF5 rows shown in output frame 0; -1 is the demo's first dataset row."""
     first_seed: int = Field(21, ge=0)
@@ -302,10 +304,10 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
             f"{where}: {error.error_count()} error(s) in the configuration\n" + describe_errors(error),
             fix="correct these fields; `leicos config --schema` lists all of them",
         ) from None
-    for task in (config.source.task, *config.source.tasks):
+    for task in (config.source.task, *config.source.tasks, *config.plan.prompts):
         if task is not None and (problem := sentence_problem(task)):
             fix = "write what the robot does, e.g. Lift the red cube up."
-            raise InputError(f"{where}: source.task {problem}", fix=fix)
+            raise InputError(f"{where}: a text of source.task, source.tasks or plan.prompts {problem}", fix=fix)
     if not is_file(config.source.robot):
         embodiment(config.source.robot)
     # here, not in the model, so that an older run can still be opened

@@ -223,8 +223,11 @@ def _settings_named(config: RunConfig, stage: str) -> dict[str, Any]:
     return values
 
 
+SHARDING = {"samples_per_shard", "min_shards", "max_shards"}
+"""Fields of the plan that change no sample."""
 LATER = {
     "source": {"tasks", "cameras"},
+    "plan": {"prompts"},
     "curate": {"accept_unproven", "jitter_max", "start_error_ratio_max"},
 }
 """Fields that came after 0.1, by section: where they are unset, keys are what they were without them."""
@@ -296,7 +299,7 @@ def _plan(up: Upstream) -> dict[str, Any] | None:
     if is_trained(config) and checkpoint is None:
         return None
     return {
-        "plan": config.plan.model_dump(mode="json", exclude={"samples_per_shard", "min_shards", "max_shards"}),
+        "plan": {name: value for name, value in _as_before("plan", config.plan).items() if name not in SHARDING},
         "split": config.split.model_dump(mode="json"),
         "prompt": config.prompt.model_dump(mode="json"),
         "task": config.source.task,

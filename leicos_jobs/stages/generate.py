@@ -11,7 +11,6 @@ from leicos_jobs.backends import registry
 from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
-from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.run import episodes, layout, starts
 from leicos_jobs.run.chain import State
@@ -65,6 +64,7 @@ class GenerateStage(SampleStage):
             out_dir=out,
             demo_name=sample.demo,
             row0=sample.row0,
+            outside=sample.outside,
         )
         return self._with_demo(request, sample, episode, scratch) if self.needs_demo else request
 
@@ -86,24 +86,12 @@ class GenerateStage(SampleStage):
         first = episode.frame(sample.row0)
         return dataclasses.replace(request, demo=video, demo_actions=actions, demo_first=first)
 
-    def _require_same_outside(self, sample: Sample) -> None:
-        """Raises InputError if what the generator takes from outside the run has changed since the plan."""
-        config = self.run.config.generate
-        backend = registry.load("generate", config.backend)
-        settings = registry.settings("generate", config.backend, config.settings)
-        if backend.outside(settings, sample.demo, sample.row0, sample.seed) != sample.outside:
-            raise InputError(
-                f"sample {sample.id}: what {config.backend} takes for {sample.demo}, row {sample.row0} has changed",
-                fix="start the run again with --amend: it is then planned again",
-            )
-
     def check(self, state: State, result: GenerateResult, scratch: Path) -> Checked:
         """See `SampleStage.check`. Truth goes to its own place first, named by the video's digest, even if the video is
         then refused: the report tells which planted defects were."""
         from leicos_jobs.media.probe import verify  # brings PyAV, which a shard with nothing to do can spare
 
         sample, config, truth = state.sample, self.run.config.generate, None
-        self._require_same_outside(sample)
         fps = self.episodes[sample.episode].fps
         if result.truth is not None and result.video.is_file():
             sha256 = sha256_file(result.video)

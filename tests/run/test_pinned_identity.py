@@ -157,7 +157,7 @@ def leaves(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
 OTHERS: dict[str, Any] = {
     "webhook": "https://example.com/x", "source.files": ("s3://b/x/other.hdf5",),
     "source.robot": "other", "source.camera": "top", "source.cameras": ("top",), "source.tasks": ("Wave.",),
-    "time.stride": 3,
+    "time.stride": 3, "plan.prompts": ("Push.",),
     "time.row_for_row": True, "video.preset": "fast", "prompt.form": "underscored", "plan.row0": (-1,),
     "generate.backend": "echo", "generate.settings": {"guidance": 5}, "generate.checkpoint": "s3://b/other",
     "gate.critic": CriticConfig(backend="judge", min_scores={"physics": 0.5}), "idm.backend": "compact",

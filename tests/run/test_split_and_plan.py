@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from helpers.videos import foreign, images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.config import GenerateConfig, RunConfig
 from leicos_jobs.run.episodes import Episode, split
 from leicos_jobs.run.plan import make_samples
 from leicos_jobs.run.samples import Sample
@@ -146,3 +149,53 @@ def test_a_row_that_cannot_start_a_video_is_refused_with_those_that_can() -> Non
     assert {sample.row0 for sample in made(demos(2), configuration(samples=2, row0=[last]))} == {last}
     with pytest.raises(InputError, match=f"row {last + 2}"):
         made(demos(2), configuration(samples=2, row0=[last + 2]))
+
+
+def test_prompts_are_asked_from_every_start_and_come_before_another_seed() -> None:
+    plain = made(demos(2), configuration(samples=8, held_out_share=0.5))
+    asked = made(demos(2), configuration(samples=8, held_out_share=0.5, prompts=["Lift.", "Push it away."]))
+    by_demo = [[(item.task, item.seed) for item in asked if item.demo == f"demo_{number}"] for number in range(2)]
+    seeds = sorted({item.seed for item in plain})[:2]
+    assert by_demo == [[(text, seed) for seed in seeds for text in ("Lift.", "Push it away.")]] * 2
+    assert {item.id for item in asked if item.task == "Lift."} <= {item.id for item in plain}
+    assert {item.prompt for item in asked} == {"Lift", "Push_it_away"}
+
+
+def test_a_demo_has_its_own_task() -> None:
+    own = [demo(0).model_copy(update={"task": "Wave."}), demo(1)]
+    assert {item.demo: item.prompt for item in made(own, configuration(samples=2))} == {
+        "demo_0": "Wave",
+        "demo_1": "Lift",
+    }
+
+
+def imported(folder: Path, *lines: dict[str, object]) -> RunConfig:
+    (folder / "videos.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    for line in lines:
+        if not (folder / str(line["file"])).exists():
+            foreign(folder / str(line["file"]), images(int(str(line["file"]).split(".")[0])))
+    generate = {"backend": "import", "settings": {"folder": str(folder)}}
+    return configuration().model_copy(update={"generate": GenerateConfig.model_validate(generate)})
+
+
+def test_lines_of_import_are_the_plan(tmp_path: Path) -> None:
+    lines = (
+        {"file": "9.mp4", "demo": "demo_1", "seed": 4},
+        {"file": "12.mp4", "demo": "demo_1", "row0": 9, "task": "Push."},
+    )
+    first, second = made(demos(3), imported(tmp_path, *lines))
+    assert (first.demo, first.row0, first.seed, first.frames, first.task) == ("demo_1", 5, 4, 9, "Lift.")
+    assert (second.row0, second.frames, second.prompt) == (9, 12, "Push")
+
+
+def test_a_wrong_line_of_import_is_named(tmp_path: Path) -> None:
+    twice = [demo(0), demo(1).model_copy(update={"demo": "demo_0", "file": "b.hdf5"})]
+    for line, said in (
+        ({"demo": "demo_7"}, r"videos.jsonl:1: there is no demo demo_7"),
+        ({"demo": "demo_0"}, r"videos.jsonl:1: several files have a demo_0: a.hdf5, b.hdf5"),
+        ({"demo": "demo_0", "source": "b.hdf5", "row0": 6}, r"videos.jsonl:1: plan.row0: row 6"),
+    ):
+        with pytest.raises(InputError, match=said):
+            made(twice, imported(tmp_path, {"file": "9.mp4"} | line))
+    (found,) = made(twice, imported(tmp_path, {"file": "9.mp4", "demo": "demo_0", "source": "b.hdf5"}))
+    assert found.demo_sha256 == twice[1].demo_sha256

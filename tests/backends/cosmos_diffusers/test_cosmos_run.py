@@ -35,7 +35,10 @@ CONFIG: dict[str, Any] = {
     "idm": {"settings": {"steps": 20, "head_steps": 10, "checkpoint_every": 10, "threads": 1}},
     "label": {"settings": {"threads": 1}},
     "replay": {"settings": {"task": "none"}},
-    "curate": {"require_success": False, "tracking_error_deg_max": 1000, "limit_violation_share_max": 1.0},
+    "curate": {
+        "require_success": False, "tracking_error_deg_max": 1000, "limit_violation_share_max": 1.0,
+        "accept_unproven": True,
+    },
     "rounds": {"losses_max": 100},
 }  # fmt: skip
 
