@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from leicos_jobs.backends.base import Generator, Started
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core import stages
+from leicos_jobs.robots.embodiment import Embodiment
 from leicos_jobs.run import failures, layout, sealed
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.config import RunConfig
@@ -39,6 +40,11 @@ class StandInBackend(Generator[NoSettings], name="stand-in", version=1):
     def judges(cls, settings: NoSettings) -> bool:
         """As a replayer's."""
         return True
+
+    @classmethod
+    def cannot(cls, settings: NoSettings, robot: Embodiment, states: bool) -> str | None:
+        """As a replayer's."""
+        return None
 
 
 class TrainedBackend(StandInBackend, name="trained", version=1, trained=True):
