@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from helpers.flaky_proxy import FlakyProxy, flaky_proxy
 from helpers.leisaac import DemoSpec, write_recording
+from helpers.lerobot import SO101, DatasetSpec, write_dataset
 from helpers.s3 import S3Server
 
 from leicos_jobs.core.digests import SEAL
 from leicos_jobs.core.errors import ExitCode, InputError
+from leicos_jobs.inspect.defaults import config_for
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run
+from leicos_jobs.stages.convert import convert as convert_stage
 from leicos_jobs.work.sources import fetch_source
 
 
@@ -127,3 +130,16 @@ def test_a_source_outside_the_run_is_refused_by_name(source: str, tmp_path: Path
     run = create_run(str(tmp_path / "run"), config, known={source: "sha256:0"})
     with pytest.raises(InputError, match=f"{source} lies outside the run"):
         fetch_source(source, run, tmp_path)
+
+
+def test_a_dataset_in_s3_is_read_whole_and_noticed_when_it_changes(s3_environment: S3Server, tmp_path: Path) -> None:
+    bucket, source = Bucket(s3_environment), write_dataset(tmp_path / "any", DatasetSpec(version="v3.0", names=SO101))
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        bucket.write(f"any/{path.relative_to(source).as_posix()}", path)
+    config = config_for([bucket.uri("any")], None)
+    assert config.source.files == (bucket.uri("any"),)
+    run = create_run(str(tmp_path / "run"), config)
+    assert convert_stage(run).facts["episodes"] == 3
+    bucket.write("any/meta/more.json", source / "meta/info.json")
+    with pytest.raises(InputError, match="has changed"):
+        fetch_source(bucket.uri("any"), run, tmp_path / "scratch", whole=True)
