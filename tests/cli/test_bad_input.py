@@ -49,7 +49,7 @@ RECORDINGS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a folder": (lambda path: path.mkdir(), "a.hdf5"),
     "a link to nowhere": (lambda path: path.symlink_to(path.with_name("gone")), "no such file"),
     "no successful demo": (of(DemoSpec(rows=ROWS, success=False)), "demo_0"),
-    "no such camera": (of(DemoSpec(rows=ROWS, cameras=("wrist",))), "front"),
+    "no camera": (of(DemoSpec(rows=ROWS, cameras=())), "front"),
     "actions of another robot": (of(DemoSpec(rows=ROWS, width=8)), "8"),
     "NaN in actions": (of(DemoSpec(rows=ROWS, nan=("actions", 30, 2))), "actions"),
     "no rows": (of(DemoSpec(rows=0)), "demo_0"),

@@ -118,7 +118,7 @@ def test_a_map_of_imported_videos_is_read_as_windows_writes_it(encoding: str, tm
     line = json.dumps({"file": "a.mp4", "demo": "demo_0", "row0": 5, "seed": 21})
     (tmp_path / "videos.jsonl").write_bytes(f"{line}\r\n\r\n".encode(encoding))
     found = ImportGenerator(ImportSettings(folder=tmp_path), None, tmp_path)
-    assert list(found.videos) == [("demo_0", 5, 21)]
+    assert list(found.videos.values()) == [tmp_path / "a.mp4"]
     (tmp_path / "videos.jsonl").write_bytes(line.encode("utf-16"))
     with pytest.raises(InputError, match=r"videos\.jsonl: is UTF-16"):
         ImportGenerator(ImportSettings(folder=tmp_path), None, tmp_path)
