@@ -121,7 +121,7 @@ def test_when_nothing_passes_curation_the_report_says_why_and_no_dataset_is_left
     assert not (foreign.out / "synthetic/latest/meta/info.json").exists()
     page = (foreign.out / "report/latest/index.html").read_text()
     assert "<b>0</b><span>synthetic episodes</span>" in page
-    assert page.count("replay: tracking error") == 2
+    assert page.count("<td>replay: tracking error") == 2
 
     again = foreign.run("--amend")
     assert again.returncode == 0, again.stdout[-2000:]
