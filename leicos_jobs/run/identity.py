@@ -6,7 +6,7 @@ here changes the user's ids and keys, is pinned in tests/run/test_pinned_identit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -223,8 +223,6 @@ def _settings_named(config: RunConfig, stage: str) -> dict[str, Any]:
     return values
 
 
-SHARDING = {"samples_per_shard", "min_shards", "max_shards"}
-"""Fields of the plan that change no sample."""
 LATER = {
     "source": {"tasks", "cameras"},
     "plan": {"prompts"},
@@ -233,14 +231,10 @@ LATER = {
 """Fields that came after 0.1, by section: where they are unset, keys are what they were without them."""
 
 
-def _as_before(section: str, values: BaseModel) -> dict[str, Any]:
-    """A section without those of its later fields that are unset."""
-    given = values.model_dump(mode="json", exclude_defaults=True)
-    return {
-        name: value
-        for name, value in values.model_dump(mode="json").items()
-        if name in given or name not in LATER[section]
-    }
+def _as_before(section: str, values: BaseModel, without: Set[str] = frozenset()) -> dict[str, Any]:
+    """A section without those of its later fields that are unset, and without some others."""
+    unset = LATER[section] - values.model_dump(mode="json", exclude_defaults=True).keys()
+    return values.model_dump(mode="json", exclude=unset | without)
 
 
 WholeRule = Callable[[Upstream], dict[str, Any] | None]
@@ -299,7 +293,7 @@ def _plan(up: Upstream) -> dict[str, Any] | None:
     if is_trained(config) and checkpoint is None:
         return None
     return {
-        "plan": {name: value for name, value in _as_before("plan", config.plan).items() if name not in SHARDING},
+        "plan": _as_before("plan", config.plan, {"samples_per_shard", "min_shards", "max_shards"}),
         "split": config.split.model_dump(mode="json"),
         "prompt": config.prompt.model_dump(mode="json"),
         "task": config.source.task,
