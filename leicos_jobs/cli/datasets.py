@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,13 @@ Examples:
   leicos to-lerobot one.hdf5 two.hdf5 --task "Lift." --out dataset --format v3.0 --row-for-row
   leicos to-lerobot s3://bucket/any-lerobot-dataset --out dataset --format v2.1
   leicos to-lerobot runs/lift --out synthetic-v3 --format v3.0
+"""
+
+
+LEISAAC_EPILOG = """\b
+Examples:
+  leicos to-leisaac runs/lift --out lift.hdf5
+  leicos to-leisaac dataset --out demos.hdf5 --no-pictures
 """
 
 
@@ -127,26 +135,53 @@ def _cameras(path: Path, robot: Embodiment) -> tuple[str, ...]:
 
 def _export(sources: tuple[Path, ...], out: Path, version: str) -> None:
     from leicos_jobs.formats.lerobot_v30 import export_v30
+    from leicos_jobs.work.datasets import local_dataset
 
     if len(sources) != 1 or version != V30:
         raise InputError(
             f"{sources[0]}: a folder is taken as a dataset, which is exported alone, and to v3.0 only",
             fix=f"leicos to-lerobot DATASET --format {V30}",
         )
-    with bar("exporting") as progress:
-        info = export_v30(_dataset(sources[0]), out, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="leicos-") as scratch, bar("exporting") as progress:
+        info = export_v30(local_dataset(str(sources[0]), Path(scratch)), out, progress=progress)
     click.echo(f"{out}: {info['total_episodes']} episodes, {info['total_frames']} frames")
 
 
-def _dataset(source: Path) -> Path:
-    """The folder itself, or the synthetic dataset of the run that it is. Raises InputError if that has none."""
-    from leicos_jobs.run.layout import RUN
-    from leicos_jobs.run.opened import open_run
-    from leicos_jobs.run.results import Results
+@click.command(name="to-leisaac", epilog=LEISAAC_EPILOG)
+@click.argument("source", metavar="RUN|DATASET")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New HDF5 file.")
+@click.option("--robot", help="A shipped robot, or a robot's YAML file; without it the run's or dataset's own.")
+@click.option("--no-pictures", is_flag=True, help="A small file, for replay only.")
+@click.option("--no-simulate", is_flag=True, help="Do not carry the actions out: no `states`.")
+def to_leisaac(source: str, out: Path, robot: str | None, no_pictures: bool, no_simulate: bool) -> None:
+    """Write a run's synthetic dataset, or any dataset of leicos (v2.1), as LeIsaac's HDF5.
 
-    if not (source / RUN).is_file():
-        return source
-    made = Results(open_run(str(source))).needed("assemble")
-    if not made.files:
-        raise InputError(f"{source}: no sample passed curation, so there is no dataset", fix="see the run's report")
-    return source / made.folder
+    Each episode begins in its own simulator state; actions stand at the control rate.
+    """
+    from leicos_jobs.convert.simulate import embedded
+    from leicos_jobs.convert.to_leisaac import to_leisaac as write
+    from leicos_jobs.formats.lerobot_read import Dataset
+    from leicos_jobs.robots.embodiment import embodiment
+    from leicos_jobs.work.datasets import local_dataset, robot_of_dataset, run_at
+
+    with tempfile.TemporaryDirectory(prefix="leicos-") as scratch:
+        run = run_at(source)
+        dataset = Dataset(local_dataset(source, Path(scratch)))
+        arm = embodiment(robot) if robot else run.robot if run else robot_of_dataset(dataset)
+        with bar("writing") as progress:
+            report = write(
+                dataset,
+                out,
+                arm,
+                simulate=None if no_simulate else embedded(arm, run.config.replay if run else None),
+                pictures=not no_pictures,
+                progress=progress,
+            )
+    for numbers, text in (
+        (report.without_states, "have no `states`: the embedded simulator does not have their scene, or was not asked"),
+        (report.unmarked, "have no mark `success`: no rule of their task is known, and LeIsaac's converter skips them"),
+        (report.disagreeing, "are marked successful, but did not succeed when their actions were carried out here"),
+    ):
+        if numbers:
+            click.echo(f"{len(numbers)} of {report.episodes} episodes {text}", err=True)
+    click.echo(f"{out}: {report.episodes} episodes, {report.rows} rows")

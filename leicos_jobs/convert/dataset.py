@@ -2,8 +2,9 @@
 
 Only successful, sound demos go in; every other one is left out with a reason. Besides LeRobot's own files it writes
 GR00T's modality.json and stats.json, and in meta/leicos: episodes.jsonl (episode -> content of its demo, first_row,
-stride, frames, control_hz), origins.jsonl (its file and demo), images.jsonl (digests of its images) and
-left_out.jsonl. The bytes depend on the input only, not on the number of workers.
+stride, frames, control_hz), origins.jsonl (its file and demo), images.jsonl (digests of its images), starts.jsonl (the
+simulator's state at its first frame) and left_out.jsonl. The bytes depend on the input only, not on the number of
+workers.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from leicos_jobs.core.errors import InputError, writing
 from leicos_jobs.core.text import json_line, sentence_problem
 from leicos_jobs.formats import gr00t
 from leicos_jobs.formats import lerobot_layout as layout
+from leicos_jobs.formats.episode_starts import EpisodeStart, write_starts
 from leicos_jobs.formats.leisaac_problems import Problem, fix_for
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_check import require
@@ -222,7 +224,7 @@ def _write(
     fps = timings[0].fps(rate)
     writer = DatasetWriter(out, robot, options.cameras, fps)
     stats = gr00t.StatsBuilder()
-    episodes, origins, images, left_out = [], [], [], []
+    episodes, origins, images, left_out, starts = [], [], [], [], []
     tasks: dict[str, int] = {}
     for place, choice in enumerate(choices):
         file = called[choice.source]
@@ -240,10 +242,21 @@ def _write(
         episodes.append({"episode_index": index, **content, "control_hz": rate, **dataclasses.asdict(result.timing)})
         origins.append({"episode_index": index, "file": file, "demo": choice.name})
         images.append(" ".join(result.images[options.cameras[0]]) + "\n")
+        starts.append(
+            EpisodeStart(
+                episode_index=index,
+                control_hz=rate,
+                stride=result.timing.stride,
+                row=result.timing.first_row,
+                success=True,
+                state=result.state,
+            )
+        )
     (out / EPISODES).parent.mkdir(parents=True)
     (out / EPISODES).write_text("".join(map(json_line, episodes)), encoding="utf-8")
     (out / ORIGINS).write_text("".join(map(json_line, origins)), encoding="utf-8")
     (out / IMAGES).write_text("".join(images), encoding="utf-8")
+    write_starts(out, starts)
     (out / LEFT_OUT).write_text("".join(json_line(entry.model_dump()) for entry in left_out), encoding="utf-8")
     gr00t.write_meta(out, robot, options.cameras, stats)
     writer.finish()

@@ -62,6 +62,7 @@ class DemoResult:
     statistics for each camera, the generated one first.
 
     tables_sha256: digest of the demo's tables. images: camera -> digests of the images of its frames, in order.
+    state: the simulator's at the first frame, as `Demo.state_at` gives it; None if the recording has none there.
     """
 
     timing: Timing
@@ -71,6 +72,7 @@ class DemoResult:
     image_stats: dict[str, Stats]
     tables_sha256: str
     images: dict[str, list[str]]
+    state: dict[str, list[float]] | None
 
     def sha256(self) -> str:
         """Digest of the demo's content: its tables, and its images of the generated camera that are in the dataset."""
@@ -112,7 +114,8 @@ def convert_demo(job: DemoJob) -> DemoResult | Problem:
             return Problem("missing-camera", "no camera was asked for")
         rows = np.asarray(timing.rows)
         actions, states = demo.motor_actions[rows], demo.motor_states[rows]
-        return DemoResult(timing, actions, states, videos, stats, demo.tables_sha256(), images)
+        state = demo.state_at(timing.first_row) if demo.has_states else None
+        return DemoResult(timing, actions, states, videos, stats, demo.tables_sha256(), images, state)
 
 
 def _take_video(job: DemoJob, demo: SourceDemo, span: Span, timing: Timing, path: Path) -> _Encoded | Problem:

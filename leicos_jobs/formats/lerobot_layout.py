@@ -37,6 +37,8 @@ FIX = "write the dataset again"
 INFO = Path("meta/info.json")
 PROVENANCE = Path("meta/leicos/provenance.jsonl")
 """Of a dataset that leicos made: where each episode's video came from."""
+STARTS = "meta/leicos/starts.jsonl"
+"""Of a dataset that leicos made: the simulator state in which each episode begins (`formats/episode_starts`)."""
 SCALARS = {
     "timestamp": "float32",
     "frame_index": "int64",

@@ -21,6 +21,7 @@ from leicos_jobs.core.errors import DefectError
 from leicos_jobs.core.stages import ASSEMBLE
 from leicos_jobs.formats import gr00t, lerobot_layout
 from leicos_jobs.formats.action_tables import read_table
+from leicos_jobs.formats.episode_starts import EpisodeStart, write_starts
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import DatasetWriter
 from leicos_jobs.robots.response import Response, fit_response, free_running_error, previous_action_error
@@ -56,14 +57,16 @@ def _write(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
     states = [state for state in results.samples_standing.states if state.sample.id in accepted]
     if len(states) != len(accepted):
         raise DefectError("the plan lacks samples that were curated; was it amended? run `leicos curate` again")
-    fps = episodes.read(run, results)[0].fps
+    real = {item.episode_index: item for item in episodes.read(run, results)}
+    fps = next(iter(real.values())).fps
     generator = identity.generate_identity(run.config, results.artifact("post-train"))
     writer = DatasetWriter(folder, robot, (camera,), fps)
-    stats, lines, tasks = gr00t.StatsBuilder(), [], dict[str, int]()
+    stats, lines, begun, tasks = gr00t.StatsBuilder(), [], [], dict[str, int]()
     for number, state in enumerate(states):
         signals.check()
         actions, video = _sample(run, state, scratch)
-        first = robot.state.to_motor(starts.joints(starts.read(run, state.sample.start), robot))
+        start = starts.read(run, state.sample.start)
+        first = robot.state.to_motor(starts.joints(start, robot))
         made = response.states(first, robot.state_targets(actions))
         text = state.sample.task or run.config.source.task or ""
         index = writer.add_episode(actions, made, text, {camera: video})
@@ -73,11 +76,13 @@ def _write(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
         )
         stats.add(columns)
         lines.append(json.dumps({"episode_index": number} | provenance(state) | {"generator": generator}))
+        begun.append(_start(number, state, start, real[state.sample.episode]))
         run.store.release(video)
     gr00t.write_meta(folder, robot, (camera,), stats)
     (folder / PROVENANCE).parent.mkdir(parents=True, exist_ok=True)
     (folder / PROVENANCE).write_text("\n".join(lines) + "\n")
     (folder / layout.CHECKS).write_text(json.dumps(checked(results), indent=1) + "\n")
+    write_starts(folder, begun)
     info = writer.finish()
     return {
         "episodes": info["total_episodes"],
@@ -108,6 +113,18 @@ def _sample(run: Run, state: State, scratch: Path) -> tuple[NDArray[np.float32],
     if meta["video"] != state.generate.sha256:
         raise DefectError(f"sample {state.sample.id}: its labels were made from another video")
     return columns["action"], run.commits.fetch(state.generate, scratch)
+
+
+def _start(number: int, state: State, start: starts.Start, real: episodes.Episode) -> EpisodeStart:
+    """Where an episode begins, for a simulator that is to carry it out again."""
+    return EpisodeStart(
+        episode_index=number,
+        control_hz=real.control_hz,
+        stride=real.stride,
+        row=state.sample.row0,
+        success=state.replay.facts["metrics"].get("success") if state.replay else None,
+        state=start.state,
+    )
 
 
 def provenance(state: State) -> dict[str, Any]:

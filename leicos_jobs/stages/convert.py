@@ -10,6 +10,7 @@ from leicos_jobs.convert.dataset import ConvertOptions
 from leicos_jobs.convert.dataset import convert as write_dataset
 from leicos_jobs.core.stages import CONVERT
 from leicos_jobs.formats.leisaac_timing import TimeBase
+from leicos_jobs.formats.lerobot_layout import STARTS
 from leicos_jobs.formats.lerobot_v21 import EncodeSettings
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import StageRecord
@@ -43,4 +44,4 @@ def convert(run: Run) -> StageRecord:
         facts: dict[str, Any] = report.model_dump(mode="json")
         return facts
 
-    return whole_stage(Results(run), CONVERT, build, provenance=(layout.ORIGINS, layout.LEFT_OUT))
+    return whole_stage(Results(run), CONVERT, build, provenance=(layout.ORIGINS, layout.LEFT_OUT, STARTS))

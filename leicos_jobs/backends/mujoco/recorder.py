@@ -11,7 +11,7 @@ and the parts are joined in order by copying compressed chunks, so the file does
 from __future__ import annotations
 
 import functools
-import json
+import itertools
 import math
 import multiprocessing
 import shutil
@@ -34,9 +34,8 @@ from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.simulation import Simulation
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.leisaac_writer import describe_demo, describe_file, write_pictures, write_tables
 
-CHUNK = 100
-"""Rows per chunk, as LeIsaac's streaming handler."""
 STRIDE = 2
 """Control steps per camera picture: 60 Hz control, 30 Hz camera."""
 LEAST_ROWS = 210
@@ -176,45 +175,12 @@ def _write(task: Task, parts: Path, renderer: Renderer) -> Done:
     rows = len(done.targets)
     with h5py.File(parts / f"{task.number}", "w") as file:
         group = file.create_group("demo")
-        for name, values in _columns(done).items():
-            _dataset(group, name, values.shape[1:], values.dtype, len(values))[...] = values
-        pictures = _dataset(group, "obs/front", (task.height, task.width, 3), np.dtype(np.uint8), rows)
-        block = np.empty((CHUNK, task.height, task.width, 3), dtype=np.uint8)
-        for first in range(0, rows, CHUNK):  # whole chunks, so that each is compressed once
-            last = min(first + CHUNK, rows)
-            for index in range(first, last):
-                new = index % STRIDE == 0
-                block[index - first] = renderer.draw(done.qpos[index]) if new else block[index - first - 1]
-            pictures[first:last] = block[: last - first]
-        group.attrs["num_samples"] = rows
-        group.attrs["seed"] = task.seed
-        group.attrs["success"] = done.success
+        write_tables(group, done.tables())
+        drawn = (renderer.draw(done.qpos[index]) for index in range(0, rows, STRIDE))
+        repeated = itertools.chain.from_iterable(itertools.repeat(picture, STRIDE) for picture in drawn)
+        write_pictures(group, lift_cube.CAMERA, rows, itertools.islice(repeated, rows))
+        describe_demo(group, rows, done.success, task.seed)
     return Done(task.number, rows, done.success)
-
-
-def _columns(done: rollout.Rollout) -> dict[str, NDArray[np.float32]]:
-    """LeIsaac's datasets of a demo but for the pictures, path -> (rows, w) float32; initial_state has one row."""
-    actions, position, velocity = done.targets, done.joint_pos, done.joint_vel
-    columns = {
-        "actions": actions,
-        "processed_actions": actions,
-        "obs/joint_pos": position[:-1],
-        "obs/joint_vel": velocity[:-1],
-        "obs/joint_pos_rel": position[:-1],  # relative to LeIsaac's default pose, which is zero
-        "obs/joint_vel_rel": velocity[:-1],
-        "obs/joint_pos_target": np.concatenate([position[:1], actions[:-1]]),
-        "obs/actions": np.concatenate([np.zeros_like(actions[:1]), actions[:-1]]),
-        "obs/ee_frame_state": done.gripper_frame[:-1],
-    }
-    columns |= {f"initial_state/{key}": value[:1] for key, value in done.states.items()}
-    columns |= {f"states/{key}": value[1:] for key, value in done.states.items()}
-    return columns
-
-
-def _dataset(group: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], rows: int) -> Any:
-    return group.create_dataset(
-        name, (rows, *shape), dtype, maxshape=(None, *shape), chunks=(CHUNK, *shape), compression="lzf"
-    )
 
 
 def _join(parts: Path, done: list[Done], seed: int) -> None:
@@ -224,5 +190,4 @@ def _join(parts: Path, done: list[Done], seed: int) -> None:
             with h5py.File(parts / f"{result.number}", "r") as part:
                 part.copy("demo", data, f"demo_{result.number}")
             (parts / f"{result.number}").unlink()
-        data.attrs["total"] = sum(result.rows for result in done)
-        data.attrs["env_args"] = json.dumps(_ENV_ARGS)
+        describe_file(data, sum(result.rows for result in done), _ENV_ARGS)

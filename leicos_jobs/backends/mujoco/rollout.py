@@ -44,6 +44,23 @@ class Rollout:
         """LiftCube's rule: the cube was above the height after any of the steps."""
         return bool((self.qpos[1:, 8] > lift_cube.SUCCESS_HEIGHT).any())
 
+    def tables(self) -> dict[str, F32]:
+        """LeIsaac's tables of a demo but for the pictures, path -> (n, w) float32; initial_state has one row."""
+        actions, position, velocity = self.targets, self.joint_pos, self.joint_vel
+        tables = {
+            "actions": actions,
+            "processed_actions": actions,
+            "obs/joint_pos": position[:-1],
+            "obs/joint_vel": velocity[:-1],
+            "obs/joint_pos_rel": position[:-1],  # relative to LeIsaac's default pose, which is zero
+            "obs/joint_vel_rel": velocity[:-1],
+            "obs/joint_pos_target": np.concatenate([position[:1], actions[:-1]]),
+            "obs/actions": np.concatenate([np.zeros_like(actions[:1]), actions[:-1]]),
+            "obs/ee_frame_state": self.gripper_frame[:-1],
+        }
+        tables |= {f"initial_state/{key}": value[:1] for key, value in self.states.items()}
+        return tables | {f"states/{key}": value[1:] for key, value in self.states.items()}
+
 
 def run(simulation: Simulation, targets: F32) -> Rollout:
     """Apply targets (n, 6) rad from where the simulation is."""

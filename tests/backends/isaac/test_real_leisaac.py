@@ -8,58 +8,23 @@ isaaclab==2.3.0 of PyPI will do), and torch. Without them all of this is skipped
 from __future__ import annotations
 
 import ast
-import os
 import re
 import sys
 import types
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.upstream import ISAACLAB, LEISAAC, compiled, needs_upstream, read
 
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver import leisaac_env
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.leisaac_env import LeIsaacEnv
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 
-LEISAAC, ISAACLAB = os.environ.get("LEICOS_LEISAAC", ""), os.environ.get("LEICOS_ISAACLAB", "")
-
-if not (LEISAAC and ISAACLAB):
-    warnings.warn(
-        "NOT RUN: the tests against the real LeIsaac and Isaac Lab (set LEICOS_LEISAAC and LEICOS_ISAACLAB)",
-        stacklevel=1,
-    )
-pytestmark = pytest.mark.skipif(
-    not (LEISAAC and ISAACLAB), reason="needs $LEICOS_LEISAAC and $LEICOS_ISAACLAB: see the module's docstring"
-)
+pytestmark = needs_upstream
 ENVS = 3
-
-
-def read(root: str, end: str) -> str:
-    """The one file below `root` whose path ends so."""
-    (path,) = [path for path in Path(root).rglob(Path(end).name) if path.as_posix().endswith(f"/{end}")]
-    return path.read_text()
-
-
-def compiled(root: str, end: str, name: str, torch: Any) -> Callable[..., Any]:
-    """One function or method of a file, without its annotations and decorators."""
-    for node in ast.walk(ast.parse(read(root, end))):
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            node.decorator_list, node.returns = [], None
-            for argument in ast.walk(node.args):
-                if isinstance(argument, ast.arg):
-                    argument.annotation = None
-            node.args.defaults = [
-                item if isinstance(item, ast.Constant) else ast.Constant(None) for item in node.args.defaults
-            ]
-            space: dict[str, Any] = {"torch": torch}
-            exec(compile(ast.fix_missing_locations(ast.Module([node], [])), end, "exec"), space)
-            function: Callable[..., Any] = space[name]
-            return function
-    raise AssertionError(f"{end} has no {name}")
 
 
 class Articulation:
