@@ -28,6 +28,11 @@ Examples:
 """
 
 
+MERGE_EPILOG = """\b
+Examples:
+  leicos merge dataset runs/lift --out all
+  leicos merge one two s3://bucket/three --out s3://bucket/all --format v3.0
+"""
 LEISAAC_EPILOG = """\b
 Examples:
   leicos to-leisaac runs/lift --out lift.hdf5
@@ -145,6 +150,23 @@ def _export(sources: tuple[Path, ...], out: Path, version: str) -> None:
     with tempfile.TemporaryDirectory(prefix="leicos-") as scratch, bar("exporting") as progress:
         info = export_v30(local_dataset(str(sources[0]), Path(scratch)), out, progress=progress)
     click.echo(f"{out}: {info['total_episodes']} episodes, {info['total_frames']} frames")
+
+
+@click.command(name="merge", epilog=MERGE_EPILOG)
+@click.argument("sources", nargs=-1, required=True, metavar="RUN|DATASET...")
+@click.option("--out", required=True, help="New folder, or s3://bucket/prefix.")
+@click.option("--format", "version", type=click.Choice([V21, V30]), help="LeRobot's. Default: v3.0 if one of them is.")
+def merge(sources: tuple[str, ...], out: str, version: str | None) -> None:
+    """Merge LeRobot datasets (v2.0, v2.1, v3.0) and runs' synthetic datasets into one.
+
+    Videos are copied as they are. meta/leicos/merged.jsonl says which dataset each episode came from.
+    """
+    from leicos_jobs.convert.merge import merge as write
+
+    with bar("merging") as progress:
+        info = write(sources, out, version=version, progress=progress)
+    facts = f"{info['total_episodes']} episodes, {info['total_frames']} frames, {info['total_tasks']} tasks"
+    click.echo(f"{out}: {facts}, LeRobot {info['codebase_version']}")
 
 
 @click.command(name="to-leisaac", epilog=LEISAAC_EPILOG)

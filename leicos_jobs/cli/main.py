@@ -27,6 +27,7 @@ _YOURS = {
     "inspect": ("leicos_jobs.cli.look:inspect", "Say what a recording, dataset or run holds, and every problem."),
     "robot": ("leicos_jobs.cli.robots:robot", "Check a robot's file, or begin one from a dataset or a recording."),
     "to-lerobot": ("leicos_jobs.cli.datasets:to_lerobot", "Convert recordings to a LeRobot dataset, v2.1 or v3.0."),
+    "merge": ("leicos_jobs.cli.datasets:merge", "Merge LeRobot datasets and runs into one dataset."),
     "to-leisaac": ("leicos_jobs.cli.datasets:to_leisaac", "Write a run or dataset as LeIsaac's HDF5, with its states."),
     "status": ("leicos_jobs.cli.look:status", "Say how far a run is, from its store alone."),
     "check": ("leicos_jobs.cli.look:check", "Compare every object of a run with what was written; repair."),

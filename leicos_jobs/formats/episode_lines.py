@@ -18,12 +18,13 @@ def read_episode_lines(root: Path) -> dict[str, dict[int, dict[str, Any]]]:
     """File name -> episode -> its line; empty for a dataset that leicos did not make. Raises InputError."""
     files: dict[str, dict[int, dict[str, Any]]] = {}
     for path in sorted((root / FOLDER).glob("*.jsonl")):
-        if _is_per_episode(path):
-            files[path.name] = {int(line[KEY]): line for line in layout.read_jsonl(path) if _belongs(line)}
+        lines = layout.read_jsonl(path) if _is_json(path) else []
+        if by_episode := {int(line[KEY]): line for line in lines if _belongs(line)}:
+            files[path.name] = by_episode
     return files
 
 
-def _is_per_episode(path: Path) -> bool:
+def _is_json(path: Path) -> bool:
     """By its first line: images.jsonl holds no JSON at all."""
     with path.open("rb") as stream:
         return stream.readline().lstrip().startswith(b"{")

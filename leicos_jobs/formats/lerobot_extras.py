@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
-from leicos_jobs.formats.lerobot_stats import ImageStats, sample_indices
+from leicos_jobs.formats.lerobot_stats import ImageStats, sample_indices, sampled_stats
+from leicos_jobs.media.decode import read_frames
 
 Features = Mapping[str, Mapping[str, Any]]
 
@@ -95,6 +96,21 @@ def carried(table: pa.Table, rows: pa.Table, features: Features, path: Path) -> 
     return table.replace_schema_metadata({"huggingface": json.dumps(described)})
 
 
+def own_schema(rows: pa.Table, features: Features, path: Path) -> pa.Table:
+    """A dataset's rows in the schema that we write, whatever list type their file uses, extra columns included.
+
+    Raises InputError naming the file if a column is missing or holds something else than its feature says.
+    """
+    if wrong := layout.column_problem(rows):
+        raise InputError(f"{path}: {wrong}", fix=layout.FIX)
+    data = {
+        name: layout.vectors(rows.column(name), features[name]["shape"][0], path)
+        for name in (layout.ACTION, layout.STATE)
+    }
+    scalars = {key: rows.column(key).to_numpy() for key in layout.SCALARS}
+    return carried(layout.table(data | scalars), rows, features, path)
+
+
 def _description(feature: Mapping[str, Any]) -> dict[str, Any]:
     """What `datasets` calls a feature, as lerobot's get_hf_features_from_features chooses it."""
     dtype, shape = feature["dtype"], list(feature["shape"])
@@ -128,6 +144,14 @@ def image_stats(column: pa.ChunkedArray, path: Path, name: str) -> ImageStats:
             raise InputError(f"{path}: {name} of row {row} is {image.dtype} {image.shape}, not RGB", fix=layout.FIX)
         stats.add(image)
     return stats
+
+
+def picture_stats(rows: pa.Table, name: str, path: Path, video: Path) -> ImageStats:
+    """Statistics of an episode's pictures of a feature, which lie in its table (`rows`, read from `path`) or its video.
+    Raises InputError (VideoError)."""
+    if name in rows.column_names:
+        return image_stats(rows.column(name), path, name)
+    return sampled_stats(read_frames(video), len(rows))
 
 
 def nested(values: Sequence[float], shape: Sequence[int]) -> list[Any]:

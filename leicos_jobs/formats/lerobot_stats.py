@@ -6,7 +6,7 @@ standard deviation; vectors a dimension, scalars as lists of one (docs/decisions
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +113,27 @@ def episode_stats(columns: Mapping[str, NDArray[Any]], images: Mapping[str, Stat
     vectors = {key: column_stats(values) for key, values in columns.items() if values.ndim == 2}
     scalars = {key: column_stats(values) for key, values in columns.items() if values.ndim == 1}
     return vectors | dict(images) | scalars
+
+
+def aggregate(parts: Sequence[Mapping[str, NDArray[np.float64]]]) -> Stats:
+    """Statistics of all episodes together from those of each, as lerobot's aggregate_stats puts them together.
+
+    parts: of some episodes each, statistic -> (episodes, ...), counts (episodes, 1). min, max, mean, std and count are
+    exact (parallel variance, Chan et al. 1979); a quantile is the mean of the episodes', weighted by their counts, and
+    is only there if all parts have it. Empty if there is no row.
+    """
+    keys = set.intersection(*(set(part) for part in parts))
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in keys}
+    counts = joined["count"].reshape(len(joined["count"]), -1)[:, 0]
+    total = counts.sum()
+    if not total:
+        return {}
+
+    def weighted(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.tensordot(counts, values, axes=1) / total)
+
+    mean = weighted(joined["mean"])
+    spread = np.sqrt(weighted(joined["std"] ** 2 + (joined["mean"] - mean) ** 2))
+    result: Stats = {"min": joined["min"].min(axis=0), "max": joined["max"].max(axis=0), "mean": mean, "std": spread}
+    result |= {key: weighted(joined[key]) for key in sorted(keys) if key[0] == "q"}
+    return {key: value.tolist() for key, value in result.items()} | {"count": [int(total)]}

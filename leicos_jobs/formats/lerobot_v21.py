@@ -195,27 +195,43 @@ class DatasetWriter:
             raise DefectError(f"{self.root}: finish() was called twice")
         robot = self.embodiment
         names = {layout.ACTION: robot.action.feature_names, layout.STATE: robot.state.feature_names}
-        info = {
-            "codebase_version": VERSION,
-            "robot_type": self.embodiment.robot_type,
-            "total_episodes": self.episodes,
-            "total_frames": self.frames,
-            "total_tasks": len(self._tasks),
-            "total_videos": self.episodes * len(self.cameras),
-            "total_chunks": math.ceil(self.episodes / layout.CHUNKS_SIZE),
-            "chunks_size": layout.CHUNKS_SIZE,
-            "fps": layout.plain_rate(self.fps),
-            "splits": {"train": f"0:{self.episodes}"},
-            "data_path": DATA_PATH,
-            "video_path": VIDEO_PATH,
-            "features": layout.features(names, self._sizes, self.fps),
-        }
-        part = self.root / "meta" / "info.json.part"
-        layout.write_json(part, info)
-        part.replace(self.root / layout.INFO)
-        return info
+        features = layout.features(names, self._sizes, self.fps)
+        tasks = len(self._tasks)
+        return write_info(self.root, robot.robot_type, self.fps, features, self.episodes, self.frames, tasks)
 
     def close(self) -> None:
         """Close the open files without making it a dataset."""
         for stream in self._lines.values():
             stream.close()
+
+
+def write_info(
+    root: Path,
+    robot_type: str | None,
+    fps: Fraction,
+    features: Mapping[str, Any],
+    episodes: int,
+    frames: int,
+    tasks: int,
+) -> dict[str, Any]:
+    """Write info.json, which makes it a dataset; returns it. episodes, frames, tasks: how many."""
+    cameras = sum(feature["dtype"] == "video" for feature in features.values())
+    info = {
+        "codebase_version": VERSION,
+        "robot_type": robot_type,
+        "total_episodes": episodes,
+        "total_frames": frames,
+        "total_tasks": tasks,
+        "total_videos": episodes * cameras,
+        "total_chunks": math.ceil(episodes / layout.CHUNKS_SIZE),
+        "chunks_size": layout.CHUNKS_SIZE,
+        "fps": layout.plain_rate(fps),
+        "splits": {"train": f"0:{episodes}"},
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH,
+        "features": features,
+    }
+    part = root / "meta" / "info.json.part"
+    layout.write_json(part, info)
+    part.replace(root / layout.INFO)
+    return info

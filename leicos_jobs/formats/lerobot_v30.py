@@ -10,8 +10,9 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +22,10 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats import lerobot_layout as layout
 from leicos_jobs.formats.gr00t import StatsBuilder, quantile_name
 from leicos_jobs.formats.lerobot_check import require, robot_of
-from leicos_jobs.formats.lerobot_extras import PICTURE, carried, image_stats, is_measured, nested, numbers
+from leicos_jobs.formats.lerobot_extras import PICTURE, is_measured, nested, numbers, own_schema, picture_stats
 from leicos_jobs.formats.lerobot_read import Dataset
-from leicos_jobs.formats.lerobot_stats import ImageStats, sampled_stats
+from leicos_jobs.formats.lerobot_stats import ImageStats
 from leicos_jobs.formats.lerobot_v21 import META
-from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.remux import concatenate, stream_header
 
 VERSION = "v3.0"
@@ -56,16 +56,18 @@ def export_v30(
     *,
     data_mb: int = DATA_MB,
     video_mb: int = VIDEO_MB,
+    decode: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Write a v2.1 dataset as v3.0 into the new folder `out`; returns info.json, which is written last.
 
-    data_mb, video_mb: about how large a file may get. progress: called with (episodes done, episodes in all).
-    Statistics that the source lacks are computed. Raises InputError if the source is not sound, each of its frames
-    included, or `out` is not empty.
+    data_mb, video_mb: about how large a file may get. decode: look for damaged frames first, by decoding all; pictures
+    that are measured are decoded in any case. progress: called with (episodes done, episodes in all).
+    Statistics that the source lacks are computed. Raises InputError if the source is not sound, or `out` is not
+    empty.
     """
     dataset = Dataset(source)
-    require(source, robot=robot_of(source, dataset.info), complete=False)
+    require(source, decode=decode, robot=robot_of(source, dataset.info), complete=False)
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out}: is not empty", fix="give a new folder")
     out.mkdir(parents=True, exist_ok=True)
@@ -106,26 +108,22 @@ class _Export:
             progress(done, len(dataset))
         data.close()
         meta.close()
-        self._write_tasks()
+        write_tasks(self.out, dataset.tasks)
         layout.write_json(self.out / STATS_PATH, self._all_stats())
         if (dataset.root / PROVENANCE).is_dir():
             shutil.copytree(dataset.root / PROVENANCE, self.out / PROVENANCE)
         return self._write_info(begun)
 
     def _table(self, index: int) -> pa.Table:
-        """An episode's rows in our own schema, whatever list type its file uses, and its other columns after them."""
-        episode, rows = self.dataset.episode(index), self.dataset.table(index)
-        data = {layout.ACTION: episode.actions, layout.STATE: episode.states}
-        data |= {key: rows.column(key).to_numpy() for key in layout.SCALARS}
-        own = layout.table(data)
-        return carried(own, rows, self.dataset.features, self.dataset.data_path(index))
+        path = self.dataset.data_path(index)
+        return own_schema(self.dataset.table(index), self.dataset.features, path)
 
     def _join_videos(self, camera: str) -> dict[int, Columns]:
         """Join a camera's videos into files; returns each episode's place. A file also ends where encoding differs."""
         key = layout.IMAGES + camera
         places: dict[int, Columns] = {}
         for number, group in enumerate(self._groups(camera)):
-            place = _place(number)
+            place = place_of(number)
             path = self.out / VIDEO_PATH.format(video_key=key, **place)
             path.parent.mkdir(parents=True, exist_ok=True)
             counts = concatenate([self.dataset.video_path(index, camera) for index in group], path, self.dataset.fps)
@@ -170,7 +168,10 @@ class _Export:
                 parts = {key: nested(values, feature["shape"]) for key, values in columns[name].items()}
                 parts["count"] = [length]
             elif is_measured(feature):
-                seen = self._seen(index, length, name, table, path)
+                video = (
+                    self.dataset.video_path(index, name.removeprefix(layout.IMAGES)) if self.dataset.cameras else path
+                )
+                seen = picture_stats(table, name, path, video)
                 self.images.setdefault(name, ImageStats()).merge(seen)
                 parts = _picture_stats(seen)
             else:
@@ -178,15 +179,8 @@ class _Export:
             for key in BASIC if name in known else ():
                 kind = np.int64 if key == "count" else np.float64
                 parts[key] = np.asarray(known[name][key], dtype=kind).tolist()
-            found |= {f"stats/{name}/{key}": parts[key] for key in (*BASIC, *_QUANTILE_NAMES)}
+            found |= {f"stats/{name}/{key}": parts[key] for key in (*BASIC, *QUANTILE_NAMES)}
         return found
-
-    def _seen(self, index: int, length: int, name: str, table: pa.Table, path: Path) -> ImageStats:
-        """Statistics of an episode's pictures, in a video or in the table."""
-        if name in table.column_names:
-            return image_stats(table.column(name), path, name)
-        camera = name.removeprefix(layout.IMAGES)
-        return sampled_stats(read_frames(self.dataset.video_path(index, camera)), length)
 
     def _all_stats(self) -> dict[str, Any]:
         columns = self.builder.result()
@@ -200,56 +194,85 @@ class _Export:
                 found[name] = _picture_stats(self.images[name])
         return found
 
-    def _write_tasks(self) -> None:
-        """A pandas frame indexed by the task's text: lerobot looks tasks up by position and by index."""
-        tasks = sorted(self.dataset.tasks.items())
-        columns = [_pandas_column("task_index", "int64"), _pandas_column("task", "unicode")]
-        described = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.2.0"}
-        schema = pa.schema(
-            [("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(described)}
-        )
-        rows = {"task_index": [index for index, _ in tasks], "task": [text for _, text in tasks]}
-        pq.write_table(pa.table(rows, schema=schema), self.out / TASKS_PATH)
-
     def _write_info(self, frames: int) -> dict[str, Any]:
-        dataset, old = self.dataset, self.dataset.info
-        fps = layout.plain_rate(dataset.fps)
-        features = {
-            key: dict(feature) if feature["dtype"] == "video" else feature | {"fps": fps}
-            for key, feature in dataset.features.items()
-        }
-        for feature in features.values():
-            if feature["dtype"] in PICTURE and not feature.get("names"):  # lerobot looks for the channels by name
-                feature["names"] = ["height", "width", "channels"]
-        info = {
-            "codebase_version": VERSION,
-            "robot_type": old.get("robot_type"),
-            "total_episodes": len(dataset),
-            "total_frames": frames,
-            "total_tasks": len(dataset.tasks),
-            "chunks_size": layout.CHUNKS_SIZE,
-            "data_files_size_in_mb": self.data_bytes >> 20,
-            "video_files_size_in_mb": self.video_bytes >> 20,
-            "fps": fps,
-            "splits": old.get("splits"),
-            "data_path": DATA_PATH,
-            "video_path": VIDEO_PATH if dataset.cameras else None,
-            "features": features,
-        }
-        part = self.out / "meta" / "info.json.part"
-        layout.write_json(part, info)
-        part.replace(self.out / layout.INFO)
-        return info
+        sizes = (self.data_bytes >> 20, self.video_bytes >> 20)
+        dataset = self.dataset
+        return write_info(self.out, dataset, dataset.features, len(dataset), frames, len(dataset.tasks), sizes)
 
 
-_QUANTILE_NAMES = tuple(quantile_name(share) for share in QUANTILES)
+class Described(Protocol):
+    """What the metadata of a dataset of any version says."""
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """info.json."""
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second."""
+
+
+def write_tasks(out: Path, tasks: Mapping[int, str]) -> None:
+    """meta/tasks.parquet: a pandas frame indexed by the task's text; lerobot looks tasks up by position and by
+    index."""
+    ordered = sorted(tasks.items())
+    columns = [_pandas_column("task_index", "int64"), _pandas_column("task", "unicode")]
+    described = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.2.0"}
+    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(described)})
+    rows = {"task_index": [index for index, _ in ordered], "task": [text for _, text in ordered]}
+    pq.write_table(pa.table(rows, schema=schema), out / TASKS_PATH)
+
+
+def write_info(
+    out: Path,
+    described: Described,
+    features: Mapping[str, Any],
+    episodes: int,
+    frames: int,
+    tasks: int,
+    sizes: tuple[int, int] = (DATA_MB, VIDEO_MB),
+) -> dict[str, Any]:
+    """Write info.json, which makes it a dataset; returns it. described: what is the same as in the source. episodes,
+    frames, tasks: how many. sizes: of data and video files at most, MiB."""
+    fps = layout.plain_rate(described.fps)
+    written = {
+        key: dict(feature) if feature["dtype"] == "video" else feature | {"fps": fps}
+        for key, feature in features.items()
+    }
+    for feature in written.values():
+        if feature["dtype"] in PICTURE and not feature.get("names"):  # lerobot looks for the channels by name
+            feature["names"] = ["height", "width", "channels"]
+    info = {
+        "codebase_version": VERSION,
+        "robot_type": described.info.get("robot_type"),
+        "total_episodes": episodes,
+        "total_frames": frames,
+        "total_tasks": tasks,
+        "chunks_size": layout.CHUNKS_SIZE,
+        "data_files_size_in_mb": sizes[0],
+        "video_files_size_in_mb": sizes[1],
+        "fps": fps,
+        "splits": {"train": f"0:{episodes}"},
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH if any(feature["dtype"] == "video" for feature in features.values()) else None,
+        "features": written,
+    }
+    part = out / "meta" / "info.json.part"
+    layout.write_json(part, info)
+    part.replace(out / layout.INFO)
+    return info
+
+
+QUANTILE_NAMES = {quantile_name(share): share for share in QUANTILES}
+"""Statistic -> the share of rows that do not exceed it."""
 
 
 def _picture_stats(seen: ImageStats) -> dict[str, Any]:
-    return seen.result() | {quantile_name(one): seen.quantile(one) for one in QUANTILES}
+    return seen.result() | {name: seen.quantile(share) for name, share in QUANTILE_NAMES.items()}
 
 
-def _place(number: int) -> dict[str, int]:
+def place_of(number: int) -> dict[str, int]:
+    """Chunk and file of the n-th file."""
     return {"chunk_index": number // layout.CHUNKS_SIZE, "file_index": number % layout.CHUNKS_SIZE}
 
 
@@ -286,7 +309,7 @@ class _ParquetFiles:
         if self._writer and self._size + size > self._limit:
             self.close()
             self._number, self._size = self._number + 1, 0
-        return _place(self._number)
+        return place_of(self._number)
 
     def write(self, table: pa.Table, size: int | None = None) -> dict[str, int]:
         """Append a table; returns its place."""

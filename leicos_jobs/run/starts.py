@@ -21,6 +21,8 @@ from leicos_jobs.store import KeyMissingError
 
 State = dict[str, list[float]]
 """The simulator's state, name -> numbers, as LeIsaac's files name it."""
+CONDITIONING = "conditioning/"
+"""Of a start's state, what is none of the simulator's: the actions that were applied during the clip."""
 
 
 class Start(BaseModel):
@@ -31,6 +33,11 @@ class Start(BaseModel):
     identity: str
     clip_sha256: str
     state: State
+
+    @property
+    def scene(self) -> State:
+        """The simulator's state alone."""
+        return {path: values for path, values in self.state.items() if not path.startswith(CONDITIONING)}
 
 
 def commit(run: Run, identity: str, clip: Path, state: State) -> Start:
