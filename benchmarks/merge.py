@@ -1,8 +1,8 @@
 """10 datasets of 20 episodes merged: leicos, lerobot's aggregate_datasets, and a plain copy of the files.
 
-Episodes of 300 frames, 640x480, H.264. Each is measured in turn, several times; the least of each counts. A busy machine
-disturbs seconds, less so CPU seconds: both are printed. The results are checked. Bars (issue 14): at least 10 times
-lerobot, at most 4 times a copy, in CPU seconds.
+Episodes of 300 frames, 320x240, H.264 with grain (1 MB). Each is measured in turn, several times; the least of each
+counts. A busy machine disturbs seconds, less so CPU seconds: both are printed. The results are checked. Bars, in CPU
+seconds: at least 10 times lerobot, at most 4 times a copy.
 
 Example: PYTHONPATH=. python benchmarks/merge.py --peer .venv-lerobot-0.4.4/bin/python
 """
@@ -31,7 +31,7 @@ from leicos_jobs.formats.lerobot_v30 import export_v30
 from leicos_jobs.formats.lerobot_v30_check import DatasetV30, check_v30
 from leicos_jobs.media.encode import write_video
 
-DATASETS, EPISODES, FRAMES, FPS, SIZE = 10, 20, 300, 30, (640, 480)
+DATASETS, EPISODES, FRAMES, FPS, SIZE = 10, 20, 300, 30, (320, 240)
 
 
 def pictures() -> Iterator[np.ndarray]:

@@ -222,7 +222,7 @@ def read_parquet(path: Path, names: Sequence[str] | None = None, *, equal: tuple
     def read() -> pa.Table:
         if (rows := pq.read_metadata(path).num_rows) > MAX_ROWS:
             raise InputError(f"{path}: holds {rows} rows", fix=f"split it into files of under {MAX_ROWS}")
-        table = pq.read_table(path, columns=names, filters=wanted)
+        table = pq.read_table(path, columns=names, filters=wanted, use_threads=False)  # small files: threads only cost
         _ = table.column_names  # decoded when asked for: bytes that are not text must fail here
         return table
 
@@ -231,7 +231,7 @@ def read_parquet(path: Path, names: Sequence[str] | None = None, *, equal: tuple
 
 def parquet_rows(path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """The rows of a parquet file as plain values, of all columns or some. Raises InputError as `read_parquet`."""
-    return _parquet(path, lambda: list(pq.read_table(path, columns=names).to_pylist()))
+    return _parquet(path, lambda: list(pq.read_table(path, columns=names, use_threads=False).to_pylist()))
 
 
 def parquet_columns(path: Path) -> list[str]:

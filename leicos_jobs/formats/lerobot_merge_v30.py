@@ -22,19 +22,17 @@ from leicos_jobs.formats.lerobot_merge import Part, TaskTexts, with_numbers, wri
 from leicos_jobs.formats.lerobot_stats import aggregate, column_stats
 from leicos_jobs.formats.lerobot_v30 import (
     BASIC,
-    DATA_MB,
     DATA_PATH,
-    EPISODES_PATH,
     QUANTILE_NAMES,
     STATS_PATH,
     VIDEO_PATH,
     place_of,
+    write_episodes,
     write_info,
     write_tasks,
 )
 from leicos_jobs.formats.lerobot_v30_check import EPISODES, DatasetV30, Place
 
-RENUMBERED = ("episode_index", "index", "task_index")
 Numbers = NDArray[np.int64]
 
 
@@ -59,8 +57,9 @@ def merge_v30(
         tasks = texts.of(part)
         table = _episode_table(part, dataset)
         table = _with_columns(table, files.copy_videos(dataset))
-        data, measured = files.write_data(dataset, episodes, frames, tasks)
-        table = _with_columns(table, data | _moved(table, episodes, frames) | measured)
+        data, own_tasks = files.write_data(dataset, episodes, frames, tasks)
+        moved = _moved_statistics(table, {"episode_index": episodes, "index": frames}, own_tasks)
+        table = _with_columns(table, data | _moved(table, episodes, frames) | moved)
         meta.append(table)
         for name, feature in features.items():
             if is_measured(feature):
@@ -68,7 +67,7 @@ def merge_v30(
         episodes, frames = episodes + len(dataset.places), frames + sum(entry.length for entry in dataset.entries)
         if progress:
             progress(episodes)
-    _write_episodes(out, pa.concat_tables(meta, promote_options="permissive"))
+    write_episodes(out, pa.concat_tables(meta, promote_options="permissive"))
     whole = {name: aggregate(measures) for name, measures in stats.items()}
     layout.write_json(out / STATS_PATH, {name: measures for name, measures in whole.items() if measures})
     write_tasks(out, texts.tasks)
@@ -101,14 +100,14 @@ class _Files:
 
     def write_data(
         self, dataset: DatasetV30, first_episode: int, first_row: int, tasks: Mapping[int, int]
-    ) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
+    ) -> tuple[dict[str, list[int]], dict[int, _Tasks]]:
         """Write a dataset's rows under new numbers; returns the columns of meta/episodes that say where they are, and
-        those of statistics that change with the numbers."""
+        by the dataset's episode what is known of its tasks."""
         by_file: dict[Path, list[Place]] = defaultdict(list)
         for place in dataset.places:
             by_file[place.data].append(place)
         numbers: list[int] = []
-        measured: dict[str, list[Any]] = defaultdict(list)
+        own_tasks: dict[int, _Tasks] = {}
         for path, places in by_file.items():
             signals.check()
             rows = own_schema(layout.read_parquet(path), dataset.features, path)
@@ -119,24 +118,13 @@ class _Files:
             rows = with_numbers(rows, path, episode, first_row + places[0].rows[0], tasks)
             target = self._out / DATA_PATH.format(**place_of(self._data))
             target.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(rows, target, compression="snappy")
+            pq.write_table(rows, target, compression="snappy", use_dictionary=list(layout.SCALARS))
             numbers += [self._data] * len(places)
             self._data += 1
-            _measure(rows, lengths, measured)
-        return _places("data", numbers), measured
-
-
-def _measure(rows: pa.Table, lengths: Sequence[int], measured: dict[str, list[Any]]) -> None:
-    """Append the statistics of the renumbered columns of each episode of a file."""
-    ends = np.cumsum(lengths)
-    for name in RENUMBERED:
-        column = rows.column(name).to_numpy()
-        for begin, end in zip(ends - lengths, ends, strict=True):
-            own = column[begin:end]
-            for key, value in column_stats(own).items():
-                measured[f"stats/{name}/{key}"].append(value)
-            for key, share in QUANTILE_NAMES.items():
-                measured[f"stats/{name}/{key}"].append([float(np.quantile(own, share))])
+            task = rows.column("task_index").to_numpy()
+            for place, end in zip(places, np.cumsum(lengths), strict=True):
+                own_tasks[place.entry.index] = _Tasks(task[end - place.entry.length : end])
+        return _places("data", numbers), own_tasks
 
 
 def _places(prefix: str, numbers: Sequence[int]) -> dict[str, list[int]]:
@@ -163,6 +151,34 @@ def _moved(table: pa.Table, episodes: int, frames: int) -> dict[str, Numbers]:
     return {name: np.asarray(table.column(name).to_numpy(), np.int64) + offset for name, offset in offsets.items()}
 
 
+def _moved_statistics(table: pa.Table, offsets: Mapping[str, int], tasks: Mapping[int, _Tasks]) -> dict[str, Any]:
+    """Statistics of the columns that were renumbered: where they lie moves with the numbers. offsets: of a column's
+    numbers; tasks: what is known of each episode's new task_index."""
+    columns: dict[str, Any] = {}
+    for key in (*BASIC, *QUANTILE_NAMES):
+        for name, offset in offsets.items() if key not in ("std", "count") else ():
+            known = table.column(place) if (place := f"stats/{name}/{key}") in table.column_names else None
+            if known is not None and not known.null_count:
+                columns[place] = (np.array(known.to_pylist(), dtype=np.float64) + offset).tolist()
+        columns[f"stats/task_index/{key}"] = [tasks[row].statistics[key] for row in range(len(table))]
+    return columns
+
+
+class _Tasks:
+    """Statistics of an episode's task_index under the new numbers."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        if numbers[0] == numbers[-1] and (numbers == numbers[0]).all():  # one task, as nearly always
+            one = [float(numbers[0])]
+            self.statistics: dict[str, list[float]] = dict.fromkeys(("min", "max", "mean", *QUANTILE_NAMES), one)
+            self.statistics |= {"std": [0.0], "count": [len(numbers)]}
+        else:
+            shares = np.quantile(numbers, list(QUANTILE_NAMES.values()))
+            self.statistics = column_stats(numbers) | {
+                key: [float(value)] for key, value in zip(QUANTILE_NAMES, shares, strict=True)
+            }
+
+
 def _with_columns(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
     """With these columns in the places of those of the same names; statistics that were not there are not added."""
     for name, values in columns.items():
@@ -187,14 +203,3 @@ def _measures(dataset: DatasetV30, table: pa.Table, name: str) -> dict[str, NDAr
     return {
         key: np.array([value], dtype=np.float64) for key, value in whole.items() if key in (*BASIC, *QUANTILE_NAMES)
     }
-
-
-def _write_episodes(out: Path, table: pa.Table) -> None:
-    """meta/episodes, in files of a limited size."""
-    rows = max(1, (DATA_MB << 20) * len(table) // max(1, table.nbytes))
-    for number, begin in enumerate(range(0, len(table), rows)):
-        part, place = table.slice(begin, rows), place_of(number)
-        own = {f"meta/episodes/{key}": [value] * len(part) for key, value in place.items()}
-        path = out / EPISODES_PATH.format(**place)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(_with_columns(part, own), path, compression="snappy")

@@ -41,8 +41,8 @@ PROVENANCE = Path("meta/leicos")
 DATA_MB, VIDEO_MB = 100, 200
 """lerobot 0.4.2's limits of a file."""
 
-ROW_BYTES = 4096
-"""What an episode's row in meta/episodes is taken to cost, as its size is not known before."""
+BATCH = 500
+"""Rows of meta/episodes that are put into one table while they are made."""
 
 QUANTILES = (0.01, 0.10, 0.50, 0.90, 0.99)
 BASIC = ("min", "max", "mean", "std", "count")
@@ -92,7 +92,7 @@ class _Export:
         places = [self._join_videos(camera) for camera in dataset.cameras]
         known = {int(line["episode_index"]): line["stats"] for line in layout.read_jsonl(dataset.root / META["stats"])}
         data = _ParquetFiles(self.out, DATA_PATH, self.data_bytes)
-        meta = _ParquetFiles(self.out, EPISODES_PATH, self.data_bytes)
+        meta: list[pa.Table] = []
         begun = 0
         for done, entry in enumerate(dataset.entries, start=1):
             table = self._table(entry.index)
@@ -102,12 +102,13 @@ class _Export:
             for place in places:
                 row |= place[entry.index]
             row |= self._stats(entry.index, entry.length, table, known.get(entry.index) or {})
-            row |= {f"meta/episodes/{key}": value for key, value in meta.next_place(ROW_BYTES).items()}
-            meta.write(_one_row(row), ROW_BYTES)
+            meta.append(_one_row(row))
+            if not done % BATCH:  # a table per row is costly to keep
+                meta[-BATCH:] = [pa.concat_tables(meta[-BATCH:]).combine_chunks()]
             begun += entry.length
             progress(done, len(dataset))
         data.close()
-        meta.close()
+        write_episodes(self.out, pa.concat_tables(meta), self.data_bytes)
         write_tasks(self.out, dataset.tasks)
         layout.write_json(self.out / STATS_PATH, self._all_stats())
         if (dataset.root / PROVENANCE).is_dir():
@@ -212,6 +213,20 @@ class Described(Protocol):
         """Frames per second."""
 
 
+def write_episodes(out: Path, table: pa.Table, limit: int = DATA_MB << 20) -> None:
+    """meta/episodes, in files of at most about `limit` bytes; the columns that name the file are written here."""
+    rows = max(1, limit * len(table) // max(1, table.nbytes))
+    for number, begin in enumerate(range(0, len(table), rows)):
+        part = table.slice(begin, rows)
+        for key, value in place_of(number).items():
+            name, values = f"meta/episodes/{key}", pa.array([value] * len(part), pa.int64())
+            at = part.schema.get_field_index(name)
+            part = part.append_column(name, values) if at < 0 else part.set_column(at, name, values)
+        path = out / EPISODES_PATH.format(**place_of(number))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(part, path, compression="snappy")
+
+
 def write_tasks(out: Path, tasks: Mapping[int, str]) -> None:
     """meta/tasks.parquet: a pandas frame indexed by the task's text; lerobot looks tasks up by position and by
     index."""
@@ -304,23 +319,18 @@ class _ParquetFiles:
         self._writer: pq.ParquetWriter | None = None
         self._number, self._size = 0, 0
 
-    def next_place(self, size: int) -> dict[str, int]:
-        """Where a table of `size` bytes will go; begins a new file if the current one would get too large."""
-        if self._writer and self._size + size > self._limit:
+    def write(self, table: pa.Table) -> dict[str, int]:
+        """Append a table, to a new file if the current one would get too large; returns its place."""
+        if self._writer and self._size + table.nbytes > self._limit:
             self.close()
             self._number, self._size = self._number + 1, 0
-        return place_of(self._number)
-
-    def write(self, table: pa.Table, size: int | None = None) -> dict[str, int]:
-        """Append a table; returns its place."""
-        size = table.nbytes if size is None else size
-        place = self.next_place(size)
+        place = place_of(self._number)
         if self._writer is None:
             path = self._root / self._template.format(**place)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(path, table.schema, compression="snappy")
         self._writer.write_table(table)
-        self._size += size
+        self._size += table.nbytes
         return place
 
     def close(self) -> None:

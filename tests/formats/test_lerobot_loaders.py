@@ -20,6 +20,7 @@ from helpers.leisaac import DemoSpec, read_code, write_recording
 
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.convert.dataset import ConvertOptions, convert
+from leicos_jobs.convert.merge import merge
 from leicos_jobs.formats.leisaac_timing import TimeBase
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.formats.lerobot_v21 import EncodeSettings
@@ -65,14 +66,14 @@ def load(variable: str, root: Path) -> dict[str, Any]:
     return found
 
 
-def lerobot(variable: str, script: str, root: Path) -> str:
-    """Run a helper's script in an environment of lerobot's; returns what it prints."""
+def lerobot(variable: str, script: str, *arguments: Path) -> str:
+    """Run a script (of the helpers, or by its path) in an environment of lerobot's; returns what it prints."""
     python = os.environ.get(variable)
     if not python:
         pytest.skip(f"{variable} names no Python with lerobot: it was NOT tried (see this file's first lines)")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [python, str(Path(__file__).parents[1] / "helpers" / script), str(root)],
+        [python, str(Path(__file__).parents[1] / "helpers" / script), *map(str, arguments)],
         capture_output=True,
         text=True,
         env=environment,
@@ -89,7 +90,7 @@ def compare(found: dict[str, Any], v21: Path, fps: int = 30) -> None:
     assert found["fps"] == fps
     everything = np.concatenate([one.actions for one in episodes]).astype(np.float64)
     np.testing.assert_allclose(found["action_mean"], everything.mean(0), rtol=1e-4, atol=1e-3)
-    assert len(found["items"]) == 8
+    assert len(found["items"]) == 2 * len(episodes)
     for item in found["items"]:
         episode, frame = episodes[item["episode"]], item["frame"]
         assert frame in (0, len(episode) - 1)
@@ -149,3 +150,51 @@ def test_what_lerobot_0_3_wrote_is_exported_for_0_4(tmp_path: Path) -> None:
     for item in items:
         image = np.frombuffer(bytes.fromhex(item["image"]), np.uint8)
         assert abs(float(image.mean()) - (5 * item["frame"] + item["episode"])) < 3
+
+
+def merged(sources: list[Path], out: Path) -> Path:
+    merge([str(source) for source in sources], str(out))
+    return out
+
+
+def test_lerobot_0_3_opens_what_was_merged(v21: Path, tmp_path: Path) -> None:
+    out = merged([v21, v21, v21], tmp_path / "out")
+    compare(load("LEICOS_LEROBOT_V21", out), out)
+
+
+def test_lerobot_0_4_opens_what_was_merged(v21: Path, tmp_path: Path) -> None:
+    export_v30(v21, tmp_path / "one")
+    export_v30(v21, tmp_path / "files", video_mb=0)
+    whole = merged([v21, v21, v21], tmp_path / "v21")
+    out = merged([tmp_path / "one", tmp_path / "files", v21], tmp_path / "out")
+    compare(load("LEICOS_LEROBOT_V30", out), whole)
+
+
+@pytest.mark.parametrize(("variable", "version"), [("LEICOS_LEROBOT_V21", "v2.1"), ("LEICOS_LEROBOT_V30", "v3.0")])
+def test_what_lerobot_wrote_is_merged_and_opened(variable: str, version: str, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        lerobot(variable, "lerobot_writer.py", tmp_path / name)
+    out = merged([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    found = inspect(out)
+    assert isinstance(found, DatasetFacts)
+    assert (found.version, found.episodes, found.frames) == (version, 6, 126)
+    assert (found.tasks, found.problems) == (("Task 0.", "Task 1."), ())
+    for item in load(variable, out)["items"]:
+        image = np.frombuffer(bytes.fromhex(item["image"]), np.uint8)
+        assert abs(float(image.mean()) - (5 * item["frame"] + item["episode"] % 3)) < 3
+        assert item["task"] == f"Task {item['episode'] % 3 % 2}."
+
+
+def test_statistics_of_what_was_merged_are_those_of_lerobots_own_merge(tmp_path: Path) -> None:
+    variable = "LEICOS_LEROBOT_V30"
+    for name in ("one", "two"):
+        lerobot(variable, "lerobot_writer.py", tmp_path / name)
+    roots = [tmp_path / "one", tmp_path / "two"]
+    lerobot(variable, str(Path(__file__).parents[2] / "benchmarks/merge_peer.py"), tmp_path / "theirs", *roots)
+    merged(roots, tmp_path / "ours")
+    ours, theirs = (json.loads((tmp_path / name / "meta/stats.json").read_text()) for name in ("ours", "theirs"))
+    assert ours.keys() == theirs.keys()
+    for name, parts in theirs.items():
+        if name not in ("index", "episode_index"):  # which lerobot leaves as they were before
+            for key, value in parts.items():
+                np.testing.assert_allclose(ours[name][key], value, rtol=1e-6, atol=1e-9, err_msg=f"{name} {key}")
