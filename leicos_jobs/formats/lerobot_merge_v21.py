@@ -47,7 +47,9 @@ def merge_v21(
                 rows = with_numbers(rows, path, np.full(len(rows), episodes, dtype=np.int64), frames, tasks)
                 target = out / data_file(episodes)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                pq.write_table(rows, target, compression="snappy", row_group_size=ROW_GROUP)
+                pq.write_table(
+                    rows, target, compression="snappy", row_group_size=ROW_GROUP, use_dictionary=list(layout.SCALARS)
+                )
                 for camera in dataset.cameras:
                     copy_to(dataset.video_path(entry.index, camera), out / video_file(episodes, camera))
                 listed.write(json_line({"episode_index": episodes, "tasks": list(entry.tasks), "length": entry.length}))
