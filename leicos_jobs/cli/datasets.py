@@ -77,6 +77,8 @@ def to_lerobot(
     from leicos_jobs.convert.dataset import ConvertOptions
     from leicos_jobs.formats.leisaac_timing import TimeBase
     from leicos_jobs.inspect.robots import robot_of_source
+    from leicos_jobs.run.layout import RUN
+    from leicos_jobs.work.datasets import local_dataset
     from leicos_jobs.work.sources import staged
 
     if task is not None:
@@ -89,7 +91,7 @@ def to_lerobot(
         if len(paths) == 1 and version == V30 and _exportable(paths[0]):
             _export(tuple(paths), out, version)
             return
-        places = [_dataset(path) for path in paths]
+        places = [local_dataset(str(path), path) if (path / RUN).is_file() else path for path in paths]
         arm = robot_of_source(places[0], robot)
         options = ConvertOptions(
             embodiment=arm,

@@ -82,8 +82,9 @@ def to_leisaac(
                     name.removesuffix(".jsonl"): by[episode.index] for name, by in lines.items() if episode.index in by
                 }
                 known.pop("starts", None)
-                note = {"task": episode.task, "row": start.row, "stride": start.stride, "states": made} | known
+                note = {"row": start.row, "stride": start.stride, "states": made} | known
                 group.attrs["leicos"] = json.dumps(note)
+                group.attrs["task"] = episode.task
                 if progress:
                     progress(report.episodes, len(dataset))
             rates = sorted({start.control_hz for start in starts.values()})
@@ -116,8 +117,7 @@ def _starts(dataset: Dataset) -> dict[int, EpisodeStart]:
     raise InputError(
         f"{dataset.root / STARTS}: has no simulator state for {len(lacking)} of {len(dataset)} episodes ({numbers}),"
         " and a LeIsaac demo begins in one",
-        fix="convert LeIsaac's recording (with its `states` or from its first row on) by this leicos; a recording of"
-        " a real robot has none",
+        fix="convert LeIsaac's recording with its `states` by this leicos; a recording of a real robot has none",
     )
 
 

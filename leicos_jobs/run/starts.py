@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from leicos_jobs.backends.requests import CONDITIONING_ACTIONS
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.embodiment import Embodiment
@@ -21,8 +22,6 @@ from leicos_jobs.store import KeyMissingError
 
 State = dict[str, list[float]]
 """The simulator's state, name -> numbers, as LeIsaac's files name it."""
-CONDITIONING = "conditioning/"
-"""Of a start's state, what is none of the simulator's: the actions that were applied during the clip."""
 
 
 class Start(BaseModel):
@@ -37,7 +36,7 @@ class Start(BaseModel):
     @property
     def scene(self) -> State:
         """The simulator's state alone."""
-        return {path: values for path, values in self.state.items() if not path.startswith(CONDITIONING)}
+        return {path: values for path, values in self.state.items() if path != CONDITIONING_ACTIONS}
 
 
 def commit(run: Run, identity: str, clip: Path, state: State) -> Start:

@@ -123,7 +123,7 @@ def _start(number: int, state: State, start: starts.Start, real: episodes.Episod
         stride=real.stride,
         row=state.sample.row0,
         success=state.replay.facts["metrics"].get("success") if state.replay else None,
-        state=start.scene,
+        state=start.scene if state.sample.states else None,
     )
 
 

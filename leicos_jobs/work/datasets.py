@@ -13,6 +13,7 @@ from leicos_jobs.run import layout
 from leicos_jobs.run.opened import Run, open_run
 from leicos_jobs.run.results import Results, fetch_folder
 from leicos_jobs.store import open_store
+from leicos_jobs.work.sources import staged_folder
 
 INFO = lerobot_layout.INFO.as_posix()
 
@@ -32,18 +33,13 @@ def local_dataset(uri: str, scratch: Path) -> Path:
         made = Results(run).needed("assemble")
         if not made.files:
             raise InputError(f"{uri}: no sample passed curation, so there is no dataset", fix="see the run's report")
-        return run.store.local(made.folder) or fetch_folder(run, made, _own(scratch, uri))
+        return run.store.local(made.folder) or fetch_folder(run, made, scratch / sha256_bytes(uri.encode())[:16])
     store = open_store(uri)
     if store.size(INFO) is None:
         raise InputError(f"{uri}: is neither a LeRobot dataset nor a run: it has no {INFO}", fix="name its folder")
     if (info := store.local(INFO)) is not None:
         return info.parents[1]
-    target = _own(scratch, uri)
-    for key in store.list(""):
-        path = target / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.fetch(key, path.parent).replace(path)
-    return target
+    return staged_folder(uri, scratch)
 
 
 def robot_of_dataset(dataset: Dataset) -> Embodiment:
@@ -56,10 +52,3 @@ def robot_of_dataset(dataset: Dataset) -> Embodiment:
         f"{dataset.root / INFO}: its robot_type {kind!r} is none that leicos ships",
         fix="name the robot's file with --robot (`leicos robot from DATASET` begins one)",
     )
-
-
-def _own(scratch: Path, uri: str) -> Path:
-    """A folder of its own: two datasets may have the same name."""
-    folder = scratch / sha256_bytes(uri.encode())[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -68,13 +68,12 @@ def test_what_is_read_back_says_whence_it_came(tmp_path: Path) -> None:
     with Recording(tmp_path / "back.hdf5") as recording:
         assert recording.control_hz == 60
         demo = recording.demo("demo_0")
-        assert (demo.problem, demo.success, demo.rows) == (None, True, 35)
+        assert (demo.problem, demo.success, demo.rows, demo.task) == (None, True, 35, TASK)
     with h5py.File(tmp_path / "back.hdf5") as file:
         note = json.loads(file["data/demo_0"].attrs["leicos"])
         assert file["data"].attrs["total"] == file["data/demo_0"].attrs["num_samples"] == 35
     assert note["origins"] == {"episode_index": 0, "file": str(source), "demo": "demo_0"}
     assert note["episodes"]["first_row"] == note["row"] == FIRST
-    assert note["task"] == TASK
 
 
 def test_frames_stand_at_the_control_rate_with_their_pictures_repeated(tmp_path: Path) -> None:
@@ -97,7 +96,7 @@ def test_a_dataset_without_simulator_state_is_refused_with_what_is_missing(tmp_p
     with pytest.raises(InputError, match=r"no simulator state for 1 of 2 episodes \(0\)") as told:
         to_leisaac(dataset, tmp_path / "back.hdf5", SO101)
     assert "starts.jsonl" in str(told.value)
-    assert "with its `states` or from its first row on" in str(told.value)
+    assert "convert LeIsaac's recording with its `states`" in str(told.value)
     (dataset.root / STARTS).unlink()
     with pytest.raises(InputError, match=r"for 2 of 2 episodes \(0, 1\)"):
         to_leisaac(dataset, tmp_path / "back.hdf5", SO101)
