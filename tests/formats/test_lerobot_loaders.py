@@ -67,13 +67,16 @@ def load(variable: str, root: Path) -> dict[str, Any]:
 
 
 def lerobot(variable: str, script: str, *arguments: Path) -> str:
-    """Run a script (of the helpers, or by its path) in an environment of lerobot's; returns what it prints."""
+    """Run a script (of the helpers, or by its path) in an environment of lerobot's; returns what it prints.
+
+    -P: there is a helper of the name lerobot, too.
+    """
     python = os.environ.get(variable)
     if not python:
         pytest.skip(f"{variable} names no Python with lerobot: it was NOT tried (see this file's first lines)")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [python, str(Path(__file__).parents[1] / "helpers" / script), *map(str, arguments)],
+        [python, "-P", str(Path(__file__).parents[1] / "helpers" / script), *map(str, arguments)],
         capture_output=True,
         text=True,
         env=environment,
