@@ -29,6 +29,7 @@ $(VENV)/.done: requirements.lock pyproject.toml
 	  grep -v -E '^(torch|triton|nvidia-|cuda-)' requirements.lock > $(VENV)/requirements.txt; \
 	  else cp requirements.lock $(VENV)/requirements.txt; fi
 	$(BIN)/python -m pip install -q -r $(VENV)/requirements.txt
+	$(BIN)/python -m pip install -q --no-deps --ignore-requires-python isaaclab-so101==0.1.0
 	$(BIN)/python -m pip install -q --no-deps -e .
 	@$(BIN)/python -m leicos_jobs.cli.doctor
 	@touch $@
@@ -83,7 +84,7 @@ render: $(VENV)/.done  ## write the Argo manifests from hera_workflows
 
 lock:  ## requirements.lock from the current environment of $(BIN): for Linux on x86-64
 	echo "# For Linux on x86-64. Written by make lock, checked by make lock-check." > requirements.lock
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^leicos' >> requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^(leicos|isaaclab)' >> requirements.lock
 
 lock-check: $(VENV)/.done  ## the lock is complete and within pyproject's bounds; both still resolve (needs an index)
 	$(BIN)/python -m pytest tests/architecture/test_lock.py

@@ -160,6 +160,8 @@ class ReplayMetrics(Facts):
     """Share of the steps in which a target was beyond a joint's limits."""
     final_joint_pos: list[float] | None = None
     """rad, at the end of the hold."""
+    engines: dict[str, dict[str, Any]] | None = None
+    """Where several engines judged: name -> what that one measured."""
 
 
 @dataclass(frozen=True)

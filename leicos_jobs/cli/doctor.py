@@ -1,4 +1,5 @@
-"""Looks for what pip cannot install: the libraries that render without a screen. `make` calls it after installing."""
+"""Looks for what pip cannot install: libraries that render without a screen, and those that PhysX' USD is linked with.
+`make` calls it after installing."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import shutil
 import subprocess
 import sys
 
-LIBRARIES = ("libEGL.so.1", "libGL.so.1")
-PACKAGES = ("libegl1", "libgl1", "libegl-mesa0", "libgl1-mesa-dri")
+LIBRARIES = ("libEGL.so.1", "libGL.so.1", "libOpenGL.so.0", "libX11.so.6")
+PACKAGES = ("libegl1", "libgl1", "libegl-mesa0", "libgl1-mesa-dri", "libopengl0", "libx11-6")
 
 
 def missing() -> list[str]:

@@ -101,6 +101,9 @@ def _say(text: str) -> None:
 @click.option("--height", type=int, default=240, show_default=True, help="Of the camera image, pixels.")
 @click.option("--failed-share", type=float, default=0.2, show_default=True, help="Share of failed demonstrations.")
 @click.option("--workers", type=int, default=available_cores(), show_default=True, help="Processes.")
+@click.option(
+    "--engine", type=click.Choice(["mujoco", "physx"]), default="mujoco", show_default=True, help="Whose physics."
+)
 def record(path: Path, episodes: int, **options: Any) -> None:
     """Record SO-101 LiftCube demonstrations of a scripted expert, in LeIsaac's HDF5 format."""
     from leicos_jobs.stages.record import record as stage

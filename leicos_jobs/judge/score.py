@@ -241,7 +241,26 @@ def replay_table(samples: Sequence[Scored], controls: Controls) -> dict[str, Any
         if known := outcomes(controls[group]):
             table[group] = rate(list(known.values()))
     table["tracking_error_deg"] = tracking(samples, controls)
+    if engines := engine_table(samples):
+        table["engines"] = engines
     return table
+
+
+def engine_table(samples: Sequence[Scored]) -> dict[str, Any]:
+    """Where several engines judged the labels: how many succeed by each, and what each said of those on which they
+    disagree. Empty where one judged."""
+    said = {
+        item.state.sample.id: {name: one["success"] for name, one in metrics.engines.items()}
+        for item in samples
+        if (metrics := item.state.metrics) is not None and metrics.engines
+    }
+    if not said:
+        return {}
+    names = list(next(iter(said.values())))
+    return {
+        "labels": {name: rate([bool(verdicts[name]) for verdicts in said.values()]) for name in names},
+        "disagree": {sample: verdicts for sample, verdicts in said.items() if len(set(verdicts.values())) > 1},
+    }
 
 
 def tracking(samples: Sequence[Scored], controls: Controls) -> dict[str, float]:

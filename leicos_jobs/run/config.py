@@ -190,7 +190,7 @@ class ReplayConfig(BackendConfig):
     """Replay of the labels in a simulator."""
 
     backend: str = "mujoco"
-    """isaac-sim or mujoco."""
+    """mujoco, physx, isaac-sim, or panel: several that must agree."""
     hold: int = Field(30, ge=30)
     """Control steps for which the last target is held."""
     repeats: int = Field(1, ge=1)

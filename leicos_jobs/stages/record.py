@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from leicos_jobs.core.errors import InputError
 
@@ -18,16 +18,18 @@ def record(
     failed_share: float = 0.2,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    engine: Literal["mujoco", "physx"] = "mujoco",
 ) -> dict[str, Any]:
-    """Record SO-101 LiftCube in MuJoCo, in LeIsaac's HDF5; the same arguments give the same file, whatever `workers`.
+    """Record SO-101 LiftCube in LeIsaac's HDF5; the same arguments give the same file, whatever `workers`.
 
     width, height: pixels of the camera `front`. failed_share: of the episodes, rounded; they are in the file with
     success False, as LeIsaac's export has them. workers: processes. progress: called with (done, episodes).
+    engine: whose physics; MuJoCo draws.
     Returns facts: episodes, successes, rows, frames, bytes, seconds. Raises InputError for sizes that H.264 could not
-    take later and for a missing mujoco, RetryError when asked to stop.
+    take later, for a missing mujoco or ovphysx and for a licence that is not accepted, RetryError when asked to stop.
     """
     if width % 2 or height % 2 or min(width, height) < 16:
         raise InputError(f"images of {width}x{height} cannot become video", fix="use even sizes, e.g. 320x240")
     from leicos_jobs.backends.mujoco import recorder  # mujoco: a command that records needs it, no other stage here
 
-    return recorder.record(path, episodes, seed, width, height, failed_share, workers, progress)
+    return recorder.record(path, episodes, seed, width, height, failed_share, workers, progress, engine)

@@ -16,6 +16,8 @@ from leicos_jobs.backends.imported import ImportGenerator
 from leicos_jobs.backends.isaac.replayer import IsaacReplayer
 from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
+from leicos_jobs.backends.panel import PanelReplayer
+from leicos_jobs.backends.physx.replayer import PhysxReplayer
 
 GENERATORS: tuple[type[Generator[Any]], ...] = (
     CosmosGenerator,
@@ -27,7 +29,7 @@ GENERATORS: tuple[type[Generator[Any]], ...] = (
 POST_TRAINERS: tuple[type[PostTrainer[Any]], ...] = (cosmos_training.CosmosPostTrainer, CosmosPostTrainer)
 TRAINERS: tuple[type[Trainer[Any]], ...] = (CompactTrainer, Gr00tDreamsTrainer)
 LABELLERS: tuple[type[Labeller[Any]], ...] = (CompactLabeller, Gr00tDreamsLabeller)
-REPLAYERS: tuple[type[Replayer[Any]], ...] = (IsaacReplayer, MujocoReplayer)
+REPLAYERS: tuple[type[Replayer[Any]], ...] = (IsaacReplayer, MujocoReplayer, PanelReplayer, PhysxReplayer)
 
 SHIPPED: dict[Kind, tuple[type[Backend[Any]], ...]] = {
     "generate": GENERATORS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from helpers.videos import images
 from leicos_jobs.backends.echo import EchoGenerator
 from leicos_jobs.backends.mujoco.generator import MujocoGenerator
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
+from leicos_jobs.backends.physx.replayer import PhysxReplayer
 from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.testing.backend_contract import GeneratorContract, ReplayerContract
@@ -56,6 +58,20 @@ class TestMujocoReplayer(ReplayerContract):
     @pytest.fixture(params=["lift-cube", "none"])
     def backend(self, tmp_path: Path, request: pytest.FixtureRequest) -> MujocoReplayer:
         return MujocoReplayer(MujocoReplayer.Settings(task=request.param), tmp_path)
+
+    @pytest.fixture
+    def requests(self) -> Sequence[ReplayRequest]:
+        names = itertools.cycle(SAMPLES)
+        return [mujoco_demo.replay_request(mujoco_demo.demo(number)[0], name=next(names)) for number in (0, 1)]
+
+
+@pytest.mark.skipif(
+    not (find_spec("ovphysx") and find_spec("isaaclab_so101")), reason="PHYSX IS NOT TESTED: not installed"
+)
+class TestPhysxReplayer(ReplayerContract):
+    @pytest.fixture(params=["lift-cube", "none"])
+    def backend(self, tmp_path: Path, request: pytest.FixtureRequest) -> PhysxReplayer:
+        return PhysxReplayer(PhysxReplayer.Settings(task=request.param, accept_licence=True), tmp_path)
 
     @pytest.fixture
     def requests(self) -> Sequence[ReplayRequest]:

@@ -157,6 +157,20 @@ def to_leisaac(state: State) -> dict[str, F32]:
     return {key: value.astype(np.float32) for key, value in values.items()}
 
 
+def state_of(qpos: F64, qvel: F64, root: F64) -> State:
+    """The state in generalised positions (..., 13) and velocities (..., 12): six joints, then the cube's free joint,
+    whose angular velocity MuJoCo gives in the cube's own frame."""
+    return State(
+        joint_pos=qpos[..., :6],
+        joint_vel=qvel[..., :6],
+        cube_pos=qpos[..., 6:9],
+        cube_quat=qpos[..., 9:13],
+        cube_linear=qvel[..., 6:9],
+        cube_angular=rotate(qpos[..., 9:13], qvel[..., 9:12]),
+        root=root,
+    )
+
+
 def _vector(states: Mapping[str, Sequence[float] | F32], key: str, default: F64 | None = None) -> F64:
     if key not in states:
         if default is not None:

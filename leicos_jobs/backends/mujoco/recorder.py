@@ -1,4 +1,4 @@
-"""Demonstrations of LiftCube in the HDF5 that LeIsaac's recorder writes, without Isaac Sim.
+"""Demonstrations of LiftCube in the HDF5 that LeIsaac's recorder writes, without Isaac Sim: in MuJoCo, or in PhysX.
 
 The layout is LeIsaac's to the attribute (docs/decisions/leisaac.md 2): one row a control step at 60 Hz; obs and actions
 before the step, states after it, so states[t] belongs to obs/joint_pos[t+1]; the camera runs at 30 Hz, so each picture
@@ -20,9 +20,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -32,6 +32,7 @@ from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
 from leicos_jobs.backends.mujoco.looks import Look, draw_look
 from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.simulation import Simulation
+from leicos_jobs.backends.physx.library import require_licence
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.leisaac_writer import describe_demo, describe_file, write_pictures, write_tables
@@ -44,8 +45,9 @@ HOME = np.radians([0.0, -95.0, 85.0, 50.0, 0.0, -3.0])
 HOME_SPREAD = np.radians([8.0, 5.0, 5.0, 8.0, 10.0, 4.0])
 """Where an attempt begins: near LeIsaac's rest pose (0, -100, 90, 50, 0, -10 degrees), +-."""
 
-_ENV_ARGS = {"env_name": "leicos-mujoco/LiftCube", "type": 2}
-"""As LeIsaac's streaming handler, which leaves the name empty: the name tells these recordings from real ones."""
+Engine = Literal["mujoco", "physx"]
+"""In what an attempt is carried out; MuJoCo plans and draws both. The recording's env_name says which, which LeIsaac's
+streaming handler leaves empty: it tells these recordings from real ones."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Task:
     failure: expert.Failure | None
     width: int
     height: int
+    engine: Engine = "mujoco"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ class Done:
     success: bool
 
 
-def tasks(episodes: int, seed: int, width: int, height: int, failed_share: float) -> list[Task]:
+def tasks(
+    episodes: int, seed: int, width: int, height: int, failed_share: float, engine: Engine = "mujoco"
+) -> list[Task]:
     """What to record: `failed_share` of the demos, rounded, are attempts that fail on purpose."""
     if episodes < 1 or not 0.0 <= failed_share <= 1.0:
         raise InputError(f"cannot record {episodes} episodes of which a share of {failed_share} fails")
@@ -76,7 +81,7 @@ def tasks(episodes: int, seed: int, width: int, height: int, failed_share: float
     failing = set(rng.permutation(episodes)[: round(failed_share * episodes)].tolist())
     kinds = rng.choice(len(expert.FAILURES), episodes)
     return [
-        Task(seed, number, expert.FAILURES[kinds[number]] if number in failing else None, width, height)
+        Task(seed, number, expert.FAILURES[kinds[number]] if number in failing else None, width, height, engine)
         for number in range(episodes)
     ]
 
@@ -94,10 +99,20 @@ def attempt(task: Task) -> tuple[rollout.Rollout, Look]:
     """Plan and carry out one demo, and draw how it looks."""
     rng = np.random.default_rng([task.seed, 1, task.number])
     state = poses.from_leisaac(draw_start(rng))
-    simulation = Simulation()
+    simulation = _simulation(task.engine)
     simulation.reset(state)
-    targets = expert.plan(state, rng, failure=task.failure, least=LEAST_ROWS)
+    turn = rollout.roll(simulation.roll_zero)
+    planned = expert.plan(replace(state, joint_pos=state.joint_pos + turn), rng, failure=task.failure, least=LEAST_ROWS)
+    targets = expert.settle(planned - turn) if simulation.roll_zero else planned
     return rollout.run(simulation, targets), draw_look(rng)
+
+
+def _simulation(engine: Engine) -> rollout.Simulation:
+    if engine == "mujoco":
+        return Simulation()
+    from leicos_jobs.backends.physx import simulation  # ovphysx: where it is asked for
+
+    return simulation.Simulation(simulation.opened(None, None), lift_cube.CONTROL_HZ)
 
 
 def record(
@@ -109,6 +124,7 @@ def record(
     failed_share: float = 0.2,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    engine: Engine = "mujoco",
 ) -> dict[str, Any]:
     """Write `episodes` demos to `path` (which appears only when complete) and return facts about them.
 
@@ -116,7 +132,9 @@ def record(
     rows, frames (pictures drawn), bytes, seconds. Raises RetryError when asked to stop; nothing is left then.
     """
     started = time.monotonic()
-    wanted = tasks(episodes, seed, width, height, failed_share)
+    if engine == "physx":
+        require_licence(False)
+    wanted = tasks(episodes, seed, width, height, failed_share, engine)
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -127,7 +145,7 @@ def record(
                 progress(len(done), episodes)
             signals.check()
         done.sort(key=lambda result: result.number)
-        _join(parts, done, seed)
+        _join(parts, done, engine)
         (parts / "joined").replace(path)
     finally:
         shutil.rmtree(parts, ignore_errors=True)
@@ -183,11 +201,12 @@ def _write(task: Task, parts: Path, renderer: Renderer) -> Done:
     return Done(task.number, rows, done.success)
 
 
-def _join(parts: Path, done: list[Done], seed: int) -> None:
+def _join(parts: Path, done: list[Done], engine: Engine) -> None:
     with h5py.File(parts / "joined", "w") as file:
         data = file.create_group("data")
         for result in done:
             with h5py.File(parts / f"{result.number}", "r") as part:
                 part.copy("demo", data, f"demo_{result.number}")
             (parts / f"{result.number}").unlink()
-        describe_file(data, sum(result.rows for result in done), _ENV_ARGS)
+        env_args = {"env_name": f"leicos-{engine}/LiftCube", "type": 2}
+        describe_file(data, sum(result.rows for result in done), env_args)

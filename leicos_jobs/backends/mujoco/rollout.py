@@ -4,22 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.mujoco import lift_cube, poses
-from leicos_jobs.backends.mujoco.simulation import Simulation, state_of
+from leicos_jobs.backends.mujoco.robot import JOINTS
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+
+
+class Simulation(Protocol):
+    """An engine that can be recorded: poses in the MJCF frame."""
+
+    root: F64
+    roll_zero: float
+    """rad by which wrist_roll is more in the MJCF, which plans and draws, than in this engine."""
+
+    def reset(self, state: poses.State) -> None:
+        """Go to a state; nothing of what was before remains."""
+
+    def step(self, target: NDArray[np.floating]) -> bool:
+        """Apply joint targets (6,) rad for one control step; returns whether a limit clipped one."""
+
+    @property
+    def qpos(self) -> F64:
+        """Joints (6) rad, cube's position (3) m and quaternion wxyz (4)."""
+
+    @property
+    def qvel(self) -> F64:
+        """Velocities of the joints (6), of the cube (3), and the cube's angular velocity in its own frame (3)."""
+
+    @property
+    def gripper_pose(self) -> F64:
+        """Gripper link, position m and quaternion wxyz (7,)."""
 
 
 @dataclass(frozen=True)
 class Rollout:
     """n targets applied from a state: row t is what was before target t, row n what is left at the end.
 
-    targets: (n, 6) float32 rad. qpos: (n+1, 13), what a renderer draws. gripper_frame: (n+1, 7) float32,
+    targets: (n, 6) float32 rad. qpos: (n+1, 13), what a renderer draws: MJCF angles. gripper_frame: (n+1, 7) float32,
     LeIsaac's ee_frame_state: gripper link in its base frame.
     states: LeIsaac's dataset path -> (n+1, w) float32.
     """
@@ -62,6 +89,13 @@ class Rollout:
         return tables | {f"states/{key}": value[1:] for key, value in self.states.items()}
 
 
+def roll(angle: float) -> F64:
+    """(6,) rad: an angle of wrist_roll, nothing of the other joints."""
+    joints = np.zeros(JOINTS.width)
+    joints[JOINTS.names.index("wrist_roll")] = angle
+    return joints
+
+
 def run(simulation: Simulation, targets: F32) -> Rollout:
     """Apply targets (n, 6) rad from where the simulation is."""
     qpos, qvel = [simulation.qpos], [simulation.qvel]
@@ -72,10 +106,12 @@ def run(simulation: Simulation, targets: F32) -> Rollout:
         qvel.append(simulation.qvel)
         gripper.append(simulation.gripper_pose)
     positions, links = np.array(qpos), np.array(gripper)
-    states = poses.to_leisaac(state_of(positions, np.array(qvel), simulation.root))
+    drawn = positions.copy()
+    drawn[:, : JOINTS.width] += roll(simulation.roll_zero)
+    states = poses.to_leisaac(poses.state_of(positions, np.array(qvel), simulation.root))
     # The two models' link frames are taken as one: forward kinematics of both agree (docs/decisions/leisaac.md 5.1).
     frame = np.concatenate(poses.mjcf_to_base(links[:, :3], links[:, 3:]), axis=1)
-    return Rollout(targets, positions, frame.astype(np.float32), states)
+    return Rollout(targets, drawn, frame.astype(np.float32), states)
 
 
 def row(states: Mapping[str, F32], index: int) -> dict[str, F32]:

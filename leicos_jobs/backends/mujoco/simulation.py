@@ -27,6 +27,8 @@ CLIPPED = 1e-5
 class Simulation:
     """One arm, one cube. All poses are in the MJCF frame."""
 
+    roll_zero = 0.0
+
     def __init__(
         self, control_hz: float = lift_cube.CONTROL_HZ, gripper_effort: float = lift_cube.GRIPPER_EFFORT
     ) -> None:
@@ -63,7 +65,7 @@ class Simulation:
 
     def state(self) -> poses.State:
         """Where everything is now."""
-        return state_of(self.qpos, np.array(self.data.qvel), self.root)
+        return poses.state_of(self.qpos, np.array(self.data.qvel), self.root)
 
     @property
     def joint_pos(self) -> F64:
@@ -108,17 +110,3 @@ class Simulation:
     def gripper_pose(self) -> F64:
         """Gripper link, position m and quaternion wxyz (7,), a copy."""
         return np.concatenate([self.data.xpos[self._gripper], self.data.xquat[self._gripper]])
-
-
-def state_of(qpos: F64, qvel: F64, root: F64) -> poses.State:
-    """The state in generalised positions (..., 13) and velocities (..., 12): six joints, then the cube's free joint,
-    whose angular velocity MuJoCo gives in the cube's own frame."""
-    return poses.State(
-        joint_pos=qpos[..., :6],
-        joint_vel=qvel[..., :6],
-        cube_pos=qpos[..., 6:9],
-        cube_quat=qpos[..., 9:13],
-        cube_linear=qvel[..., 6:9],
-        cube_angular=poses.rotate(qpos[..., 9:13], qvel[..., 9:12]),
-        root=root,
-    )

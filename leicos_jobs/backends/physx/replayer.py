@@ -1,0 +1,30 @@
+"""Replay in PhysX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typing_extensions import override
+
+from leicos_jobs.backends.lift_cube_replay import LiftCubeReplayer, Simulation
+from leicos_jobs.backends.physx.library import require_licence
+from leicos_jobs.backends.physx.settings import PhysxSettings
+
+OVPHYSX = "ovphysx 0.7.0.74035321"
+
+
+class PhysxReplayer(LiftCubeReplayer[PhysxSettings], name="physx", version=1, upstream=OVPHYSX, batch=16):
+    """Replayer of SO-101 LiftCube in PhysX."""
+
+    def __init__(self, settings: PhysxSettings, work: Path) -> None:
+        """Open the scene. Raises InputError: licence not accepted, ovphysx or the arm not here, an arm that is none."""
+        require_licence(settings.accept_licence)
+        from leicos_jobs.backends.physx import simulation  # ovphysx: not where versions are read
+
+        super().__init__(settings, work)
+        self._engine = simulation
+        self._bodies = simulation.opened(settings.arm, settings.arm_sha256)
+
+    @override
+    def simulation(self, control_hz: float) -> Simulation:
+        return self._engine.Simulation(self._bodies, control_hz, self.settings.gripper_effort_limit)
