@@ -106,7 +106,7 @@ GENERATE = Stage("generate", Kind.SAMPLE, GENERATION, "Generate a shard's videos
     pool=Pool.GENERATE, image=Image.COSMOS, hours=12, inputs=("round", "shard"), names_workflow=True,
     prefix="generate", in_round=True)  # fmt: skip
 GATE = Stage("gate", Kind.SAMPLE, GENERATION, "Check a shard's videos.",
-    hours=2, inputs=("round", "shard"), names_workflow=True, prefix="gate", in_round=True)  # fmt: skip
+    version=2, hours=2, inputs=("round", "shard"), names_workflow=True, prefix="gate", in_round=True)  # fmt: skip
 LABEL = Stage("label", Kind.SAMPLE, GENERATION, "Label a shard's videos with actions.",
     pool=Pool.LABEL, image=Image.IDM, hours=4, inputs=("round", "shard"), names_workflow=True,
     prefix="label", in_round=True, after_gate=True)  # fmt: skip

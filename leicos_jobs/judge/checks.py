@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leicos_jobs.backends.requests import ReplayMetrics
-from leicos_jobs.judge.gate_checks import start_psnr
+from leicos_jobs.judge.gate_scores import start_psnr
 from leicos_jobs.robots.embodiment import Embodiment
 
 F32 = NDArray[np.float32]

@@ -88,6 +88,25 @@ def trajectory(
     _save(figure, path)
 
 
+def gate_scores(table: dict[str, Any], path: Path) -> None:
+    """Every score of the gate: a mark per video, real ones above, and the limits; each panel has its own scale."""
+    sides = {"source": ("real", SOFT), "passed": ("passed", LABEL), "refused": ("refused", "#b73a2c")}
+    figure, panels = plt.subplots(-(-len(table) // 3), 3, figsize=(8.2, 0.95 * -(-len(table) // 3)), squeeze=False)
+    for panel, (name, score) in zip(panels.flat, table.items(), strict=False):
+        for row, (side, (_, color)) in enumerate(sides.items()):
+            panel.plot(score[side], [-row] * len(score[side]), "|", color=color, markersize=9)
+        for limit in score["limits"]:
+            if limit is not None:
+                panel.axvline(limit, color=INK, linewidth=0.8, linestyle="--")
+        panel.set_title(name.replace("_", " "), fontsize=8, loc="left")
+        panel.set_yticks([0, -1, -2], [text for text, _ in sides.values()], fontsize=6)
+        panel.set_ylim(-2.6, 0.6)
+        panel.tick_params(axis="x", labelsize=6)
+    for panel in panels.flat[len(table) :]:
+        panel.axis("off")
+    _save(figure, path)
+
+
 def _save(figure: Any, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -22,11 +22,12 @@ from leicos_jobs.backends.requests import ReplayMetrics
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.judge import checks, metrics, times
+from leicos_jobs.judge.gate_limits import limits
 from leicos_jobs.judge.proof import judge_held_out, label_checks
 from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
 from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.media.probe import probe
-from leicos_jobs.run import episodes, failures, layout, starts
+from leicos_jobs.run import calibration, episodes, failures, layout, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, fetch_folder
@@ -91,7 +92,7 @@ def collect(results: Results) -> Score:
     numbers: dict[str, Any] = {
         "idm": _idm(run, samples, actions, real),
         "replay": replay_table(samples, controls),
-        "gate": gate_table(samples),
+        "gate": gate_table(samples) | {"scores": gate_scores(results, samples)},
         "no_replay": dict(Counter(item.state.no_replay for item in samples if item.state.no_replay)),
         "stages": times.by_stage(timings),
         "wall_seconds": times.wall_seconds(timings),
@@ -312,6 +313,22 @@ def gate_table(samples: Sequence[Scored]) -> dict[str, Any]:
         "planted": {name: dict(counts) for name, counts in sorted(planted.items())},
         "refused_before_gate": unreadable,
     }
+
+
+def gate_scores(results: Results, samples: Sequence[Scored]) -> dict[str, Any]:
+    """Each score of the gate: the source's videos, those that passed and those refused, and the limits (None: none)."""
+    known = calibration.find(results)
+    allowed = limits(known.scores, results.config.gate) if known else {}
+    made = [item.state for item in samples if item.state.gate is not None]
+    table: dict[str, Any] = {}
+    for name in dict.fromkeys(name for state in made if state.gate for name in state.gate.facts["scores"]):
+        sides: dict[str, list[float]] = {"passed": [], "refused": []}
+        for state in made:
+            if state.gate is not None and name in state.gate.facts["scores"]:
+                sides["passed" if state.refused is None else "refused"].append(state.gate.facts["scores"][name])
+        ends = [value if math.isfinite(value) else None for value in allowed.get(name, (math.inf, math.inf))]
+        table[name] = sides | {"source": known.scores.get(name, []) if known else [], "limits": ends}
+    return table
 
 
 def optional(results: Results, stage: str) -> dict[str, Any]:

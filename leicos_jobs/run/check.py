@@ -21,9 +21,11 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.parallel import in_parallel
 from leicos_jobs.core.stages import SAMPLE, STAGES, WHOLE
 from leicos_jobs.run import inputs, layout, sealed
+from leicos_jobs.run.calibration import Calibration
 from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.failures import Failure
 from leicos_jobs.run.opened import RunFile, parse_run_file
+from leicos_jobs.run.refusals import Stop
 from leicos_jobs.run.rounds import Round, Shard
 from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.run.starts import Start
@@ -32,6 +34,8 @@ from leicos_jobs.store import KeyMissingError, Store, open_store
 Take = Callable[[bytes], None]
 Progress = Callable[[int, int], None]
 """Called with (objects looked at, objects in all)."""
+ALONE: dict[str, type[BaseModel]] = {"calibrations": Calibration, "stops": Stop}
+"""Folders of records that say nothing of other objects."""
 SAMPLE_STAGES = {STAGES[name].prefix: name for name in SAMPLE}
 CACHES = ("resume", "timings", "workers", "logs", "argo")
 """Folders that nothing is believed from."""
@@ -165,6 +169,8 @@ def _record(look: _Look, key: str) -> Take | None:
         return lambda data: _sample(look, key, sealed.load(Record, data, key, uri))
     if parts[0] == "starts" and len(parts) == 2:
         return lambda data: _start(look, key, sealed.load(Start, data, key, uri))
+    if parts[0] in ALONE and key.endswith(".json"):
+        return lambda data: _ignore(sealed.load(ALONE[parts[0]], data, key, uri))
     if parts[0] == "failures":
         return lambda data: _failure(key, uri, sealed.load(Failure, data, key, uri))
     if parts[0] == "rounds":

@@ -9,9 +9,9 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.text import not_writable, sentence_problem
@@ -19,12 +19,8 @@ from leicos_jobs.core.validation import describe_errors
 from leicos_jobs.core.workflow_size import require_fit
 from leicos_jobs.core.yaml_text import mapping
 from leicos_jobs.robots.embodiment import DEFAULT, embodiment, is_file
-
-
-class Section(BaseModel):
-    """Base of all sections. Numbers are finite: run.json must read back as what it was."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+from leicos_jobs.run.config_gate import GateConfig
+from leicos_jobs.run.config_section import BackendConfig, Section
 
 
 CAMERA = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
@@ -122,15 +118,6 @@ class PlanConfig(Section):
         return min(wanted, self.max_shards, missing)
 
 
-class BackendConfig(Section):
-    """A backend and its settings; the backend's own model checks them."""
-
-    backend: str
-    """Name of an installed backend."""
-    settings: dict[str, JsonValue] = Field(default_factory=dict)
-    """Settings of that backend."""
-
-
 class GenerateConfig(BackendConfig):
     """Video generation."""
 
@@ -144,28 +131,6 @@ class GenerateConfig(BackendConfig):
     """Pixels."""
     checkpoint: str | None = None
     """URI of a trained generator; post-training is then skipped."""
-
-
-class CriticConfig(BackendConfig):
-    """A critic: a model's opinion of what the gate's own checks let through."""
-
-    min_scores: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1)
-    """Score -> the least (0 to 1) that a video needs, e.g. {physics: 0.5}; which scores there are the critic says."""
-
-
-class GateConfig(Section):
-    """Cheap checks between generation and labelling."""
-
-    start_psnr_min: float = Field(30.0, ge=0)
-    """dB; the mean over the conditioning frames against the clip must reach it."""
-    static_max: float = Field(0.6, ge=0)
-    """Mean absolute grey change between frames half a second apart (0-255); a video that never exceeds it is static."""
-    jump_ratio_max: float = Field(2.0, gt=1)
-    """Largest changed area between two frames over its neighbours' median; more is a jump."""
-    vanish_share_min: float = Field(0.25, ge=0, le=1)
-    """The most coloured object's area, at its smallest, as a share of its start; 0 switches the check off."""
-    critic: CriticConfig | None = None
-    """None by default. It runs in the gate's pods, on the cpu pool: one with a large model asks a server for it."""
 
 
 class IdmConfig(BackendConfig):

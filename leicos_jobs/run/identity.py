@@ -70,11 +70,13 @@ def is_trained(config: RunConfig) -> bool:
 @dataclass(frozen=True)
 class SampleRules:
     """Keys of the per-sample stages. settings: of each stage, as far as they determine its result. idm: digest of the
-    IDM's artifact; None while there is none, and then nothing is labelled. no_replay: why samples cannot be replayed
+    IDM's artifact; None while there is none, and then nothing is labelled. source: digest of the real dataset, whose
+    videos the gate's limits are relative to; None where nothing is judged. no_replay: why samples cannot be replayed
     whose start has the simulator's state (True), or has it not; None where they can."""
 
     settings: Mapping[str, Any]
     idm: str | None
+    source: str | None = None
     no_replay: Mapping[bool, str | None] = field(default_factory=lambda: {True: None, False: None})
 
     def key(self, stage: str, sample: Sample, records: Mapping[str, Record]) -> str | None:
@@ -89,10 +91,14 @@ class SampleRules:
 
 
 def sample_rules(
-    config: RunConfig, idm: str | None, outside: Callable[[str], str] = str, robot: Embodiment | None = None
+    config: RunConfig,
+    idm: str | None,
+    outside: Callable[[str], str] = str,
+    robot: Embodiment | None = None,
+    source: str | None = None,
 ) -> SampleRules:
-    """The rules of a configuration. outside: fingerprint of a file that it names. robot: None where it does not matter
-    what cannot be replayed."""
+    """The rules of a configuration. idm, source: see `SampleRules`. outside: fingerprint of a file that it names.
+    robot: None where it does not matter what cannot be replayed."""
     replay = backend_identity("replay", config.replay.backend, config.replay.settings)
     own = {
         "generate": {},
@@ -101,7 +107,9 @@ def sample_rules(
         "replay": replay | {"hold": config.replay.hold, "repeats": config.replay.repeats} | _own_robot(config, outside),
     }
     settings = {name: own.get(name, _settings_named(config, name)) for name in SAMPLE}
-    return SampleRules(settings, idm, no_replay(config, robot)) if robot else SampleRules(settings, idm)
+    if robot is None:
+        return SampleRules(settings, idm, source)
+    return SampleRules(settings, idm, source, no_replay(config, robot))
 
 
 def no_replay(config: RunConfig, robot: Embodiment) -> dict[bool, str | None]:
@@ -123,7 +131,7 @@ def _own_robot(config: RunConfig, outside: Callable[[str], str]) -> dict[str, st
 
 
 def _gate_identity(config: RunConfig) -> dict[str, Any]:
-    gate = config.gate.model_dump(mode="json", exclude={"critic"})
+    gate = config.gate.model_dump(mode="json", exclude={"critic", "refused_share_max", "refused_videos_min"})
     if (critic := config.gate.critic) is None:
         return gate
     judged_by = backend_identity("critic", critic.backend, critic.settings) | {"min_scores": critic.min_scores}
@@ -138,7 +146,21 @@ def _of_generate(rules: SampleRules, sample: Sample, records: Mapping[str, Recor
 
 
 def _of_gate(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
-    return {"video": str(records["generate"].sha256), "start": sample.start} if "generate" in records else None
+    if rules.source is None or "generate" not in records:
+        return None
+    return {"video": str(records["generate"].sha256), "start": sample.start, "source": rules.source}
+
+
+def calibration_key(config: RunConfig, source: str) -> str:
+    """Key of the gate's scores of the source's videos."""
+    settings = {"camera": config.source.camera, "frames": config.generate.frames}
+    return make_key("gate", STAGES["gate"].version, settings, {"source": source})
+
+
+def stop_key(up: Upstream) -> str:
+    """Key of the note that the gate refused too many videos: of this plan, by these limits."""
+    settings = up.config.gate.model_dump(mode="json")
+    return make_key("gate", STAGES["gate"].version, settings, {"plan": str(up.result("plan"))})
 
 
 def _of_label(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:

@@ -52,6 +52,16 @@ def clip(identity: str, sha256: str) -> str:
     return f"starts/{identity}/{sha256[:16]}.mp4"
 
 
+def calibration(key: str) -> str:
+    """The gate's scores of the source's own videos, by what they were made from."""
+    return f"calibrations/{key}.json"
+
+
+def stop(key: str, suffix: str = ".json") -> str:
+    """That the gate refused too many of a plan's videos; with .png the contact sheet of some of them."""
+    return f"stops/{key}{suffix}"
+
+
 def truth(sample: str, video_sha256: str, sha256: str) -> str:
     """What a generator that knows the truth wrote beside a video; only scoring reads it. Named by the digests of both,
     so that truth and video can never be mixed up when two workers race."""

@@ -117,7 +117,8 @@ class Results:
 def read_states(run: Run, samples: Sequence[Sample], upto: str = stages.SAMPLE[-1]) -> list[State]:
     """States of samples, in order, read in parallel."""
     results = Results(run)
-    rules = identity.sample_rules(run.config, results.artifact("train-idm"), results.outside, run.robot)
+    idm, source = results.artifact("train-idm"), results.result("convert")
+    rules = identity.sample_rules(run.config, idm, results.outside, run.robot, source)
     return list(in_parallel(lambda sample: walk(run.commits, rules, sample, upto), samples))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from leicos_jobs.core import logs
-from leicos_jobs.core.errors import DefectError
-from leicos_jobs.run import identity
+from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.run import identity, refusals
 from leicos_jobs.run.failures import retry_command
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
@@ -16,9 +16,11 @@ from leicos_jobs.run.rounds import Account, account
 def fan_in(run: Run) -> tuple[Account, list[int]]:
     """Decide whether enough succeeded; returns the account and the indices of the replay shards.
 
-    Raises DefectError below `rounds.min_success_ratio`, naming what is missing and why, or when nothing is labelled.
+    Raises DefectError below `rounds.min_success_ratio`, naming what is missing and why; InputError when the gate
+    refused everything, or so much that it stopped the run.
     """
-    result = account(run)
+    results = Results(run)
+    result = account(run, results)
     logs.event(
         "fan-in.account",
         total=result.total,
@@ -27,6 +29,7 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
         quarantined=len(result.quarantined),
         missing=len(result.missing),
     )
+    refusals.require_few(results)
     needed = run.config.rounds.min_success_ratio
     if result.ratio < needed:
         reasons = Counter(failure.error.splitlines()[0] for failure in result.quarantined.values())
@@ -37,7 +40,8 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
             fix=f"see `leicos status`; then `{retry_command(run.store.uri)}`, or lower rounds.min_success_ratio",
         )
     if result.labelled == 0:
-        raise DefectError(
+        kind = InputError if result.refused else DefectError
+        raise kind(
             f"none of {result.total} samples is labelled: the gate refused {result.refused}" + _listed(result.refusals),
             fix=f"look at the videos in {run.store.uri}/generate; correct the generator, or the limits in `gate`",
         )

@@ -12,7 +12,7 @@ from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.formats.action_tables import write_table
-from leicos_jobs.run import episodes, layout, starts
+from leicos_jobs.run import episodes, layout, refusals, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, read_states
@@ -45,7 +45,8 @@ class GenerateStage(SampleStage):
         return registry.spec("generate", config.backend, config.settings, work=work, checkpoint=checkpoint)
 
     def request(self, state: State, scratch: Path) -> GenerateRequest:
-        """See `SampleStage.request`."""
+        """See `SampleStage.request`. Raises InputError if the gate has stopped the run."""
+        refusals.require_few(self.results)
         sample, config = state.sample, self.run.config.generate
         episode = self.episodes[sample.episode]
         out = scratch / sample.id

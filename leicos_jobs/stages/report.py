@@ -120,6 +120,8 @@ def draw(results: Results, score: Score, folder: Path, scratch: Path) -> dict[st
             plots.joint_errors(idm[name], joints, picture(f"errors_{name}"), title)
     if any(isinstance(item, dict) and item.get("count") for item in score.numbers["replay"]["all"].values()):
         plots.success_bars(score.numbers["replay"], picture("success"))
+    if score.numbers["gate"]["scores"]:
+        plots.gate_scores(score.numbers["gate"]["scores"], picture("gate"))
     fps = episodes.read(run, results)[0].fps
     for number, item in enumerate(best_and_worst(score.samples)):
         if item.labels is not None and item.truth is not None:

@@ -73,6 +73,10 @@ class SampleStage(ABC):
     def check(self, state: State, result: Any, scratch: Path) -> Checked:
         """Verify a result. Raises LeicosError saying what is wrong; it then counts against the sample."""
 
+    def finish(self, samples: Sequence[Sample]) -> None:
+        """After the last of the shard's samples: a look at all of them. Raises LeicosError to stop the run."""
+        return None
+
 
 @dataclass
 class Summary:
@@ -114,6 +118,7 @@ class Worker:
         self._progress()
         if not todo:
             logs.event(f"{self.stage.name}.nothing_to_do", samples=len(self.samples))
+            self.stage.finish(self.samples)
             return self.summary
         scratch = Path(tempfile.mkdtemp(prefix="leicos-"))
         try:
@@ -126,6 +131,7 @@ class Worker:
             uri = self.run.store.uri
             fix = f"run `leicos check {uri} --repair`, then start the run again"
             raise InputError("\n".join(self.damaged), fix=fix)
+        self.stage.finish(self.samples)
         return self.summary
 
     def _todo(self) -> list[State]:

@@ -129,7 +129,7 @@ def test_reasons_are_grouped_and_shown_with_an_example_and_the_next_command(made
 
 def test_settings_that_change_make_old_records_missing_again(made: HandMade) -> None:
     mixed_run(made)
-    config = configuration(gate={"static_max": 0.5})
+    config = configuration(gate={"motion_min": 0.5})
     found = status(dataclasses.replace(made.run, config=config))
     assert (of(found, "generate").committed, of(found, "gate").committed, found.labelled) == (8, 0, 0)
 

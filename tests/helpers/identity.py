@@ -69,7 +69,7 @@ def write_config(
         "source": {"files": [str(source)], "task": TASK},
         "plan": {"samples": samples, "samples_per_shard": shard, "min_shards": 2, "row0": [-1, 16, 22]},
         "generate": generator | {"frames": 7, "width": SIZE[0], "height": SIZE[1]},
-        "gate": {"start_psnr_min": 0, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
+        "gate": {"checks": []},
         "idm": {"backend": "identity"},
         "label": {"settings": {"trouble": trouble / 2, "pause": pause}},
         "replay": {"backend": "identity", "samples_per_shard": 80, "settings": {"pause": replay_pause}},

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from leicos_jobs.local.shipped import shipped_texts
 from leicos_jobs.run import identity
 from leicos_jobs.run.commits import Record
-from leicos_jobs.run.config import CriticConfig, RunConfig, parse_config
+from leicos_jobs.run.config import RunConfig, parse_config
+from leicos_jobs.run.config_gate import CriticConfig
 from leicos_jobs.run.episodes import Episode, split
 from leicos_jobs.run.plan import make_samples
 from leicos_jobs.run.samples import Sample
@@ -53,7 +54,7 @@ SPLIT = "httt"
 """Sides of four demos: t, h."""
 SAMPLE_KEYS = {
     "generate": "93348c89f0e625fd675788f7",
-    "gate": "7703a2e7597b92726ab1ed7c",
+    "gate": "4546566740da80c47b9d1322",
     "label": "d37a267d1ebce86a2cc93d83",
     "replay": "f919d88af57290ffdddf6166",
 }
@@ -66,7 +67,7 @@ STAGE_KEYS = {
     "controls": "7d0075d500ae76c19de9fbf6",
     "curate": "9905d862c6accb7329174a89",
     "assemble": "b85ee17951865a55a9a751fe",
-    "report": "5faa8f42fafcb68b170da4d2",
+    "report": "edf5aa311e4a60ee1f1d25d4",
 }
 MANIFESTS = {
     "leicos-generate.yaml": "efcf507aef8c8456ad4dfc98d14dfcbcd5888b40dc605c212c31c0d8d6280ddf",
@@ -110,7 +111,7 @@ def test_a_sample_keeps_its_id(name: str) -> None:
 
 @pytest.mark.parametrize("stage", SAMPLE_KEYS)
 def test_a_sample_keeps_its_keys(stage: str) -> None:
-    sample, rules = first_sample("cosmos"), identity.sample_rules(config("cosmos"), "d" * 64)
+    sample, rules = first_sample("cosmos"), identity.sample_rules(config("cosmos"), "d" * 64, source="s" * 64)
     made = {"generate": "v" * 64, "gate": None, "label": "e" * 64}
     records = {
         name: Record(stage=name, key="k", sample=sample.id, sha256=sha256, facts={"passed": True})
@@ -160,6 +161,7 @@ OTHERS: dict[str, Any] = {
     "time.stride": 3, "plan.prompts": ("Push.",),
     "time.row_for_row": True, "video.preset": "fast", "prompt.form": "underscored", "plan.row0": (-1,),
     "generate.backend": "echo", "generate.settings": {"guidance": 5}, "generate.checkpoint": "s3://b/other",
+    "gate.checks": ("jump",),
     "gate.critic": CriticConfig(backend="judge", min_scores={"physics": 0.5}), "idm.backend": "compact",
     "idm.settings": {"steps": 3}, "idm.checkpoint": "s3://b/other", "label.settings": {"videos": 3},
     "replay.backend": "mujoco", "replay.settings": {"enable_cameras": True},
@@ -167,6 +169,7 @@ OTHERS: dict[str, Any] = {
 NO_RESULT = {
     "name": "the report's alone", "webhook": "tells", "source.strict": "refuses", "plan.samples_per_shard": "shards",
     "plan.min_shards": "shards", "plan.max_shards": "shards", "replay.samples_per_shard": "shards",
+    "gate.refused_share_max": "stops", "gate.refused_videos_min": "stops",
 }  # fmt: skip
 """Fields that change no sample and no dataset, and why; those of `rounds` and `cost` likewise."""
 

@@ -19,7 +19,7 @@ CONFIG = {
     "source": {"task": "Lift the red cube up."},
     "plan": {"samples": 6, "min_shards": 2},
     "generate": {"backend": "mujoco", "frames": 24, "width": 128, "height": 96, "settings": {"defect_share": 0.0}},
-    "gate": {"start_psnr_min": 10, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
+    "gate": {"checks": ["start-frame"], "start_psnr_min": 10},
     "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1}},
     "label": {"settings": {"threads": 1}},
     "curate": {"require_success": False, "tracking_error_deg_max": 1000, "limit_violation_share_max": 1.0},

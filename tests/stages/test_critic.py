@@ -18,7 +18,8 @@ from leicos_jobs.backends.requests import CriticRequest, CriticResult
 from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.run import check_config, identity
-from leicos_jobs.run.config import CriticConfig, GateConfig, RunConfig
+from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.config_gate import CriticConfig, GateConfig
 from leicos_jobs.stages.gate import Gate, GateRequest, GateResult
 
 TASK = "Lift the red cube up."
@@ -49,7 +50,7 @@ class BrightnessCritic(Critic[Brightness], name="brightness", version=3, scores=
 def gate(folder: Path, limits: dict[str, float], score: float | None = None) -> Gate:
     settings = Brightness(score=score)
     spec = BackendSpec(f"{__name__}:BrightnessCritic", {"settings": settings, "work": folder})
-    return Gate(GateConfig().model_dump(exclude={"critic"}), spec, limits)
+    return Gate({"motion": (0.5, 255.0)}, ("static",), spec, limits)
 
 
 def request(folder: Path, name: str, level: int, *, static: bool = False) -> GateRequest:

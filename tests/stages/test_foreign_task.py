@@ -24,7 +24,7 @@ QUICK = {
     "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1}},
     "label": {"settings": {"threads": 1}},
     # thresholds for pictures of a usual size
-    "gate": {"start_psnr_min": 10, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
+    "gate": {"checks": ["start-frame"], "start_psnr_min": 10},
 }
 
 

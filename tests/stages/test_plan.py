@@ -135,7 +135,7 @@ def test_identities_follow_what_decides_a_video_and_nothing_else(run: Run) -> No
         return [sample.id for sample in make_samples(items, changed(run, **sections), checkpoint)]
 
     same = ids()
-    assert ids(plan={"max_shards": 7}, gate={"static_max": 0.1}, curate={"require_success": False}) == same
+    assert ids(plan={"max_shards": 7}, gate={"motion_min": 0.1}, curate={"require_success": False}) == same
     for other in (
         ids("another checkpoint"),
         ids(plan={"first_seed": 22}),

@@ -31,7 +31,7 @@ CONFIG: dict[str, Any] = {
         "backend": "cosmos", "frames": 24, "width": 128, "height": 96,
         "settings": {"size": "tiny", "steps": 2, "post_train": {}},
     },
-    "gate": {"start_psnr_min": 0, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
+    "gate": {"checks": []},
     "idm": {"settings": {"steps": 20, "head_steps": 10, "checkpoint_every": 10, "threads": 1}},
     "label": {"settings": {"threads": 1}},
     "replay": {"settings": {"task": "none"}},
