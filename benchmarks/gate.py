@@ -1,6 +1,6 @@
 """Does the gate refuse defects and pass the rest, on rendered, reconstructed and learned videos alike?
 
-    python -m leicos_jobs.cli.main record /tmp/gate/source.hdf5 --episodes 40 --seed 1
+    python -m leicos_jobs.cli.main record /tmp/gate/source.hdf5 --episodes 85 --seed 0
     python -m leicos_jobs.cli.main record /tmp/gate/judged.hdf5 --episodes 40 --seed 2
     PYTHONPATH=tests python benchmarks/gate.py --source /tmp/gate/source.hdf5 --judged /tmp/gate/judged.hdf5 \
         --learned ../shared/cases/learned
@@ -31,6 +31,7 @@ from leicos_jobs.judge.gate_scores import measure
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.encode import write_video
 from leicos_jobs.run.config_gate import GateConfig
+from leicos_jobs.stages.gate import SOURCE_VIDEOS
 
 U8 = NDArray[np.uint8]
 FPS, STRIDE, FIRST_ROW, FRAMES = 30.0, 2, 6, 160
@@ -49,10 +50,10 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--judged", type=Path, required=True)
     parser.add_argument("--learned", type=Path)
-    parser.add_argument("--videos", type=int, default=24, help="of each recording")
+    parser.add_argument("--videos", type=int, default=24, help="that are judged")
     options = parser.parse_args()
     config = GateConfig()
-    real = list(videos(options.source, options.videos))
+    real = list(videos(options.source, SOURCE_VIDEOS))
     allowed = limits(gathered([measure(video, video[:CLIP], FPS) for video in real]), config)
     scratch = Path(tempfile.mkdtemp(prefix="leicos-gate-"))
 

@@ -75,17 +75,35 @@ def run(
 @click.option("--camera", help="Camera to generate; without it the usual one.")
 @click.option("--robot", help="A shipped robot, or a robot's YAML file; without it the sources tell.")
 @click.option("--accept-unmarked", is_flag=True, help="A demo without a success mark counts as successful.")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="SECTION=NAME",
+    help="Another backend, e.g. generate=cosmos, idm=gr00t-dreams, replay=isaac-sim; may be given several times.",
+)
 def init(
-    source: tuple[str, ...], task: str | None, camera: str | None, robot: str | None, accept_unmarked: bool
+    source: tuple[str, ...],
+    task: str | None,
+    camera: str | None,
+    robot: str | None,
+    accept_unmarked: bool,
+    backends: tuple[str, ...],
 ) -> None:
-    """Write a commented configuration for recordings and datasets to standard output.
+    """Write a commented configuration for recordings and datasets to standard output, with its backends' settings.
 
     What was decided, and why, is said on standard error.
     """
     from leicos_jobs.inspect.defaults import config_for
     from leicos_jobs.run.template import commented_yaml
 
-    chosen = config_for(source, task, camera, robot=robot, accept_unmarked=accept_unmarked, say=_say)
+    named = dict(text.partition("=")[::2] for text in backends)
+    if unknown := sorted(named.keys() - {"generate", "idm", "replay"}):
+        raise InputError(
+            f"--backend {unknown[0]}: no section that names a backend",
+            fix="write generate=NAME, idm=NAME or replay=NAME",
+        )
+    chosen = config_for(source, task, camera, robot=robot, accept_unmarked=accept_unmarked, backends=named, say=_say)
     click.echo(commented_yaml(chosen), nl=False)
 
 

@@ -80,11 +80,12 @@ def check(uri: str, repair: bool, as_json: bool) -> None:
 @click.option("--schema", is_flag=True, help="Print the JSON schema instead.")
 def config(target: str | None, schema: bool) -> None:
     """Check a configuration file and print it resolved, print a run's own, or print the schema of all fields."""
-    from leicos_jobs.run import template
     from leicos_jobs.run.config import load_config
 
     if schema:
-        click.echo(template.schema())
+        from leicos_jobs.run import schema as fields
+
+        click.echo(fields.schema())
         return
     if target is None:
         raise InputError("name a configuration file", fix="leicos config FILE, or leicos config --schema")

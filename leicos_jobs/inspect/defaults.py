@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from leicos_jobs.backends import registry
 from leicos_jobs.backends.mujoco.poses import CUBE_POSE
 from leicos_jobs.convert.choose_demos import Choice, camera_sizes, described_cameras, opened, survey
 from leicos_jobs.core.errors import InputError
@@ -17,9 +19,11 @@ from leicos_jobs.formats.leisaac_timing import TimeBase, Timing
 from leicos_jobs.formats.sources import FRONT, KINDS, Source, SourceDemo, camera_names, usual_camera
 from leicos_jobs.robots.data import DEFAULT
 from leicos_jobs.robots.embodiment import Embodiment, embodiment, is_file
+from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import (
     CurateConfig,
     GenerateConfig,
+    IdmConfig,
     PlanConfig,
     ReplayConfig,
     RunConfig,
@@ -67,14 +71,17 @@ def config_for(
     *,
     robot: str | None = None,
     accept_unmarked: bool = False,
+    backends: Mapping[str, str] | None = None,
     say: Say = lambda _text: None,
 ) -> RunConfig:
     """A configuration for these sources: generate/mujoco for what our scene recorded, else generate/echo of the demos
     that the IDM does not train on, as long as the longest of all. A task that replay/mujoco has no rule for is replayed
     without one, and what no simulator here can replay is not.
 
-    camera, robot, task: where left out, what the sources say. say: is told each decision and its reason. Raises
-    InputError if there is no usable demo, with what keeps them out, or a demo without task text.
+    camera, robot, task: where left out, what the sources say. backends: section (generate, idm, replay) -> another
+    backend, with its default settings. say: is told each decision and its reason. Raises InputError if there is no
+    usable demo, with what keeps them out, or a demo without task text; if a backend is not installed or cannot make
+    videos of this size.
     """
     if task is not None:
         require_sentence(task, "--task")
@@ -95,6 +102,8 @@ def config_for(
     if task is None:
         say(f"task text: each demo's own, {len(found.texts)} in all, e.g. {next(iter(found.texts))!r}")
     config = _config(names, task, (chosen, _size(names, chosen, found)), found, accept_unmarked)
+    if backends:
+        config = _with_backends(config, backends, found.frames)
     source = config.source.model_copy(update={"robot": _robot_name(robot, found.robot)})
     _explain(config, found, say)
     return config.model_copy(update={"source": source})
@@ -142,6 +151,22 @@ def _config(
         replay=ReplayConfig() if known else ReplayConfig(settings={"task": "none"}),
         curate=CurateConfig(require_success=known),
     )
+
+
+def _with_backends(config: RunConfig, backends: Mapping[str, str], frames: int) -> RunConfig:
+    """The configuration with these backends. frames: of the longest demo, the length of another generator's videos."""
+    changes: dict[str, Any] = {}
+    if name := backends.get("generate"):
+        size = {"width": config.generate.width, "height": config.generate.height}
+        changes |= {"generate": GenerateConfig(backend=name, frames=frames, **size), "plan": PlanConfig()}
+    if name := backends.get("idm"):
+        changes["idm"] = IdmConfig(backend=name)
+    if name := backends.get("replay"):
+        judges = registry.load("replay", name).judges(registry.settings("replay", name, {}))
+        changes |= {"replay": ReplayConfig(backend=name), "curate": CurateConfig(require_success=judges)}
+    changed = config.model_copy(update=changes)
+    check_backends(changed)
+    return changed
 
 
 def _explain(config: RunConfig, found: _Found, say: Say) -> None:

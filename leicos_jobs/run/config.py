@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
@@ -21,7 +21,6 @@ from leicos_jobs.core.yaml_text import mapping
 from leicos_jobs.robots.embodiment import DEFAULT, embodiment, is_file
 from leicos_jobs.run.config_gate import GateConfig
 from leicos_jobs.run.config_section import BackendConfig, Section
-
 
 CAMERA = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"
 """Of a camera's name: it is part of paths and of entries of GR00T's modality.json."""

@@ -46,7 +46,7 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
             fix=f"look at the videos in {run.store.uri}/generate; correct the generator, or the limits in `gate`",
         )
     can = identity.no_replay(run.config, run.robot)
-    if all(can[sample.states] for sample in Results(run).samples()):
+    if all(can[sample.states] for sample in results.samples()):
         return result, []
     return result, list(range(run.config.replay.shards_of(result.total)))
 
