@@ -70,11 +70,12 @@ def main() -> None:
     }
     if options.learned:
         lines = [json.loads(line) for line in (options.learned / "videos.jsonl").read_text().splitlines()]
-        kinds["learned"] = [read_all(options.learned / line["video"]) for line in lines]
+        kinds = {"learned": [read_all(options.learned / line["video"]) for line in lines]} | kinds
         for line, video in zip(lines, kinds["learned"], strict=True):
             clip = read_all(options.learned / line["clip"])
             verdict = judge(measure(video, clip, FPS), allowed, config.checks)
-            print(f"{line['video']} {line['kind']}, {line['start']}: {', '.join(verdict.reasons) or 'passed'}")
+            named = f"{line['video']} {line['kind']}, {line['start']}"
+            print(f"{named}: {', '.join(verdict.reasons) or 'passed'}  {verdict.scores}", flush=True)
     print("| kind | videos | refused as they are | " + " | ".join(DEFECTS) + " | all defects |", flush=True)
     for kind, items in kinds.items():
         clean = [reasons(video) for video in items]

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leicos_jobs.core import stages
-from leicos_jobs.run import layout, starts
+from leicos_jobs.run import identity, layout, starts
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
 
 
 def orphans(run: Run) -> Iterator[str]:
-    """Keys of results that the present configuration does not demand: of whole stages, samples, starts and truths."""
+    """Keys of results that the present configuration does not demand: of whole stages, samples, starts and truths, and
+    the gate's own."""
     results = Results(run)
     counted: set[str] = set()
     for stage in stages.WHOLE:
         if (whole := results.current(stage)) is not None:
             counted.add(layout.stage_record(stage, whole.key))
             counted |= {whole.path(name) for name in whole.files}
+    if (source := results.result("convert")) is not None:
+        counted.add(layout.calibration(identity.calibration_key(run.config, source)))
+    counted |= {layout.stop(identity.stop_key(results), suffix) for suffix in (".json", ".png")}
     for state in results.samples_standing.states:
         for stage, record in state.records.items():
             counted.add(layout.sample_record(stage, state.sample.id, record.key))
@@ -27,5 +31,6 @@ def orphans(run: Run) -> Iterator[str]:
             counted.add(layout.truth(state.sample.id, str(state.generate.sha256), digest))
         if (start := starts.find(run, state.sample.start)) is not None:
             counted |= {layout.start(start.identity), layout.clip(start.identity, start.clip_sha256)}
-    for prefix in ("records", "starts", "truth", *(stages.STAGES[name].prefix for name in stages.COMMITTING)):
+    own = ("records", "starts", "truth", "calibrations", "stops")
+    for prefix in (*own, *(stages.STAGES[name].prefix for name in stages.COMMITTING)):
         yield from (key for key in run.store.list(f"{prefix}/") if key not in counted)

@@ -15,6 +15,7 @@ from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.run import calibration, check, refusals
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run, create_run
+from leicos_jobs.run.orphans import orphans
 from leicos_jobs.run.results import Results
 from leicos_jobs.stages.convert import convert
 from leicos_jobs.stages.fan_in import fan_in
@@ -75,8 +76,11 @@ def test_too_many_refusals_stop_the_run_before_more_is_generated(tmp_path: Path,
         fan_in(run)
     assert not check.check(run.store.uri).damaged
 
+    assert not [key for key in orphans(run) if key.startswith(("calibrations/", "stops/"))]
+
     raised = create_run(run.store.uri, config(source, refused_share_max=1.0), amend=True)
     refusals.require_few(Results(raised))
+    assert [key.rpartition(".")[2] for key in orphans(raised) if key.startswith("stops/")] == ["json", "png"]
     work(raised, 3, 4)
     assert all(state.refused == "start-frame" for state in Results(raised).samples_standing.states)
 

@@ -34,7 +34,7 @@ def test_the_page_is_static_and_whole(undisturbed: Path) -> None:
     assert "<script" not in page
     assert "data:" not in page, "the Argo UI does not show data: URIs"
     pictures = re.findall(r'src="([^"]+)"', page)
-    assert {"demos.png", "generated.png", "success.png", "errors_held_out_demos.png"} <= set(pictures)
+    assert {"demos.png", "generated.png", "success.png", "errors_held_out_demos.png", "gate.png"} <= set(pictures)
     for name in (*pictures, *re.findall(r'href="([^"]+)"', page)):
         assert (folder / name).is_file(), name
 
