@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from leicos_jobs.run import identity, layout, sealed
+from leicos_jobs.core.stages import GATE
+from leicos_jobs.run import layout, sealed
+from leicos_jobs.run.commits import make_key
 from leicos_jobs.run.results import Results
 from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.store import KeyMissingError
@@ -21,7 +23,7 @@ class Calibration(BaseModel):
 
 def find(results: Results) -> Calibration | None:
     """The calibration of the run as it is configured now, None before the gate has made it. Raises DamageError."""
-    key = _key(results)
+    key = key_of(results)
     try:
         return _parsed(results, key, results.run.store.read(layout.calibration(key)))
     except KeyMissingError:
@@ -30,13 +32,16 @@ def find(results: Results) -> Calibration | None:
 
 def commit(results: Results, scores: dict[str, list[float]]) -> Calibration:
     """Write it; returns the one that counts."""
-    key = _key(results)
+    key = key_of(results)
     made = sealed.dump(Calibration(key=key, scores=scores))
     return _parsed(results, key, results.run.store.create(layout.calibration(key), made))
 
 
-def _key(results: Results) -> str:
-    return identity.calibration_key(results.config, results.needed("convert").digest())
+def key_of(results: Results) -> str:
+    """The key under which the calibration counts now. Raises InputError before convert."""
+    config = results.config
+    settings = {"camera": config.source.camera, "frames": config.generate.frames}
+    return make_key("gate", GATE.version, settings, {"source": results.needed("convert").digest()})
 
 
 def _parsed(results: Results, key: str, data: bytes) -> Calibration:

@@ -7,7 +7,7 @@ here changes the user's ids and keys, is pinned in tests/run/test_pinned_identit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -91,12 +91,9 @@ class SampleRules:
 
 
 def sample_rules(
-    config: RunConfig,
-    idm: str | None,
-    outside: Callable[[str], str] = str,
-    robot: Embodiment | None = None,
+    config: RunConfig, idm: str | None, outside: Callable[[str], str] = str, robot: Embodiment | None = None,
     source: str | None = None,
-) -> SampleRules:
+) -> SampleRules:  # fmt: skip
     """The rules of a configuration. idm, source: see `SampleRules`. outside: fingerprint of a file that it names.
     robot: None where it does not matter what cannot be replayed."""
     replay = backend_identity("replay", config.replay.backend, config.replay.settings)
@@ -107,9 +104,8 @@ def sample_rules(
         "replay": replay | {"hold": config.replay.hold, "repeats": config.replay.repeats} | _own_robot(config, outside),
     }
     settings = {name: own.get(name, _settings_named(config, name)) for name in SAMPLE}
-    if robot is None:
-        return SampleRules(settings, idm, source)
-    return SampleRules(settings, idm, source, no_replay(config, robot))
+    rules = SampleRules(settings, idm, source)
+    return replace(rules, no_replay=no_replay(config, robot)) if robot else rules
 
 
 def no_replay(config: RunConfig, robot: Embodiment) -> dict[bool, str | None]:
@@ -146,21 +142,9 @@ def _of_generate(rules: SampleRules, sample: Sample, records: Mapping[str, Recor
 
 
 def _of_gate(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
-    if rules.source is None or "generate" not in records:
-        return None
-    return {"video": str(records["generate"].sha256), "start": sample.start, "source": rules.source}
-
-
-def calibration_key(config: RunConfig, source: str) -> str:
-    """Key of the gate's scores of the source's videos."""
-    settings = {"camera": config.source.camera, "frames": config.generate.frames}
-    return make_key("gate", STAGES["gate"].version, settings, {"source": source})
-
-
-def stop_key(up: Upstream) -> str:
-    """Key of the note that the gate refused too many videos: of this plan, by these limits."""
-    settings = up.config.gate.model_dump(mode="json")
-    return make_key("gate", STAGES["gate"].version, settings, {"plan": str(up.result("plan"))})
+    known = rules.source is not None and "generate" in records
+    video = str(records["generate"].sha256) if known else ""
+    return {"video": video, "start": sample.start, "source": str(rules.source)} if known else None
 
 
 def _of_label(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leicos_jobs.core import stages
-from leicos_jobs.run import identity, layout, starts
+from leicos_jobs.run import calibration, layout, refusals, starts
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
 
@@ -19,9 +19,9 @@ def orphans(run: Run) -> Iterator[str]:
         if (whole := results.current(stage)) is not None:
             counted.add(layout.stage_record(stage, whole.key))
             counted |= {whole.path(name) for name in whole.files}
-    if (source := results.result("convert")) is not None:
-        counted.add(layout.calibration(identity.calibration_key(run.config, source)))
-    counted |= {layout.stop(identity.stop_key(results), suffix) for suffix in (".json", ".png")}
+    if results.result("convert") is not None:
+        counted.add(layout.calibration(calibration.key_of(results)))
+    counted |= {layout.stop(refusals.key_of(results), suffix) for suffix in (".json", ".png")}
     for state in results.samples_standing.states:
         for stage, record in state.records.items():
             counted.add(layout.sample_record(stage, state.sample.id, record.key))

@@ -8,7 +8,9 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.errors import InputError
-from leicos_jobs.run import identity, layout, sealed
+from leicos_jobs.core.stages import GATE
+from leicos_jobs.run import layout, sealed
+from leicos_jobs.run.commits import make_key
 from leicos_jobs.run.config_gate import GateConfig
 from leicos_jobs.run.results import Results
 from leicos_jobs.store import KeyMissingError
@@ -37,6 +39,12 @@ class Stop(BaseModel):
         )
 
 
+def key_of(results: Results) -> str:
+    """Key of the note: of the present plan and the gate's settings."""
+    settings = results.config.gate.model_dump(mode="json")
+    return make_key("gate", GATE.version, settings, {"plan": str(results.result("plan"))})
+
+
 def exceeded(gate: GateConfig, judged: int, refused: int, least: int | None = None) -> bool:
     """Whether so many refusals stop the run. least: videos that must have been judged, by default as configured."""
     enough = gate.refused_videos_min if least is None else least
@@ -45,13 +53,13 @@ def exceeded(gate: GateConfig, judged: int, refused: int, least: int | None = No
 
 def commit(results: Results, stop: Stop) -> Stop:
     """Note that the run stops; returns the note that counts."""
-    key, uri = layout.stop(identity.stop_key(results)), results.run.store.uri
+    key, uri = layout.stop(key_of(results)), results.run.store.uri
     return sealed.load(Stop, results.run.store.create(key, sealed.dump(stop)), key, uri)
 
 
 def require_few(results: Results) -> None:
     """Raises InputError if the gate has stopped the run, DamageError."""
-    key, uri = layout.stop(identity.stop_key(results)), results.run.store.uri
+    key, uri = layout.stop(key_of(results)), results.run.store.uri
     try:
         stop = sealed.load(Stop, results.run.store.read(key), key, uri)
     except KeyMissingError:

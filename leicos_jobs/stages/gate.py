@@ -27,7 +27,6 @@ from leicos_jobs.judge.gate_limits import Limits, Verdict, gathered, judge, limi
 from leicos_jobs.run import calibration, episodes, layout, refusals, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.config_gate import GateCheck
-from leicos_jobs.run.identity import stop_key
 from leicos_jobs.run.plan import CONDITIONING
 from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.run.samples import Sample
@@ -193,7 +192,7 @@ def draw_refused(results: Results, refused: Sequence[State]) -> str | None:
         from leicos_jobs.judge.sheets import Strip, contact_sheet
     except ImportError:
         return None
-    run, key = results.run, layout.stop(stop_key(results), ".png")
+    run, key = results.run, layout.stop(refusals.key_of(results), ".png")
     with tempfile.TemporaryDirectory(prefix="leicos-") as scratch:
         strips = [
             Strip(run.commits.fetch(state.generate, Path(scratch)), f"{state.sample.id[:8]}  {state.refused}", "bad")

@@ -19,7 +19,7 @@ from leicos_jobs.work.worker import Worker
 QUICK: dict[str, Any] = {
     "idm": {"backend": "oracle"},
     # thresholds for pictures of a usual size
-    "gate": {"start_psnr_min": 10, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0},
+    "gate": {"checks": ["start-frame"], "start_psnr_min": 10},
 }
 """Of a configuration whose run takes seconds."""
 
