@@ -64,9 +64,6 @@ def is_trained(config: RunConfig) -> bool:
     return registry.load("generate", name).is_trained(registry.settings("generate", name, settings))
 
 
-# --- samples ---------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class SampleRules:
     """Keys of the per-sample stages. settings: of each stage, as far as they determine its result. idm: digest of the
@@ -142,9 +139,9 @@ def _of_generate(rules: SampleRules, sample: Sample, records: Mapping[str, Recor
 
 
 def _of_gate(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
-    known = rules.source is not None and "generate" in records
-    video = str(records["generate"].sha256) if known else ""
-    return {"video": video, "start": sample.start, "source": str(rules.source)} if known else None
+    if rules.source is None or "generate" not in records:
+        return None
+    return {"video": str(records["generate"].sha256), "start": sample.start, "source": rules.source}
 
 
 def _of_label(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
@@ -172,9 +169,6 @@ def _records_needed(stage: str) -> SampleRule:
         return {name: records[name].digest() for name in needs} if all(name in records for name in needs) else None
 
     return rule
-
-
-# --- whole stages ----------------------------------------------------------------------------------------------------
 
 
 class Upstream(Protocol):
@@ -343,9 +337,6 @@ _WHOLE: dict[str, WholeRule] = {
     "convert": _convert, "cosmos-dataset": _cosmos_dataset, "post-train": _post_train, "train-idm": _train_idm,
     "plan": _plan, "controls": _controls, "curate": _curate, "assemble": _assemble, "report": _report,
 }  # fmt: skip
-
-
-# --- starts ----------------------------------------------------------------------------------------------------------
 
 
 def start_identity(demo: str, row0: int, control_hz: float, stride: int, camera: str, clip: Mapping[str, int]) -> str:
