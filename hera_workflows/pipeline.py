@@ -24,6 +24,8 @@ DESCRIPTION = "workflows.argoproj.io/description"
 
 CONFIG = {"config": "{{workflow.parameters.config}}"}
 MAX_ROUNDS = "{{workflow.parameters.max-rounds}}"
+TWICE_MAX_ROUNDS = "{{=string(2 * asInt(workflow.parameters['max-rounds']))}}"
+"""Rounds are numbered on, so that the second ones' shards lie beside the first ones'."""
 POST_TRAIN_WANTED = f"{output_of(stages.START, 'post-train')} == true"
 NO_POST_TRAIN = f"{output_of(stages.START, 'post-train')} == false"
 TRAIN_IDM_WANTED = f"{output_of(stages.START, 'train-idm')} == true"
@@ -33,7 +35,7 @@ def workflow_templates(where: Images | None = None) -> list[WorkflowTemplate]:
     """All six, in the order in which they are installed: those that others refer to come first."""
     run, config, max_rounds = parameters.RUN, parameters.CONFIG, parameters.MAX_ROUNDS
     again = [task(GENERATION, stages.PLAN), *generation(GENERATION)]  # an existing plan, or one made now
-    replays = [task(REPLAYING, stages.FAN_IN), *replaying(REPLAYING)]  # fan-in says again which shards there are
+    replays = [task(REPLAYING, stages.FAN_IN), *replaying(REPLAYING, None)]  # fan-in says again which shards there are
     return [
         workflow_template(name, description, arguments, tasks, where or Images())
         for name, description, arguments, tasks in (
@@ -93,17 +95,32 @@ def training(here: str) -> list[Task]:
 def generation(here: str) -> list[Task]:
     """The rounds and what decides after them: fan-in runs however they ended, and applies the minimum success ratio."""
     return [
-        rounds.rounds(here, depends="plan", max_rounds=MAX_ROUNDS),
+        rounds.rounds(here, "rounds", "plan", "0", MAX_ROUNDS),
         task(here, stages.FAN_IN, depends=FINISHED.format("rounds")),
     ]
 
 
-def replaying(here: str) -> list[Task]:
-    """Replay of the samples in shards, and of the controls beside it."""
-    shards = output_of(stages.FAN_IN, "replay-shards")
+def generation_beside_training(here: str) -> list[Task]:
+    """The same where the IDM is trained meanwhile: rounds do not wait for it. Those after both have ended label what
+    could not be labelled before; where the IDM was there in time, they find nothing to do."""
     return [
-        task(here, stages.REPLAY, depends="fan-in", with_param=shards, arguments={"shard": "{{item}}"}),
-        task(here, stages.CONTROLS, depends="fan-in"),
+        rounds.rounds(here, "rounds", "plan", "0", MAX_ROUNDS),
+        rounds.rounds(here, "labels", f"({FINISHED.format('rounds')}) && train-idm", MAX_ROUNDS, TWICE_MAX_ROUNDS),
+        task(here, stages.FAN_IN, depends=FINISHED.format("labels")),
+    ]
+
+
+def replaying(here: str, demos_depend: str | None) -> list[Task]:
+    """Replay of the samples and of their controls, each in shards; that of the demos needs no sample."""
+
+    def shards(stage: stages.Stage, name: str) -> Task:
+        listed = output_of(stages.FAN_IN, name)
+        return task(here, stage, depends="fan-in", with_param=listed, arguments={"shard": "{{item}}"})
+
+    return [
+        task(here, stages.REPLAY_DEMOS, depends=demos_depend),
+        shards(stages.REPLAY, "replay-shards"),
+        shards(stages.CONTROLS, "controls-shards"),
     ]
 
 
@@ -120,8 +137,8 @@ def pipeline() -> list[Task]:
     """Everything. `a && b` admits skipped tasks, so a training that is not wanted does not hold up the plan."""
     return [
         *training(PIPELINE),
-        task(PIPELINE, stages.PLAN, depends="convert && post-train && train-idm"),
-        *generation(PIPELINE),
-        *replaying(PIPELINE),
-        *reporting(PIPELINE, "replay && controls"),
+        task(PIPELINE, stages.PLAN, depends="convert && post-train"),
+        *generation_beside_training(PIPELINE),
+        *replaying(PIPELINE, "train-idm"),
+        *reporting(PIPELINE, "replay && controls && replay-demos"),
     ]

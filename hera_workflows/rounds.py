@@ -20,22 +20,31 @@ from leicos_jobs.core.stages import GENERATION
 ROUND = "round"
 SHARD = "shard"
 RUN = value_of("run")
+MAKES = ("videos", "labels")
+"""What plan-round says of its shards: whether they make any."""
 
 FINISHED = "{0}.Succeeded || {0}.Failed || {0}.Errored"
 """The task came to an end, well or badly: what it committed is taken."""
 
 
 def shard() -> DAG:
-    """One shard: generate, gate, label. A failed step does not stop the next, which takes what is committed."""
+    """One shard: generate, gate, label. A failed step does not stop the next, which takes what is committed. A step
+    that the round has no work for, or no IDM, is skipped: its pod would take a GPU for nothing."""
     arguments = {"round": value_of("round"), "shard": value_of("shard")}
+    videos, labels = (f"{value_of(name)} == true" for name in MAKES)
+
+    def step(command: stages.Stage, when: str, after: stages.Stage | None = None) -> Task:
+        depends = f"{FINISHED} || {{0}}.Skipped".format(after.name) if after else None
+        return task(GENERATION, command, depends=depends, when=when, arguments=arguments, run=RUN)
+
     return DAG(
         name=SHARD,
-        inputs=[Parameter(name=name) for name in ("run", "round", "shard")],
+        inputs=[Parameter(name=name) for name in ("run", "round", "shard", *MAKES)],
         fail_fast=False,
         tasks=[
-            task(GENERATION, stages.GENERATE, arguments=arguments, run=RUN),
-            task(GENERATION, stages.GATE, depends=FINISHED.format("generate"), arguments=arguments, run=RUN),
-            task(GENERATION, stages.LABEL, depends=FINISHED.format("gate"), arguments=arguments, run=RUN),
+            step(stages.GENERATE, videos),
+            step(stages.GATE, videos, after=stages.GENERATE),
+            step(stages.LABEL, labels, after=stages.GATE),
         ],
     )
 
@@ -55,7 +64,8 @@ def round_() -> DAG:
                 SHARD,
                 depends="plan-round",
                 with_param=output_of(stages.PLAN_ROUND, "shards"),
-                arguments={"run": RUN, **this_round, "shard": "{{item}}"},
+                arguments={"run": RUN, **this_round, "shard": "{{item}}"}
+                | {name: output_of(stages.PLAN_ROUND, name) for name in MAKES},
             ),
             task(
                 GENERATION,
@@ -82,7 +92,7 @@ def next_round() -> str:
     return "{{=string(asInt(inputs.parameters.round) + 1)}}"
 
 
-def rounds(here: str, depends: str, max_rounds: str) -> Task:
-    """The task that starts round 0, for a DAG of the WorkflowTemplate `here`."""
-    arguments = {"run": RUN_OF_WORKFLOW, "round": "0", "max-rounds": max_rounds}
-    return call(here, GENERATION, ROUND, name="rounds", depends=depends, arguments=arguments)
+def rounds(here: str, name: str, depends: str, first: str, limit: str) -> Task:
+    """The task that starts rounds from number `first` to below `limit`, for a DAG of the WorkflowTemplate `here`."""
+    arguments = {"run": RUN_OF_WORKFLOW, "round": first, "max-rounds": limit}
+    return call(here, GENERATION, ROUND, name=name, depends=depends, arguments=arguments)

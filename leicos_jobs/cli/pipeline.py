@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from leicos_jobs.core.pod import in_pod
-from leicos_jobs.core.stages import REPLAY, STAGES, Kind, Stage
+from leicos_jobs.core.stages import STAGES, Kind, Stage
 from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.opened import Run, open_run
 from leicos_jobs.run.samples import Sample
@@ -74,7 +74,9 @@ def command(name: str) -> click.Command:
     own = globals().get(stage.module)
     if isinstance(own, click.Command):
         return own
-    return _whole(stage) if stage.kind is Kind.WHOLE else _shard(stage)
+    if stage.kind is Kind.WHOLE:
+        return _whole(stage)
+    return _shard(stage) if stage.in_round else _slice(stage)
 
 
 def _whole(stage: Stage) -> click.Command:
@@ -96,6 +98,19 @@ def _shard(stage: Stage) -> click.Command:
     epilog = f"Example: leicos {stage.name} --run runs/lift --workflow w --round 0 --shard 0"
     options = run_option(workflow_option(round_option(shard_option(call))))
     return click.command(stage.name, help=stage.summary, epilog=epilog)(options)
+
+
+def _slice(stage: Stage) -> click.Command:
+    def call(uri: str, workflow: str, shard: int) -> None:
+        from leicos_jobs.run import rounds
+
+        run = open_run(uri)
+        _work(stage, run, rounds.replay_shard(run, stage, shard), f"{workflow}-{shard:05d}")
+
+    named = click.option("--workflow", default="here", show_default=True, help="Its name; workers are named after it.")
+    index = click.option("--shard", type=int, default=0, show_default=True, help="Index of the slice of the samples.")
+    epilog = f"Example: leicos {stage.name} --run runs/lift --shard 0"
+    return click.command(stage.name, help=stage.summary, epilog=epilog)(run_option(named(index(call))))
 
 
 def _work(stage: Stage, run: Run, samples: list[Sample], worker: str) -> None:
@@ -125,10 +140,14 @@ def plan(uri: str, dry_run: bool) -> None:
 @round_option
 @outputs_option
 def plan_round(uri: str, workflow: str, number: int, outputs: Path) -> None:
-    """Cut what is missing into balanced shards. Output: shards, a JSON list of their indices."""
+    """Cut what is missing into balanced shards.
+
+    Outputs: shards, a JSON list of their indices; videos and labels, "true" or "false": whether they make any.
+    """
     from leicos_jobs.stages import plan_round as stage
 
-    _output(outputs, shards=stage.plan_round(open_run(uri), workflow, number))
+    planned = stage.plan_round(open_run(uri), workflow, number)
+    _output(outputs, shards=list(planned.shards), videos=planned.videos, labels=planned.labels)
 
 
 @click.command(epilog="Example: leicos account --run runs/lift --workflow w --round 0")
@@ -150,23 +169,11 @@ def account(uri: str, workflow: str, number: int, outputs: Path) -> None:
 @run_option
 @outputs_option
 def fan_in(uri: str, outputs: Path) -> None:
-    """Decide whether enough samples succeeded. Output: replay-shards, a JSON list of indices."""
+    """Decide whether enough samples succeeded. Outputs: replay-shards and controls-shards, JSON lists of indices."""
     from leicos_jobs.stages import fan_in as stage
 
-    _, shards = stage.fan_in(open_run(uri))
-    _output(outputs, replay_shards=shards)
-
-
-@click.command(epilog="Example: leicos replay --run runs/lift --shard 0")
-@run_option
-@click.option("--workflow", default="here", show_default=True, help="Name of the workflow; workers are named after it.")
-@click.option("--shard", type=int, default=0, show_default=True, help="Index of the slice of the plan.")
-def replay(uri: str, workflow: str, shard: int) -> None:
-    """Replay a slice of the labelled samples in the simulator."""
-    from leicos_jobs.run import rounds
-
-    run = open_run(uri)
-    _work(REPLAY, run, rounds.replay_shard(run, shard), f"{workflow}-{shard:05d}")
+    _, replay, controls = stage.fan_in(open_run(uri))
+    _output(outputs, replay_shards=replay, controls_shards=controls)
 
 
 @click.command(epilog="Example: leicos finish --run runs/lift --status Succeeded")

@@ -77,6 +77,8 @@ class Stage:
     """Done shard by shard, in rounds until nothing is missing."""
     after_gate: bool = False
     """Not done for a sample that the gate refused."""
+    drawn: bool = False
+    """Done only for samples that `run.controls` draws: it tells about the others, and decides nothing of any."""
 
     @property
     def module(self) -> str:
@@ -101,7 +103,8 @@ TRAIN_IDM = Stage("train-idm", Kind.WHOLE, TRAIN, "Train the IDM, label the held
 PLAN = Stage("plan", Kind.WHOLE, PREPARE, "Choose the samples; write their clips and start states.",
     hours=6, needs=("convert",), prefix="plan")  # fmt: skip
 PLAN_ROUND = Stage("plan-round", Kind.STEP, GENERATION, "Cut what is missing into shards.",
-    inputs=("round",), outputs=(("shards", "[]"),), names_workflow=True)  # fmt: skip
+    inputs=("round",), outputs=(("shards", "[]"), ("videos", "true"), ("labels", "true")),
+    names_workflow=True)  # fmt: skip
 GENERATE = Stage("generate", Kind.SAMPLE, GENERATION, "Generate a shard's videos; each is committed once verified.",
     pool=Pool.GENERATE, image=Image.COSMOS, hours=12, inputs=("round", "shard"), names_workflow=True,
     prefix="generate", in_round=True)  # fmt: skip
@@ -113,13 +116,15 @@ LABEL = Stage("label", Kind.SAMPLE, GENERATION, "Label a shard's videos with act
 ACCOUNT = Stage("account", Kind.STEP, GENERATION, "Count what a round left over.",
     inputs=("round",), outputs=(("missing", "0"),), names_workflow=True)  # fmt: skip
 FAN_IN = Stage("fan-in", Kind.STEP, GENERATION, "Decide whether enough samples succeeded.",
-    outputs=(("replay-shards", "[]"),))  # fmt: skip
+    outputs=(("replay-shards", "[]"), ("controls-shards", "[]")))  # fmt: skip
+REPLAY_DEMOS = Stage("replay-demos", Kind.WHOLE, REPLAYING, "Replay the real demos' actions and labels.",
+    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, needs=("convert", "train-idm"), prefix="demos")  # fmt: skip
 REPLAY = Stage("replay", Kind.SAMPLE, REPLAYING, "Replay labels in the simulator.",
     pool=Pool.REPLAY, image=Image.ISAAC, hours=12, inputs=("shard",), names_workflow=True, prefix="replay",
     after_gate=True)  # fmt: skip
-CONTROLS = Stage("controls", Kind.WHOLE, REPLAYING, "Replay true, foreign and shuffled actions for comparison.",
-    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, needs=("plan", "train-idm"), prefix="controls",
-    )  # fmt: skip
+CONTROLS = Stage("controls", Kind.SAMPLE, REPLAYING, "Replay true, foreign and shuffled actions for comparison.",
+    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, inputs=("shard",), names_workflow=True, prefix="controls",
+    after_gate=True, drawn=True)  # fmt: skip
 CURATE = Stage("curate", Kind.WHOLE, REPORTING, "Choose the samples that enter the synthetic dataset.",
     needs=("plan",), prefix="curate")  # fmt: skip
 ASSEMBLE = Stage("assemble", Kind.WHOLE, REPORTING, "Write the synthetic LeRobot v2.1 dataset with provenance.",
@@ -132,12 +137,14 @@ STAGES = {
     stage.name: stage
     for stage in (
         START, CONVERT, COSMOS_DATASET, POST_TRAIN, TRAIN_IDM, PLAN, PLAN_ROUND, GENERATE, GATE, LABEL, ACCOUNT, FAN_IN,
-        REPLAY, CONTROLS, CURATE, ASSEMBLE, REPORT, FINISH,
+        REPLAY_DEMOS, REPLAY, CONTROLS, CURATE, ASSEMBLE, REPORT, FINISH,
     )
 }  # fmt: skip
 """In the order of the pipeline."""
 WHOLE = tuple(stage.name for stage in STAGES.values() if stage.kind is Kind.WHOLE)
 SAMPLE = tuple(stage.name for stage in STAGES.values() if stage.kind is Kind.SAMPLE)
+CHAIN = tuple(stage for stage in SAMPLE if not STAGES[stage].drawn)
+"""Stages that every sample goes through."""
 SHARD = tuple(stage.name for stage in STAGES.values() if stage.in_round)
 AFTER_GATE = tuple(stage.name for stage in STAGES.values() if stage.after_gate)
 COMMITTING = tuple(stage.name for stage in STAGES.values() if stage.kind is not Kind.STEP)

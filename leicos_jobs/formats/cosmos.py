@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.errors import VideoError
-from leicos_jobs.media.probe import probe
 
 TUTORIAL_NEGATIVE_PROMPT = (
     "The video captures a series of frames showing ugly scenes, static with no motion, motion blur, "
@@ -146,6 +145,8 @@ def write_post_training(root: Path, clips: Iterable[tuple[Path, str]]) -> int:
     Clips that are too short (see `trains`) are the caller's to leave out and to count. Raises InputError if there is
     none, VideoError if one is missing, too short or not H.264: upstream would replace it silently by another one.
     """
+    from leicos_jobs.media.probe import probe  # brings PyAV: ids and keys need the rest of this module alone
+
     for part in ("videos", "metas"):
         (root / part).mkdir(parents=True, exist_ok=True)
     number = 0
@@ -184,6 +185,8 @@ def read_post_training(root: Path) -> list[Clip]:
         raise InputError(f"{root / 'videos'} has no mp4", fix="run `leicos cosmos-dataset` first")
     if (root / "captions").exists():
         raise InputError(f"{root / 'captions'} would overrule metas/", fix="remove it")
+    from leicos_jobs.media.probe import probe  # as above
+
     clips = []
     for video in videos:
         info = probe(video)

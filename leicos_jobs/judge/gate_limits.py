@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from leicos_jobs.run import calibration
+from leicos_jobs.run.chain import State
 from leicos_jobs.run.config_gate import GateCheck, GateConfig
+from leicos_jobs.run.results import Results
 
 Limits = dict[str, tuple[float, float]]
 """Score -> the lowest and the highest value that pass."""
@@ -80,3 +84,19 @@ def _kind(name: str) -> str:
 
 def _within(value: float, limit: tuple[float, float]) -> bool:
     return limit[0] <= value <= limit[1]
+
+
+def gate_scores(results: Results, states: Sequence[State]) -> dict[str, Any]:
+    """Each score of the gate: the source's videos, those that passed and those refused, and the limits (None: none)."""
+    known = calibration.find(results)
+    allowed = limits(known.scores, results.config.gate) if known else {}
+    made = [state for state in states if state.gate is not None]
+    table: dict[str, Any] = {}
+    for name in dict.fromkeys(name for state in made if state.gate for name in state.gate.facts["scores"]):
+        sides: dict[str, list[float]] = {"passed": [], "refused": []}
+        for state in made:
+            if state.gate is not None and name in state.gate.facts["scores"]:
+                sides["passed" if state.refused is None else "refused"].append(state.gate.facts["scores"][name])
+        ends = [value if np.isfinite(value) else None for value in allowed.get(name, (-INF, INF))]
+        table[name] = sides | {"source": known.scores.get(name, []) if known else [], "limits": ends}
+    return table

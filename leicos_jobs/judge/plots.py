@@ -18,7 +18,7 @@ NAMES = {
     "truth": "true actions",
     "truth_resampled": "true actions,\nat dataset rows",
     "labels": "IDM labels",
-    "other_demo": "another demo's\nlabels",
+    "other_demo": "another demo's\nactions",
     "shuffled": "shuffled rows",
     "demo": "demos,\nfull rate",
     "demo_resampled": "demos,\nresampled",

@@ -22,12 +22,12 @@ from leicos_jobs.backends.requests import ReplayMetrics
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
 from leicos_jobs.judge import checks, metrics, times
-from leicos_jobs.judge.gate_limits import limits
+from leicos_jobs.judge.gate_limits import gate_scores
 from leicos_jobs.judge.proof import judge_held_out, label_checks
-from leicos_jobs.judge.truth import GROUPS, held_out_labels, read_truth
+from leicos_jobs.judge.truth import DEMO_GROUPS, SAMPLE_GROUPS, held_out_labels, read_truth
 from leicos_jobs.media.decode import read_all, read_frames
 from leicos_jobs.media.probe import probe
-from leicos_jobs.run import calibration, episodes, failures, layout, starts
+from leicos_jobs.run import episodes, failures, layout, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, fetch_folder
@@ -88,11 +88,11 @@ def collect(results: Results) -> Score:
         starts = _starts(run, samples, dataset, scratch)
         rates = _rates(run, samples, scratch)
     controls = read_controls(results)
-    timings = list(times.counted(results, standing.states))
+    timings = list(times.counted(results, results.all_states))
     numbers: dict[str, Any] = {
         "idm": _idm(run, samples, actions, real),
-        "replay": replay_table(samples, controls),
-        "gate": gate_table(samples) | {"scores": gate_scores(results, samples)},
+        "replay": replay_table(samples, controls) | {"controls": controls_table(results)},
+        "gate": gate_table(samples) | {"scores": gate_scores(results, [item.state for item in samples])},
         "no_replay": dict(Counter(item.state.no_replay for item in samples if item.state.no_replay)),
         "stages": times.by_stage(timings),
         "wall_seconds": times.wall_seconds(timings),
@@ -189,12 +189,27 @@ def _read(run: Run, item: Scored, scratch: Path) -> None:
 
 
 def read_controls(results: Results) -> Controls:
-    """controls.json as group -> name -> metrics; empty groups before the stage has run. Raises DamageError."""
-    record = results.current("controls")
+    """What the drawn samples' records and the replays of demos say; empty groups before. Raises DamageError."""
+    record = results.current("replay-demos")
     data = json.loads(results.run.commits.read_file(record, layout.CONTROLS)) if record else {}
+    of_samples = {state.sample.id: state.controls for state in results.controls_standing.states}
     return {
+        group: {name: groups[group] for name, groups in of_samples.items() if group in groups}
+        for group in SAMPLE_GROUPS
+    } | {
         group: {item["name"]: ReplayMetrics.model_validate(item["metrics"]) for item in data.get(group, [])}
-        for group in GROUPS
+        for group in DEMO_GROUPS
+    }
+
+
+def controls_table(results: Results) -> dict[str, int]:
+    """How many labelled samples can be replayed, how many of them were drawn for controls, and what became of those."""
+    drawn = results.controls_standing
+    return {
+        "labelled": sum(state.replayable for state in results.samples_standing.states),
+        "drawn": len(drawn.states),
+        "controlled": sum("controls" in state.records for state in drawn.states),
+        "quarantined": len(drawn.quarantined),
     }
 
 
@@ -226,7 +241,7 @@ def replay_table(samples: Sequence[Scored], controls: Controls) -> dict[str, Any
         chosen = [item for item in samples if item.success is not None and item.state.sample.split in wanted]
         outcome = {item.state.sample.id: bool(item.success) for item in chosen}
         part: dict[str, Any] = {"labels": rate(list(outcome.values()))}
-        for group in ("truth", "truth_resampled", "other_demo", "shuffled"):
+        for group in SAMPLE_GROUPS:
             known = {key: value for key, value in outcomes(controls[group]).items() if key in outcome}
             if known:
                 part[group] = rate(list(known.values()))
@@ -235,10 +250,11 @@ def replay_table(samples: Sequence[Scored], controls: Controls) -> dict[str, Any
         ceiling = next((group for group in ("truth", "truth_resampled") if group in part), None)
         if ceiling is not None:
             part["ceiling"] = ceiling
-            if part[ceiling]["successes"]:
-                part["of_ceiling"] = part["labels"]["successes"] / part[ceiling]["successes"]
+            if part[ceiling]["successes"]:  # of the same samples: not all are controlled
+                hits = sum(outcome[key] for key in outcomes(controls[ceiling]) if key in outcome)
+                part["of_ceiling"] = hits / part[ceiling]["successes"]
         table[name] = part
-    for group in ("demo", "demo_resampled", "idm_on_real"):
+    for group in DEMO_GROUPS:
         if known := outcomes(controls[group]):
             table[group] = rate(list(known.values()))
     table["tracking_error_deg"] = tracking(samples, controls)
@@ -313,22 +329,6 @@ def gate_table(samples: Sequence[Scored]) -> dict[str, Any]:
         "planted": {name: dict(counts) for name, counts in sorted(planted.items())},
         "refused_before_gate": unreadable,
     }
-
-
-def gate_scores(results: Results, samples: Sequence[Scored]) -> dict[str, Any]:
-    """Each score of the gate: the source's videos, those that passed and those refused, and the limits (None: none)."""
-    known = calibration.find(results)
-    allowed = limits(known.scores, results.config.gate) if known else {}
-    made = [item.state for item in samples if item.state.gate is not None]
-    table: dict[str, Any] = {}
-    for name in dict.fromkeys(name for state in made if state.gate for name in state.gate.facts["scores"]):
-        sides: dict[str, list[float]] = {"passed": [], "refused": []}
-        for state in made:
-            if state.gate is not None and name in state.gate.facts["scores"]:
-                sides["passed" if state.refused is None else "refused"].append(state.gate.facts["scores"][name])
-        ends = [value if math.isfinite(value) else None for value in allowed.get(name, (math.inf, math.inf))]
-        table[name] = sides | {"source": known.scores.get(name, []) if known else [], "limits": ends}
-    return table
 
 
 def optional(results: Results, stage: str) -> dict[str, Any]:

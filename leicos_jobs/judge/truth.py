@@ -18,8 +18,10 @@ from leicos_jobs.work.artifacts import HELD_OUT
 
 F32 = NDArray[np.float32]
 
-GROUPS = ("truth", "truth_resampled", "demo", "demo_resampled", "idm_on_real", "other_demo", "shuffled")
-"""Of controls: ceilings, floors, and labels without generation."""
+SAMPLE_GROUPS = ("truth", "truth_resampled", "other_demo", "shuffled")
+"""Controls of samples: ceilings and floors."""
+DEMO_GROUPS = ("demo", "demo_resampled", "idm_on_real")
+"""Controls of demos: ceilings, and labels without generation."""
 
 
 def read_truth(run: Run, state: State, scratch: Path) -> tuple[dict[str, F32], dict[str, Any]] | None:

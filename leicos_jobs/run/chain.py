@@ -6,10 +6,10 @@ Planning of rounds, the worker, status, curation and assembly all ask here, so t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leicos_jobs.backends.requests import ReplayMetrics
-from leicos_jobs.core.stages import SAMPLE
+from leicos_jobs.core.stages import CHAIN, SAMPLE
 from leicos_jobs.run.commits import Commits, Record
 from leicos_jobs.run.identity import SampleRules
 from leicos_jobs.run.samples import Sample
@@ -46,6 +46,18 @@ class State:
         return self.records.get("replay")
 
     @property
+    def controls(self) -> dict[str, ReplayMetrics]:
+        """Group of controls -> what its replay measured; empty before that stage, and where it is not drawn."""
+        record = self.records.get("controls")
+        groups = record.facts["controls"] if record else {}
+        return {group: ReplayMetrics.model_validate(metrics) for group, metrics in groups.items()}
+
+    @property
+    def replayable(self) -> bool:
+        """Whether it has labels that a simulator can replay."""
+        return self.label is not None and not self.no_replay
+
+    @property
     def refused(self) -> str | None:
         """Why the gate refused the video, or None."""
         if self.gate is None or self.gate.facts["passed"]:
@@ -62,15 +74,19 @@ class State:
         return stage in self.keys and stage not in self.records
 
 
-def walk(commits: Commits, rules: SampleRules, sample: Sample, upto: str = SAMPLE[-1]) -> State:
+def walk(commits: Commits, rules: SampleRules, sample: Sample, upto: str = CHAIN[-1]) -> State:
     """Read a sample's records in order, at most through stage `upto`."""
-    keys: dict[str, str] = {}
-    records: dict[str, Record] = {}
+    state = State(sample, {}, {}, rules.no_replay[sample.states])
     for stage in SAMPLE[: SAMPLE.index(upto) + 1]:
-        key = rules.key(stage, sample, records)
-        if key is None:
-            continue
-        keys[stage] = key
-        if (record := commits.get(stage, sample.id, key)) is not None:
-            records[stage] = record
-    return State(sample, keys, records, rules.no_replay[sample.states])
+        state = further(commits, rules, state, stage)
+    return state
+
+
+def further(commits: Commits, rules: SampleRules, state: State, stage: str) -> State:
+    """A state with one more stage's key and record, as far as there are any."""
+    key = rules.key(stage, state.sample, state.records)
+    if key is None:
+        return state
+    record = commits.get(stage, state.sample.id, key)
+    records = state.records if record is None else {**state.records, stage: record}
+    return replace(state, keys={**state.keys, stage: key}, records=records)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from leicos_jobs.backends import registry
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import identity
+from leicos_jobs.run.capacity import require_capacity
 from leicos_jobs.run.config import RunConfig
 
 
 def check_backends(config: RunConfig) -> None:
-    """Load every configured backend, check its settings and, where it can tell, that it can make such videos.
+    """Load every configured backend, check its settings and, where it can tell, that it can make such videos; and that
+    the rounds can hold the plan.
 
     Raises InputError.
     """
+    require_capacity(config)
     identity.sample_rules(config, None)
     backend = registry.load("generate", config.generate.backend)
     settings = registry.settings("generate", config.generate.backend, config.generate.settings)

@@ -108,8 +108,7 @@ class PlanConfig(Section):
     min_shards: int = Field(4, ge=1)
     """Split small plans into at least this many shards, so that all workers have something to do."""
     max_shards: int = Field(300, ge=1)
-    """Shards a round at most; larger plans get longer shards. A plan whose Workflow object would not fit into etcd with
-    three rounds and a fifth of its pods retried is refused."""
+    """Shards a round at most; larger plans get longer shards. One whose workflow would not fit into etcd is refused."""
 
     def shards_of(self, missing: int) -> int:
         """Shards for so many missing samples."""
@@ -161,10 +160,18 @@ class ReplayConfig(BackendConfig):
     """Replays a sample where the simulator is random."""
     samples_per_shard: int = Field(500, ge=1)
     """Samples that one replay pod works through."""
+    controls_at_most: int = Field(500, ge=0)
+    """Labelled samples, and demos, that are drawn for controls. 500 give a rate within 4.4 points (Wilson, 95 %)."""
 
-    def shards_of(self, samples: int) -> int:
-        """Pods for so many samples."""
-        return math.ceil(samples / self.samples_per_shard)
+    @property
+    def controls_per_shard(self) -> int:
+        """Samples that one pod of controls works through: each takes up to four replays."""
+        return max(1, self.samples_per_shard // 4)
+
+    def shards_of(self, samples: int) -> tuple[int, int]:
+        """Pods that replay so many samples, and pods that do their controls if all are labelled."""
+        drawn = min(samples, self.controls_at_most)
+        return math.ceil(samples / self.samples_per_shard), math.ceil(drawn / self.controls_per_shard)
 
 
 class CurateConfig(Section):
@@ -254,8 +261,8 @@ class RunConfig(Section):
 
     @property
     def replay_shards(self) -> int:
-        """Pods that replay the plan."""
-        return self.replay.shards_of(self.plan.samples)
+        """Pods that replay the plan and its controls."""
+        return sum(self.replay.shards_of(self.plan.samples))
 
 
 def parse_config(text: str | bytes, where: str) -> RunConfig:

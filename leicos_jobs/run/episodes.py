@@ -15,8 +15,6 @@ from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.validation import parsed
 from leicos_jobs.formats.cosmos import trains
-from leicos_jobs.formats.lerobot_meta import EpisodeLine
-from leicos_jobs.formats.lerobot_v21 import META
 from leicos_jobs.run import layout
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import Run
@@ -87,6 +85,9 @@ class Episode(Content):
 
 def read(run: Run, results: Results | None = None) -> list[Episode]:
     """Episodes of the real dataset. Raises InputError before convert, DamageError."""
+    from leicos_jobs.formats.lerobot_meta import EpisodeLine  # both bring pyarrow
+    from leicos_jobs.formats.lerobot_v21 import META
+
     record = (results or Results(run)).needed("convert")
 
     def lines(name: str) -> list[bytes]:

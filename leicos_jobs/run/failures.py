@@ -11,7 +11,7 @@ import itertools
 import shlex
 import uuid
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -45,21 +45,30 @@ def note(store: Store, failure: Failure, unique: str | None = None) -> None:
 
 
 def read_all(store: Store, stage: str, samples: Container[str] | None = None) -> dict[str, list[Failure]]:
-    """All failures of a stage by sample, or those of `samples`. Raises DamageError."""
+    """All failures of a stage by sample, or those of `samples`: one listing of the stage. Raises DamageError."""
     notes: dict[str, list[Failure]] = defaultdict(list)
     for key in store.list(layout.failures(stage)):
         sample = key.split("/")[2]
-        if samples is not None and sample not in samples:
-            continue
-        try:
-            failure = sealed.load(Failure, store.read(key), key, store.uri)
-        except KeyMissingError:
-            continue
-        if (failure.stage, failure.sample) != (stage, sample):
-            what = f"it is a failure of sample {failure.sample} in {failure.stage}"
-            raise DamageError(key, store.uri, what)
-        notes[sample].append(failure)
+        if samples is None or sample in samples:
+            notes[sample] += _read(store, stage, sample, key)
     return dict(notes)
+
+
+def read_of(store: Store, stage: str, sample: str) -> list[Failure]:
+    """The failures of one sample in a stage, whatever others have. Raises DamageError."""
+    return [note for key in store.list(layout.failures(stage, sample)) for note in _read(store, stage, sample, key)]
+
+
+def _read(store: Store, stage: str, sample: str, key: str) -> Iterator[Failure]:
+    """One note; none if it was forgotten meanwhile."""
+    try:
+        failure = sealed.load(Failure, store.read(key), key, store.uri)
+    except KeyMissingError:
+        return
+    if (failure.stage, failure.sample) != (stage, sample):
+        what = f"it is a failure of sample {failure.sample} in {failure.stage}"
+        raise DamageError(key, store.uri, what)
+    yield failure
 
 
 def quarantined(failures: list[Failure], key: str, limits: RoundsConfig) -> Failure | None:

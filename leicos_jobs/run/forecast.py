@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from leicos_jobs.run import episodes
+from leicos_jobs.run.capacity import require_capacity
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.plan import make_samples
 from leicos_jobs.run.rounds import cut
@@ -47,7 +48,8 @@ class Forecast:
 
 
 def forecast(run: Run) -> Forecast:
-    """Work out the plan of a run whose dataset exists."""
+    """Work out the plan of a run whose dataset exists. Raises InputError if the rounds cannot hold it."""
+    require_capacity(run.config)
     config, items = run.config, episodes.read(run)
     samples = make_samples(items, config, None)
     shards = cut(samples, config.plan)

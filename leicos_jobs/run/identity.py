@@ -6,9 +6,9 @@ here changes the user's ids and keys, is pinned in tests/run/test_pinned_identit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -20,7 +20,9 @@ from leicos_jobs.formats.cosmos import prompt_for
 from leicos_jobs.robots.embodiment import Embodiment, is_file
 from leicos_jobs.run.commits import Record, make_key
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.controls import other_demo
 from leicos_jobs.run.samples import Sample
+from leicos_jobs.run.upstream import Upstream
 
 Inputs = dict[str, str]
 """Digest of everything that goes into a result, by name."""
@@ -75,6 +77,8 @@ class SampleRules:
     idm: str | None
     source: str | None = None
     no_replay: Mapping[bool, str | None] = field(default_factory=lambda: {True: None, False: None})
+    demos: Sequence[str] = ()
+    """See `controls.other_demo`; for the controls alone."""
 
     def key(self, stage: str, sample: Sample, records: Mapping[str, Record]) -> str | None:
         """Key under which a stage's work on a sample counts now; None while its inputs are not there, or where the gate
@@ -89,19 +93,20 @@ class SampleRules:
 
 def sample_rules(
     config: RunConfig, idm: str | None, outside: Callable[[str], str] = str, robot: Embodiment | None = None,
-    source: str | None = None,
+    source: str | None = None, demos: Sequence[str] = (),
 ) -> SampleRules:  # fmt: skip
-    """The rules of a configuration. idm, source: see `SampleRules`. outside: fingerprint of a file that it names.
+    """The rules of a configuration. idm, source, demos: see `SampleRules`. outside: fingerprint of a file it names.
     robot: None where it does not matter what cannot be replayed."""
-    replay = backend_identity("replay", config.replay.backend, config.replay.settings)
+    replay = _replay_identity(config, outside)
     own = {
         "generate": {},
         "gate": _gate_identity(config),
         "label": backend_identity("label", config.idm.backend, config.label.settings) | {"seed": config.idm.seed},
-        "replay": replay | {"hold": config.replay.hold, "repeats": config.replay.repeats} | _own_robot(config, outside),
+        "replay": replay,
+        "controls": replay,
     }
     settings = {name: own.get(name, _settings_named(config, name)) for name in SAMPLE}
-    rules = SampleRules(settings, idm, source)
+    rules = SampleRules(settings, idm, source, demos=demos)
     return replace(rules, no_replay=no_replay(config, robot)) if robot else rules
 
 
@@ -110,6 +115,11 @@ def no_replay(config: RunConfig, robot: Embodiment) -> dict[bool, str | None]:
     backend = registry.load("replay", config.replay.backend)
     settings = registry.settings("replay", config.replay.backend, config.replay.settings)
     return {states: backend.cannot(settings, robot, states) for states in (True, False)}
+
+
+def _replay_identity(config: RunConfig, outside: Callable[[str], str]) -> dict[str, Any]:
+    backend = backend_identity("replay", config.replay.backend, config.replay.settings)
+    return backend | {"hold": config.replay.hold, "repeats": config.replay.repeats} | _own_robot(config, outside)
 
 
 def _robot(config: RunConfig, outside: Callable[[str], str]) -> str:
@@ -156,8 +166,16 @@ def _of_replay(rules: SampleRules, sample: Sample, records: Mapping[str, Record]
     return {"labels": str(records["label"].sha256), "start": sample.start}
 
 
+def _of_controls(rules: SampleRules, sample: Sample, records: Mapping[str, Record]) -> Inputs | None:
+    inputs = _of_replay(rules, sample, records)
+    if inputs is None:
+        return None
+    more = {"truth": records["generate"].facts.get("truth"), "other": other_demo(sample, rules.demos)}
+    return inputs | {name: str(digest) for name, digest in more.items() if digest is not None}
+
+
 _SAMPLE_INPUTS: dict[str, SampleRule] = {
-    "generate": _of_generate, "gate": _of_gate, "label": _of_label, "replay": _of_replay,
+    "generate": _of_generate, "gate": _of_gate, "label": _of_label, "replay": _of_replay, "controls": _of_controls,
 }  # fmt: skip
 
 
@@ -171,33 +189,7 @@ def _records_needed(stage: str) -> SampleRule:
     return rule
 
 
-class Upstream(Protocol):
-    """What the keys of whole stages are made from. Each method gives None for what is not there (yet)."""
-
-    @property
-    def config(self) -> RunConfig:
-        """The run's configuration."""
-        ...
-
-    def outside(self, name: str) -> str:
-        """Fingerprint of a file or folder that the configuration names."""
-        ...
-
-    def result(self, stage: str) -> str | None:
-        """Digest of the current result of a whole stage."""
-        ...
-
-    def artifact(self, stage: str) -> str | None:
-        """Digest of the model that a training stage made."""
-        ...
-
-    def labels(self) -> str:
-        """Digest of the labels of the plan's samples, and of the videos that they were made from."""
-        ...
-
-    def standing(self) -> str:
-        """Digest of all records of the plan's samples, and of what is quarantined."""
-        ...
+# --- whole stages ----------------------------------------------------------------------------------------------------
 
 
 def whole_key(upstream: Upstream, stage: str) -> str | None:
@@ -304,9 +296,8 @@ def _plan(up: Upstream) -> dict[str, Any] | None:
     }
 
 
-def _controls(up: Upstream) -> dict[str, Any]:
-    # not where the samples stand: their own replays are made at the same time
-    return {"replay": sample_rules(up.config, None, up.outside).settings["replay"], "labels": up.labels()}
+def _replay_demos(up: Upstream) -> dict[str, Any]:
+    return {"replay": _replay_identity(up.config, up.outside), "at_most": up.config.replay.controls_at_most}
 
 
 def _curate(up: Upstream) -> dict[str, Any]:
@@ -330,12 +321,13 @@ def _report(up: Upstream) -> dict[str, Any]:
     for section in LATER:
         known = _as_before(section, getattr(up.config, section))
         config[section] = {name: value for name, value in config[section].items() if name in known}
-    return {"config": config, "samples": up.standing(), "controls": up.result("controls")}
+    samples = {"samples": up.standing(), "controls": up.controls()}
+    return {"config": config, "demos": up.result("replay-demos")} | samples
 
 
 _WHOLE: dict[str, WholeRule] = {
     "convert": _convert, "cosmos-dataset": _cosmos_dataset, "post-train": _post_train, "train-idm": _train_idm,
-    "plan": _plan, "controls": _controls, "curate": _curate, "assemble": _assemble, "report": _report,
+    "plan": _plan, "replay-demos": _replay_demos, "curate": _curate, "assemble": _assemble, "report": _report,
 }  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from leicos_jobs.backends import registry
 from leicos_jobs.core.digests import digest_of, sha256_file
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.validation import parsed_json
-from leicos_jobs.formats.lerobot_layout import INFO
 from leicos_jobs.robots.embodiment import Embodiment, embodiment, is_file, parse
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.store import S3, KeyMissingError, Store, is_key, open_object, open_store
@@ -104,6 +103,8 @@ def dataset_folder(name: str, store: Store) -> str | None:
     if name.startswith((RUN_PREFIX, S3)):
         place = locate(name.removesuffix("/"), store)
         where, key = place if not isinstance(place, Path) else (store, str(place))
+        from leicos_jobs.formats.lerobot_layout import INFO  # brings pyarrow
+
         return f"{where.uri}/{key}" if where.size(f"{key}/{INFO}") is not None else None
     return name if os.path.isdir(name) else None  # noqa: PTH112 - Path.is_dir raises over a name too long
 

@@ -22,7 +22,7 @@ def orphans(run: Run) -> Iterator[str]:
     if results.result("convert") is not None:
         counted.add(layout.calibration(calibration.key_of(results)))
     counted |= {layout.stop(refusals.key_of(results), suffix) for suffix in (".json", ".png")}
-    for state in results.samples_standing.states:
+    for state in results.all_states:
         for stage, record in state.records.items():
             counted.add(layout.sample_record(stage, state.sample.id, record.key))
             counted |= {record.object} if record.object else set()

@@ -16,9 +16,10 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.parallel import in_parallel
 from leicos_jobs.core.validation import parsed
 from leicos_jobs.run import failures, identity, layout
-from leicos_jobs.run.chain import State, walk
+from leicos_jobs.run.chain import State, further, walk
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.controls import demos_of, draw
 from leicos_jobs.run.failures import Failure
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
@@ -26,17 +27,12 @@ from leicos_jobs.run.samples import Sample
 
 @dataclass(frozen=True)
 class Standing:
-    """Where every sample of the plan stands, at one moment. quarantined: sample id -> the failure that says why.
+    """Where samples stand, at one moment. quarantined: sample id -> the failure that says why.
     notes: all failures, by stage and sample."""
 
     states: list[State]
     quarantined: dict[str, Failure]
     notes: dict[str, dict[str, list[Failure]]]
-
-    def labels(self) -> str:
-        """Digest of all labels, and of the videos that they were made from."""
-        pairs = ((state.generate, state.label) for state in self.states)
-        return digest_of([[video.digest(), label.digest()] for video, label in pairs if video and label])
 
     def digest(self) -> str:
         """Digest of all records, and of what is quarantined."""
@@ -53,30 +49,30 @@ class Results:
 
     @property
     def config(self) -> RunConfig:
-        """See `identity.Upstream`."""
+        """See `Upstream`."""
         return self.run.config
 
     def outside(self, name: str) -> str:
-        """See `identity.Upstream`."""
+        """See `Upstream`."""
         return self.run.inputs[name]
 
     def result(self, stage: str) -> str | None:
-        """See `identity.Upstream`."""
+        """See `Upstream`."""
         record = self.current(stage)
         return record.digest() if record else None
 
     def artifact(self, stage: str) -> str | None:
-        """See `identity.Upstream`."""
+        """See `Upstream`."""
         record = self.current(stage)
         return str(record.facts["artifact"]) if record else None
 
-    def labels(self) -> str:
-        """See `identity.Upstream`."""
-        return self.samples_standing.labels()
-
     def standing(self) -> str:
-        """See `identity.Upstream`."""
+        """See `Upstream`."""
         return self.samples_standing.digest()
+
+    def controls(self) -> str:
+        """See `Upstream`."""
+        return self.controls_standing.digest()
 
     def key(self, stage: str) -> str | None:
         """Key of a whole stage's current result; None while its inputs are not there."""
@@ -105,20 +101,42 @@ class Results:
 
     @cached_property
     def samples_standing(self) -> Standing:
-        """Where the plan's samples stand."""
-        samples = self.samples()
-        notes = {stage: failures.read_all(self.run.store, stage) for stage in stages.SAMPLE}
-        states = read_states(self.run, samples)
+        """Where the plan's samples stand, in the stages that all of them go through."""
+        return self._standing(read_states(self.run, self.samples()), stages.CHAIN)
+
+    @cached_property
+    def controls_standing(self) -> Standing:
+        """Where those stand that are drawn for controls; quarantined: in that stage."""
+        known = {state.sample.id: state for state in self.samples_standing.states}
+        samples = [state.sample for state in known.values()]
+        drawn = draw(samples, self.config, lambda asked: {name for name in asked if known[name].replayable})
+        rules = self.rules(demos_of(samples))
+        stage = stages.CONTROLS.name
+        states = in_parallel(lambda sample: further(self.run.commits, rules, known[sample.id], stage), drawn)
+        return self._standing(list(states), (stage,))
+
+    def _standing(self, states: list[State], of: Sequence[str]) -> Standing:
+        notes = {stage: failures.read_all(self.run.store, stage) for stage in of}
         limits = self.config.rounds
         why = ((state.sample.id, failures.why_quarantined(state, notes, limits)) for state in states)
         return Standing(states, {sample: failure for sample, failure in why if failure is not None}, notes)
 
+    @property
+    def all_states(self) -> list[State]:
+        """The plan's states, with the records of controls."""
+        drawn = {state.sample.id: state for state in self.controls_standing.states}
+        return [drawn.get(state.sample.id, state) for state in self.samples_standing.states]
 
-def read_states(run: Run, samples: Sequence[Sample], upto: str = stages.SAMPLE[-1]) -> list[State]:
+    def rules(self, demos: Sequence[str] = ()) -> identity.SampleRules:
+        """Keys of the samples' records now. demos: of the plan, for controls."""
+        idm, source = self.artifact("train-idm"), self.result("convert")
+        return identity.sample_rules(self.config, idm, self.outside, self.run.robot, source, demos)
+
+
+def read_states(run: Run, samples: Sequence[Sample], upto: str = stages.CHAIN[-1]) -> list[State]:
     """States of samples, in order, read in parallel."""
     results = Results(run)
-    idm, source = results.artifact("train-idm"), results.result("convert")
-    rules = identity.sample_rules(run.config, idm, results.outside, run.robot, source)
+    rules = results.rules(demos_of(results.samples()) if stages.STAGES[upto].drawn else ())
     return list(in_parallel(lambda sample: walk(run.commits, rules, sample, upto), samples))
 
 

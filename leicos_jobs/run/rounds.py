@@ -12,23 +12,29 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.core.stages import LABEL, Stage
 from leicos_jobs.run import failures, layout, sealed
 from leicos_jobs.run.config import PlanConfig
+from leicos_jobs.run.controls import draw
 from leicos_jobs.run.opened import Run
-from leicos_jobs.run.results import Results
+from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.store import KeyMissingError
 
 
 @dataclass(frozen=True)
 class Account:
-    """Where the samples of a plan stand. refusals: how many the gate refused, by its reasons."""
+    """Where the samples of a plan stand. refusals: how many the gate refused, by its reasons. waiting: how many passed
+    the gate and cannot be labelled yet, because there is no IDM. missing: what can be worked on now; unseen: how many
+    of those have no verdict of the gate yet."""
 
     total: int
     labelled: int
     refusals: Counter[str]
     quarantined: dict[str, failures.Failure]
+    waiting: int
     missing: list[Sample]
+    unseen: int
 
     @property
     def refused(self) -> int:
@@ -44,7 +50,7 @@ class Account:
 def account(run: Run, results: Results | None = None) -> Account:
     """Count the plan's samples by where they stand."""
     standing = (results or Results(run)).samples_standing
-    labelled = 0
+    labelled = waiting = unseen = 0
     refusals: Counter[str] = Counter()
     missing = []
     quarantined = {}
@@ -55,9 +61,12 @@ def account(run: Run, results: Results | None = None) -> Account:
             refusals[state.refused] += 1
         elif (failure := standing.quarantined.get(state.sample.id)) is not None:
             quarantined[state.sample.id] = failure
+        elif state.gate is not None and not state.pending("label"):
+            waiting += 1
         else:
             missing.append(state.sample)
-    return Account(len(standing.states), labelled, refusals, quarantined, missing)
+            unseen += state.gate is None
+    return Account(len(standing.states), labelled, refusals, quarantined, waiting, missing, unseen)
 
 
 def cut(missing: list[Sample], plan: PlanConfig, most: int | None = None) -> list[list[Sample]]:
@@ -76,11 +85,15 @@ def cut(missing: list[Sample], plan: PlanConfig, most: int | None = None) -> lis
 
 
 class Round(BaseModel):
-    """round.json: the indices of a round's shards."""
+    """round.json: the indices of a round's shards, and what they are for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     shards: tuple[int, ...]
+    videos: bool = True
+    """Whether any sample still needs its video or the gate's verdict."""
+    labels: bool = True
+    """Whether there is an IDM to label with."""
 
 
 class Shard(BaseModel):
@@ -127,7 +140,15 @@ def read_shard(run: Run, workflow: str, number: int, index: int) -> list[Sample]
     return [plan[sample] for sample in shard.samples]
 
 
-def replay_shard(run: Run, index: int) -> list[Sample]:
-    """The slice of the plan that one replay pod works through."""
-    size = run.config.replay.samples_per_shard
-    return Results(run).samples()[index * size : (index + 1) * size]
+def replay_shard(run: Run, stage: Stage, index: int) -> list[Sample]:
+    """The slice of the plan that one pod of replay works through, or that of the drawn samples for one of controls."""
+    samples, config = Results(run).samples(), run.config.replay
+    if not stage.drawn:
+        return samples[index * config.samples_per_shard : (index + 1) * config.samples_per_shard]
+
+    def labelled(asked: set[str]) -> set[str]:
+        states = read_states(run, [sample for sample in samples if sample.id in asked], LABEL.name)
+        return {state.sample.id for state in states if state.replayable}
+
+    drawn = draw(samples, run.config, labelled)
+    return drawn[index * config.controls_per_shard : (index + 1) * config.controls_per_shard]

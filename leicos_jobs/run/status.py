@@ -125,9 +125,11 @@ class _Tally:
 def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
     """Look at a run. `earlier`: a look at the same run, for the pace since then."""
     results = Results(run)
-    standing = results.samples_standing if results.current("plan") else Standing([], {}, {})
-    states, notes = standing.states, standing.notes
-    tallies = _count(standing)
+    planned, nothing = results.current("plan") is not None, Standing([], {}, {})
+    standing = results.samples_standing if planned else nothing
+    drawn = results.controls_standing if planned else nothing
+    states, notes = standing.states, standing.notes | drawn.notes
+    tallies = _count(standing, stages.CHAIN) | _count(drawn, (stages.CONTROLS.name,))
     records = {stage: results.current(stage) for stage in stages.WHOLE}
     found = {stage: measure(run.store, stage, sum(tally.seconds)) for stage, tally in tallies.items()}
     whole = dict(zip(stages.WHOLE, in_parallel(lambda stage: measure(run.store, stage), stages.WHOLE), strict=True))
@@ -138,10 +140,10 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
         for stage in stages.SAMPLE
     )
     measured = found | whole
-    makers = _makers(states, records)
+    makers = _makers(results.all_states if planned else [], records)
     labelled = sum(state.label is not None for state in states)
     refused = sum(state.refused is not None for state in states)
-    quarantined = sum(len(tallies[stage].quarantined) for stage in stages.SAMPLE if stage != "replay")
+    quarantined = sum(state.label is None and state.sample.id in standing.quarantined for state in states)
     waits = [stage.eta_seconds for stage in rows if stage.missing]
     return RunStatus(
         run=run.store.uri,
@@ -177,12 +179,12 @@ def _verdict(records: Mapping[str, StageRecord | None]) -> str:
     return f"labels are not proven: failed checks {', '.join(red)}" if red else ""
 
 
-def _count(standing: Standing) -> dict[str, _Tally]:
+def _count(standing: Standing, chain: Sequence[str]) -> dict[str, _Tally]:
     """Walk each sample's chain. A sample is not missing in stages after the one that quarantined it."""
-    tallies = {stage: _Tally() for stage in stages.SAMPLE}
+    tallies = {stage: _Tally() for stage in chain}
     for state in standing.states:
         failure = standing.quarantined.get(state.sample.id)
-        for stage in stages.SAMPLE:
+        for stage in chain:
             record: Record | None = state.records.get(stage)
             if record is not None:
                 tallies[stage].committed += 1

@@ -1,4 +1,4 @@
-"""fan-in: decide after the last round whether enough samples are done, and cut the replay's shards."""
+"""fan-in: decide after the last round whether enough samples are done, and cut the shards of replay and controls."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from leicos_jobs.run.results import Results
 from leicos_jobs.run.rounds import Account, account
 
 
-def fan_in(run: Run) -> tuple[Account, list[int]]:
-    """Decide whether enough succeeded; returns the account and the indices of the replay shards.
+def fan_in(run: Run) -> tuple[Account, list[int], list[int]]:
+    """Decide whether enough succeeded; returns the account and the indices of the shards of replay and of controls.
 
-    Raises DefectError below `rounds.min_success_ratio`, naming what is missing and why; InputError when the gate
-    refused everything, or so much that it stopped the run.
+    Raises InputError where videos wait for an IDM that was not trained, or when the gate refused everything, or so much
+    that it stopped the run; DefectError below `rounds.min_success_ratio`, naming what is missing and why.
     """
     results = Results(run)
     result = account(run, results)
+    if result.waiting:
+        results.needed("train-idm")
     logs.event(
         "fan-in.account",
         total=result.total,
@@ -47,8 +49,9 @@ def fan_in(run: Run) -> tuple[Account, list[int]]:
         )
     can = identity.no_replay(run.config, run.robot)
     if all(can[sample.states] for sample in results.samples()):
-        return result, []
-    return result, list(range(run.config.replay.shards_of(result.total)))
+        return result, [], []
+    (replay, _), (_, controls) = map(run.config.replay.shards_of, (result.total, result.labelled))
+    return result, list(range(replay)), list(range(controls))
 
 
 def _listed(reasons: Counter[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,10 +15,12 @@ from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.formats.action_tables import write_table
 from leicos_jobs.run import episodes, layout, refusals, starts
 from leicos_jobs.run.chain import State
+from leicos_jobs.run.episodes import Episode
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.work.artifacts import fetch_artifact
+from leicos_jobs.work.real_demos import read_actions
 from leicos_jobs.work.worker import Checked, SampleStage
 
 
@@ -29,9 +32,13 @@ class GenerateStage(SampleStage):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.results = Results(run)
-        self.episodes = {item.episode_index: item for item in episodes.read(run, self.results)}
         self.needs_demo = registry.load("generate", run.config.generate.backend).needs_demo
         self.robot = run.robot
+
+    @cached_property
+    def episodes(self) -> dict[int, Episode]:
+        """By index; read when the first sample asks, which brings pyarrow."""
+        return {item.episode_index: item for item in episodes.read(self.run, self.results)}
 
     def states(self, samples: Sequence[Sample]) -> list[State]:
         """See `SampleStage.states`."""
@@ -69,21 +76,12 @@ class GenerateStage(SampleStage):
         )
         return self._with_demo(request, sample, episode, scratch) if self.needs_demo else request
 
-    def _with_demo(
-        self, request: GenerateRequest, sample: Sample, episode: episodes.Episode, scratch: Path
-    ) -> GenerateRequest:
-        import pyarrow.parquet as pq
+    def _with_demo(self, request: GenerateRequest, sample: Sample, episode: Episode, scratch: Path) -> GenerateRequest:
+        from leicos_jobs.formats.lerobot_v21 import video_file
 
-        from leicos_jobs.formats import lerobot_layout
-        from leicos_jobs.formats.lerobot_v21 import data_file, video_file
-
-        camera = self.run.config.source.camera
-        dataset, commits = self.results.needed("convert"), self.run.commits
-        video = commits.fetch_file(dataset, video_file(sample.episode, camera), scratch)
-        table = pq.read_table(commits.fetch_file(dataset, data_file(sample.episode), scratch))
-        actions = lerobot_layout.vectors(
-            table.column(lerobot_layout.ACTION), self.robot.action.width, data_file(sample.episode)
-        )
+        name = video_file(sample.episode, self.run.config.source.camera)
+        video = self.run.commits.fetch_file(self.results.needed("convert"), name, scratch)
+        actions = read_actions(self.results, sample.episode, scratch)
         first = episode.frame(sample.row0)
         return dataclasses.replace(request, demo=video, demo_actions=actions, demo_first=first)
 

@@ -13,7 +13,7 @@ import platform
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import REPORT
 from leicos_jobs.formats.lerobot_v21 import video_file
+from leicos_jobs.judge.sample_table import outcome, table, tone, write_pages
 from leicos_jobs.judge.score import Score, Scored, collect, optional
 from leicos_jobs.judge.verdict import DatasetVerdict, verdict
 from leicos_jobs.run import episodes, identity
@@ -48,7 +49,7 @@ def report(run: Run) -> StageRecord:
         score = collect(results)
         with tempfile.TemporaryDirectory(prefix="leicos-") as name:
             pictures = draw(results, score, folder, Path(name))
-        page = render(results, score, pictures)
+        page = render(results, score, pictures, folder)
         (folder / "index.html").write_text(page)
         (folder / "single.html").write_text(embed(page, folder))
         (folder / "score.json").write_text(json.dumps(score.numbers, indent=1))
@@ -161,28 +162,6 @@ def sample_strips(run: Run, samples: Sequence[Scored], scratch: Path) -> list[An
     return strips
 
 
-def outcome(item: Scored) -> str:
-    """What became of a sample, in a few words."""
-    if item.quarantined is not None:
-        return f"quarantined in {item.quarantined.stage}"
-    if item.state.generate is None:
-        return "not generated"
-    if item.state.refused is not None:
-        return f"refused: {item.state.refused}"
-    if item.success is None:
-        if item.state.replay is not None:
-            return "replayed, not judged"
-        return "labelled" if item.state.label else "not labelled"
-    return "task done in replay" if item.success else "task not done in replay"
-
-
-def tone(item: Scored) -> str:
-    """Colour of a sample's caption."""
-    if item.success is None:
-        return "bad" if item.state.refused is not None else "plain"
-    return "good" if item.success else "bad"
-
-
 def best_and_worst(samples: Sequence[Scored]) -> list[Scored]:
     """Samples at the 10th, 50th and 90th percentile of label error: neither the best nor the worst picked by hand."""
     known = [item for item in samples if item.labels is not None and item.truth is not None]
@@ -192,8 +171,8 @@ def best_and_worst(samples: Sequence[Scored]) -> list[Scored]:
     return [known[round(share * (len(known) - 1))] for share in (0.1, 0.5, 0.9)]
 
 
-def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
-    """index.html."""
+def render(results: Results, score: Score, pictures: dict[str, str], folder: Path) -> str:
+    """index.html; pages of samples that are too many for it are written to `folder`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from leicos_jobs.judge.plots import NAMES
@@ -202,7 +181,10 @@ def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
     run = results.run
     environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
     environment.filters["degrees"] = lambda value: "-" if value is None else f"{value:.2f}"
-    decisions = {item.sample: item for item in read_decisions(results)}
+    environment.filters["interval"] = interval
+    reasons = {item.sample: item.reason for item in read_decisions(results)}
+    paged = environment.get_template("samples.html.j2")
+    pages = write_pages(score.samples, reasons, folder, lambda page: paged.render(page, config=run.config))
     tasks = list(dict.fromkeys(item.state.sample.task or run.config.source.task or "" for item in score.samples))
     return environment.get_template("report.html.j2").render(
         config=run.config,
@@ -211,7 +193,8 @@ def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
         numbers=score.numbers,
         tasks=tasks if len(tasks) <= TASKS_SHOWN else [*tasks[:TASKS_SHOWN], f"{len(tasks) - TASKS_SHOWN} more tasks"],
         pictures=pictures,
-        rows=[sample_row(item, decisions) for item in score.samples],
+        pages=pages,
+        rows=[] if pages else list(table(score.samples, reasons)),
         convert=optional(results, "convert"),
         assembled=optional(results, "assemble"),
         generator=identity.generator_identity(run.config),
@@ -223,26 +206,9 @@ def render(results: Results, score: Score, pictures: dict[str, str]) -> str:
     )
 
 
-def sample_row(item: Scored, decisions: dict[str, Any]) -> dict[str, Any]:
-    """One line of the sample table: lineage and outcome."""
-    sample, decision = item.state.sample, decisions.get(item.state.sample.id)
-    generate, label, metrics = item.state.generate, item.state.label, item.state.metrics
-    return {
-        "id": sample.id,
-        "demo": sample.demo,
-        "row0": sample.row0,
-        "demo_sha": sample.demo_sha256[:12],
-        "seed": sample.seed,
-        "split": sample.split.replace("_", " "),
-        "video": f"../../{generate.object}" if generate else "",
-        "video_sha": (generate.sha256 or "")[:12] if generate else "",
-        "label_sha": (label.sha256 or "")[:12] if label else "",
-        "tracking": metrics.tracking_error_deg if metrics else None,
-        "outcome": outcome(item),
-        "tone": tone(item),
-        "accepted": bool(decision and decision.accepted),
-        "reason": item.quarantined.error if item.quarantined else (decision.reason if decision else ""),
-    }
+def interval(rate: Mapping[str, Any]) -> str:
+    """A share with its 95 % interval, from what `score.rate` says."""
+    return f"{rate['share']:.0%} ({rate['low']:.0%} to {rate['high']:.0%})" if rate["count"] else "-"
 
 
 def embed(page: str, folder: Path) -> str:
@@ -250,4 +216,4 @@ def embed(page: str, folder: Path) -> str:
     for path in sorted(folder.glob("*.png")):
         data = base64.b64encode(path.read_bytes()).decode()
         page = page.replace(f'src="{path.name}"', f'src="data:image/png;base64,{data}"')
-    return re.sub(r'<a href="(?:\.\./)+[^"]*">(.*?)</a>', r"\1", page)
+    return re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", page)

@@ -297,8 +297,10 @@ class Worker:
         return self._retryable(states)
 
     def _retryable(self, states: list[State]) -> list[State]:
-        notes = failures.read_all(self.run.store, self.stage.name, {state.sample.id for state in states})
-        return [state for state in states if self._quarantine(state, notes.get(state.sample.id, [])) is None]
+        """Those of the samples in hand that may be tried again; only their own notes are read."""
+        store, stage = self.run.store, self.stage.name
+        notes = {state.sample.id: failures.read_of(store, stage, state.sample.id) for state in states}
+        return [state for state in states if self._quarantine(state, notes[state.sample.id]) is None]
 
     def _fail(self, state: State, text: str) -> None:
         self.summary.failed += 1

@@ -33,6 +33,7 @@ LASTING = (
     "replay",
     "truth",
     "controls",
+    "demos",
     "curate",
 )
 RESULTS = ("synthetic", "report", "records", "source", "run.json", "failures")

@@ -11,7 +11,7 @@ from helpers.whole import commit_whole
 
 from leicos_jobs.backends import registry
 from leicos_jobs.core import stages, workflow_size
-from leicos_jobs.core.errors import DefectError
+from leicos_jobs.core.errors import DefectError, InputError
 from leicos_jobs.run import layout
 from leicos_jobs.run.results import Results
 from leicos_jobs.run.rounds import account, read_shard
@@ -82,14 +82,39 @@ def test_rounds_beyond_the_usual_ones_get_what_room_the_workflow_has_left(
     made.idm()
     made.plan(10)
     monkeypatch.setattr(workflow_size, "LIMIT", workflow_size.FIXED_BYTES + 14_000)
-    shards = [len(plan_round(made.run, "w", number)) for number in range(4)]
+    shards = [len(plan_round(made.run, "w", number).shards) for number in range(4)]
     assert shards[0] == 4
     assert shards[1:] == sorted(shards[1:], reverse=True)
     assert shards[-1] == 1, "never none: the samples would be lost"
-    assert [len(plan_round(made.run, "w", number)) for number in range(4)] == shards, "a retried pod finds its round"
+    assert [len(plan_round(made.run, "w", number).shards) for number in range(4)] == shards, (
+        "a retried pod finds its round"
+    )
     for number, count in enumerate(shards):
         planned = [sample.id for index in range(count) for sample in read_shard(made.run, "w", number, index)]
         assert planned == [sample.id for sample in Results(made.run).samples()]
+
+
+def test_rounds_go_on_without_an_idm_and_label_when_it_is_there(made: HandMade) -> None:
+    samples = made.plan(3)
+    first = plan_round(made.run, "w", 0)
+    assert (len(first.shards), first.videos, first.labels) == (3, True, False)
+    for item in samples[:2]:
+        made.commit("generate", item)
+        made.commit("gate", item)
+    counted = account(made.run)
+    assert (counted.waiting, counted.missing) == (2, samples[2:]), "no round for labels alone"
+    made.commit("generate", samples[2])
+    made.commit("gate", samples[2])
+    assert account(made.run).missing == []
+    nothing = plan_round(made.run, "w", 1)
+    assert (nothing.shards, nothing.videos, nothing.labels) == ((), False, False)
+    with pytest.raises(InputError, match="train-idm is not done"):
+        fan_in(made.run)
+    made.idm()
+    labels = plan_round(made.run, "w", 2)
+    assert (len(labels.shards), labels.videos, labels.labels) == (3, False, True), "no pod for videos that stand"
+    assert plan_round(made.run, "w", 0) == first, "a retried pod finds what was written"
+    assert account(made.run).waiting == 0
 
 
 def test_gpu_hours_count_every_gpu_of_a_training_and_dollars_its_pod(made: HandMade) -> None:
@@ -113,7 +138,8 @@ def test_a_training_on_eight_gpus_says_so_in_its_timing(made: HandMade, monkeypa
 def test_each_stage_counts_what_it_has_and_what_it_still_has_to_do(made: HandMade) -> None:
     found = status(mixed_run(made).run)
     table = {item.stage: (item.committed, item.missing, item.quarantined, item.failures) for item in found.stages}
-    assert table == {"generate": (8, 2, 0, 0), "gate": (7, 3, 0, 2), "label": (5, 3, 1, 3), "replay": (4, 4, 0, 0)}
+    assert table == {"generate": (8, 2, 0, 0), "gate": (7, 3, 0, 2), "label": (5, 3, 1, 3), "replay": (4, 4, 0, 0),
+                     "controls": (0, 5, 0, 0)}  # fmt: skip
 
 
 def test_reasons_are_grouped_and_shown_with_an_example_and_the_next_command(made: HandMade) -> None:
@@ -202,9 +228,14 @@ def test_records_of_two_commits_are_called_mixed(made: HandMade) -> None:
 
 def test_a_run_is_done_when_nothing_is_missing_and_the_report_stands(made: HandMade) -> None:
     made.idm()
-    for item in made.plan(2):
+    samples = made.plan(2)
+    for item in samples:
         made.through(item, "replay")
-    assert not status(made.run).done
+    made.whole("report")
+    assert not status(made.run).done, "controls are missing"
+    for item in samples:
+        made.commit("controls", item, controls={})
+    assert not status(made.run).done, "the report is of a run without controls"
     made.whole("report")
     found = status(made.run)
     assert found.done

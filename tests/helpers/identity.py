@@ -73,6 +73,7 @@ def write_config(
         "idm": {"backend": "identity"},
         "label": {"settings": {"trouble": trouble / 2, "pause": pause}},
         "replay": {"backend": "identity", "samples_per_shard": 80, "settings": {"pause": replay_pause}},
+        "cost": {"generate_seconds": 0.05 + pause, "load_seconds": 0},
         "rounds": {"min_success_ratio": 1.0, "quarantine_after": 30, "shard_seconds": shard_seconds},
     }
     path = folder / "identity.yaml"

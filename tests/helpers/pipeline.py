@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from leicos_jobs.core.stages import REPLAY, SHARD, STAGES
+from leicos_jobs.core.stages import CONTROLS, REPLAY, SHARD, STAGES
 from leicos_jobs.run import rounds
 from leicos_jobs.run.opened import Run, open_run
 from leicos_jobs.stages.fan_in import fan_in
@@ -46,10 +46,11 @@ def run_through(root: Path, config: dict[str, Any], *, amend: bool = False, upto
     samples = rounds.account(run).missing
     for name in SHARD:
         shard(root, name, samples)
-    _, shards = fan_in(open_run(str(root)))
-    for index in shards:
-        shard(root, REPLAY.name, rounds.replay_shard(open_run(str(root)), index))
-    for name in ("controls", "curate", "assemble", "report"):
+    _, *shards = fan_in(open_run(str(root)))
+    for stage, indices in zip((REPLAY, CONTROLS), shards, strict=True):
+        for index in indices:
+            shard(root, stage.name, rounds.replay_shard(open_run(str(root)), stage, index))
+    for name in ("replay-demos", "curate", "assemble", "report"):
         whole(root, name)
         if name == upto:
             break

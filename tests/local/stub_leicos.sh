@@ -29,6 +29,6 @@ generate)
     until [ -z "$STUB_HOLD" ] || [ -e "$STUB_HOLD" ]; do sleep 0.2; done
     ;;
 account) case $round in 0) echo 1 ;; *) echo 0 ;; esac >"$outputs/missing" ;;
-fan-in) echo '[0, 1]' >"$outputs/replay-shards" ;;
+fan-in) echo '[0, 1]' >"$outputs/replay-shards" && echo '[0, 1]' >"$outputs/controls-shards" ;;
 report) mkdir -p "$LEICOS_REPORT_DIRECTORY" && echo '<p>a report</p>' >"$LEICOS_REPORT_DIRECTORY/index.html" ;;
 esac

@@ -53,6 +53,41 @@ def test_no_more_rounds_than_are_asked_for(tmp_path: Path) -> None:
     assert found["fan-in"] == "Succeeded"
 
 
+def test_videos_are_made_while_the_idm_is_trained_and_labels_follow_both(tmp_path: Path) -> None:
+    """Rounds that wait for nothing but the plan; training ends after them, and others label what they could not."""
+    order = tmp_path / "order"
+    stub = tmp_path / "leicos"
+    stub.write_text(f"""#!/bin/sh
+while [ "$1" = train-idm ] && [ ! -e {tmp_path}/videos ]; do sleep 0.1; done
+case "$*" in
+account*"--round 1"*) touch {tmp_path}/videos ;;
+esac
+echo "$*" >> {order}
+{STUB} "$@" || exit
+for last; do :; done
+case "$*" in
+start*) echo true >"$last/train-idm" ;;
+plan-round*"--round "[012]*) echo false >"$last/labels" ;;
+plan-round*) echo '[0, 1]' >"$last/shards"; echo false >"$last/videos" ;;
+esac
+""")
+    stub.chmod(0o755)
+    result = run_workflow(
+        shipped_manifests(), "leicos-pipeline", {"run": "r"}, workers=4, logs=tmp_path / "logs", command=[str(stub)],
+        env=BASE, max_backoff=0.1,
+    )  # fmt: skip
+    found = phases(result)
+    assert result.succeeded, found
+    assert found["rounds.shard(0:0).generate"] == found["train-idm"] == "Succeeded"
+    assert found["rounds.shard(0:0).label"] == "Skipped", "no pod for labels without an IDM"
+    assert found["labels.shard(0:0).generate"] == found["labels.shard(0:0).gate"] == "Skipped"
+    assert found["labels.shard(0:0).label"] == found["labels.shard(1:1).label"] == "Succeeded"
+    called = [line.split()[0] for line in order.read_text().splitlines()]
+    assert called.index("generate") < called.index("train-idm") < called.index("label") < called.index("fan-in")
+    numbers = [line.split("--round ")[1].split()[0] for line in order.read_text().splitlines() if "plan-round" in line]
+    assert numbers == ["0", "1", "3"], "shards of the second rounds lie beside those of the first"
+
+
 @pytest.mark.parametrize(
     ("entry", "first", "last"),
     [
@@ -77,9 +112,10 @@ def test_each_workflow_is_useful_alone(entry: str, first: str, last: str, tmp_pa
         ("convert", ["plan", "rounds", "fan-in", "report"], ["onExit"]),
         ("plan-round", ["rounds.shard", "rounds.account"], ["fan-in", "report", "onExit"]),
         ("account", ["rounds.next"], ["fan-in", "report", "onExit"]),
-        ("fan-in", ["replay", "controls", "report"], ["onExit"]),
+        ("fan-in", ["replay", "controls", "report"], ["replay-demos", "onExit"]),
         ("label", [], ["rounds.account", "report", "onExit"]),
-        ("controls", ["curate", "report"], ["replay", "onExit"]),
+        ("controls", ["curate", "report"], ["replay", "replay-demos", "onExit"]),
+        ("replay-demos", ["curate", "report"], ["replay", "controls", "onExit"]),
     ],
 )
 def test_when_a_command_fails(broken: str, dead: list[str], alive: list[str], tmp_path: Path) -> None:
@@ -126,7 +162,8 @@ def arguments_of(manifests: list[dict[str, Any]], name: str) -> list[str]:
         ("account", {"--run", "--workflow", "--round", "--outputs"}),
         ("fan-in", {"--run", "--outputs"}),
         ("replay", {"--run", "--shard", "--workflow"}),
-        ("controls", {"--run"}),
+        ("replay-demos", {"--run"}),
+        ("controls", {"--run", "--shard", "--workflow"}),
         ("curate", {"--run"}),
         ("assemble", {"--run"}),
         ("report", {"--run"}),

@@ -57,6 +57,7 @@ SAMPLE_KEYS = {
     "gate": "4546566740da80c47b9d1322",
     "label": "d37a267d1ebce86a2cc93d83",
     "replay": "f919d88af57290ffdddf6166",
+    "controls": "a9b06de0caa4988debea8dc0",
 }
 STAGE_KEYS = {
     "convert": "b91df966ba5548b54a3d44df",
@@ -64,16 +65,16 @@ STAGE_KEYS = {
     "post-train": "7a77ef80984847b19a936f70",
     "train-idm": "1f2d614f70c8fd9a8db77640",
     "plan": "3ee226dec596c7306c68dc72",
-    "controls": "7d0075d500ae76c19de9fbf6",
+    "replay-demos": "d5096911bca92fd69125e1a0",
     "curate": "9905d862c6accb7329174a89",
     "assemble": "b85ee17951865a55a9a751fe",
-    "report": "edf5aa311e4a60ee1f1d25d4",
+    "report": "c4b6730fe137828acc859233",
 }
 MANIFESTS = {
-    "leicos-generate.yaml": "efcf507aef8c8456ad4dfc98d14dfcbcd5888b40dc605c212c31c0d8d6280ddf",
-    "leicos-pipeline.yaml": "f8acb348d019360877ac9bef4032905584651504721b6845ffbf0b43f1e61bc3",
+    "leicos-generate.yaml": "f50c2cd2e0dcba42a5f2e5bc0e7a72d7d248ceca3d0890bc024757ec6e7ff6a4",
+    "leicos-pipeline.yaml": "fe4b052b3193927a1330cb37039616ad7c3e3845530d857099f09a8e4bbade03",
     "leicos-prepare.yaml": "2cd0b2a709a8dbe7a2c88b6b846466905927ab6e9942f78b0c2c50df9ef7df65",
-    "leicos-replay.yaml": "5ddb830fc307ae69fbc0b5670ae991880829ecb21f465f3e50b16a5c42059983",
+    "leicos-replay.yaml": "09c73e04f30fd6a56513e9057008a40b1ac4f10ebde65fd6e426f4aa9490fb90",
     "leicos-report.yaml": "512c0a72ef917fe4cb71d29c4f7ac9551b12a670257dab0d6384aeeeb33428d4",
     "leicos-train.yaml": "f29eaacde7484186491a64d2e25d4a6637d419ecafcbc192ae0952f75cae677b",
 }
@@ -121,7 +122,7 @@ def test_a_sample_keeps_its_keys(stage: str) -> None:
 
 
 class Known:
-    """An upstream in which everything is done. See `identity.Upstream`."""
+    """An upstream in which everything is done. See `Upstream`."""
 
     config = config("cosmos")
 
@@ -134,8 +135,8 @@ class Known:
     def artifact(self, stage: str) -> str:
         return "f" * 64
 
-    def labels(self) -> str:
-        return "l" * 64
+    def controls(self) -> str:
+        return "c" * 64
 
     def standing(self) -> str:
         return "s" * 64

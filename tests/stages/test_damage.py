@@ -46,7 +46,8 @@ KINDS = {
     "a replay": "replay/*/*.json",
     "a truth": "truth/*/*.parquet",
     "a failure": "failures/*/*/*.json",
-    "controls": "controls/*/controls.json",
+    "controls": "controls/*/*.json",
+    "replays of demos": "demos/*/controls.json",
     "decisions": "curate/*/curated.jsonl",
     "the synthetic rows": "synthetic/*/data/**/*.parquet",
     "the report": "report/*/index.html",
@@ -169,7 +170,7 @@ def test_check_names_what_is_damaged(copied: Path, name: str, way: str) -> None:
     finally:
         path.write_bytes(before)
     key = path.relative_to(copied).as_posix()
-    nothing_lost = name in NEVER_MISSED and not key.startswith(("controls", "idm", "starts"))
+    nothing_lost = name in NEVER_MISSED and not key.startswith(("demos", "idm", "starts"))
     if way == "removed" and nothing_lost:
         assert found == set()
     else:
@@ -199,7 +200,7 @@ def test_what_is_repaired_is_done_again_and_the_run_is_what_it_was(
     assert snapshot(root) == snapshot(undisturbed)
 
 
-LATE = ("controls", "curate", "assemble", "report")
+LATE = ("replay-demos", "curate", "assemble", "report")
 EARLIER = {"cosmos/dataset": ("post-train",), "dataset": ("cosmos-dataset", "plan", "train-idm")}
 """Where an object lies -> stages that read it and are done again as well."""
 
@@ -211,7 +212,7 @@ def undone(root: Path, pattern: str) -> str:
     for stage in (*LATE, *sum(earlier, ())):
         shutil.rmtree(root / "records" / stage)
     for sample in samples[len(samples) // 2 :]:
-        for stage in ("generate", "gate", "label", "replay", "truth"):
+        for stage in ("generate", "gate", "label", "replay", "controls", "truth"):
             shutil.rmtree(root / stage / sample.id)
     return samples[-1].start
 

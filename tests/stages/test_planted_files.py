@@ -85,7 +85,7 @@ def believe(root: Path) -> None:
         for state in read_states(run, Results(run).samples(), stage):
             if state.pending(stage):
                 run.commits.commit(former[state.sample.id].model_copy(update={"key": state.keys[stage]}))
-    for stage in ("controls", "curate", "assemble"):
+    for stage in ("curate", "assemble"):
         if Results(run).current(stage) is None:
             old = next(iter(records(root, f"records/{stage}/*.json", StageRecord).values()))
             run.commits.commit_whole(old.model_copy(update={"key": str(Results(run).key(stage))}))

@@ -18,11 +18,11 @@ from helpers import process_tree
 from stages.conftest import CONFIG, finish, snapshot, start
 
 pytestmark = pytest.mark.xdist_group("small-run")
-WHOLE = ("convert", "cosmos-dataset", "train-idm", "plan", "controls", "curate", "assemble", "report")
-SAMPLED = ("generate", "gate", "label", "replay")
+WHOLE = ("convert", "cosmos-dataset", "train-idm", "plan", "replay-demos", "curate", "assemble", "report")
+SAMPLED = ("generate", "gate", "label", "replay", "controls")
 STAGES = (
     "start", "convert", "cosmos-dataset", "train-idm", "plan", "plan-round", "generate", "gate", "label", "account",
-    "fan-in", "replay", "controls", "curate", "assemble", "report", "finish",
+    "fan-in", "replay-demos", "replay", "controls", "curate", "assemble", "report", "finish",
 )  # fmt: skip
 SAMPLES = CONFIG["plan"]["samples"]
 TRIES = 5

@@ -1,0 +1,57 @@
+"""A plan that the rounds' time budgets cannot hold is refused before it costs GPU hours, with what helps."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from helpers.identity import leicos
+
+from leicos_jobs.run.capacity import capacity, require_capacity
+from leicos_jobs.run.config import RunConfig, parse_config
+
+
+def planned(samples: int, **changes: dict[str, float]) -> RunConfig:
+    said = {"source": {"files": ["a.hdf5"], "task": "Lift."}, "plan": {"samples": samples}, **changes}
+    return RunConfig.model_validate(said)
+
+
+@pytest.mark.parametrize("samples", [1, 64, 10_000, 60_000, 63_900])
+def test_plans_of_usual_sizes_are_held_by_the_rounds(samples: int) -> None:
+    assert capacity(planned(samples)) == samples
+    require_capacity(planned(samples))
+
+
+def test_three_rounds_of_three_hundred_shards_hold_63900_samples_by_default() -> None:
+    """300 shards x 3 rounds x 71 samples of 150 s in three hours, less 180 s to load."""
+    assert capacity(planned(100_000)) == 63_900
+
+
+@pytest.mark.parametrize("samples", [63_901, 70_000, 100_000, 200_000])
+def test_the_advice_helps(samples: int) -> None:
+    with pytest.raises(Exception, match=f"of {samples} samples") as caught:
+        require_capacity(planned(samples))
+    fix = str(caught.value.fix)
+    seconds = int(re.findall(r"rounds\.shard_seconds to at least (\d+)", fix)[0])
+    fewer = int(re.findall(r"plan\.samples to at most (\d+)", fix)[0])
+    require_capacity(planned(samples, rounds={"shard_seconds": seconds}))
+    require_capacity(planned(fewer))
+    require_capacity(planned(samples, cost={"generate_seconds": 1.0}))
+
+
+def test_no_budget_beyond_the_deadline_of_a_pod_is_advised() -> None:
+    with pytest.raises(Exception, match="rounds of 300 shards make") as caught:
+        require_capacity(planned(1_000_000))
+    assert "raise rounds.shard_seconds" not in str(caught.value.fix)
+
+
+def test_the_command_line_says_it_with_78(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_text("source: {files: [a.hdf5], task: Lift.}\nplan: {samples: 100000}\n")
+    assert parse_config(path.read_bytes(), "large").plan.samples == 100_000, "an older run can still be opened"
+    done = subprocess.run(leicos("config", str(path)), capture_output=True, text=True, check=False)
+    assert done.returncode == 78
+    assert "make about 63900 of 100000 samples" in done.stderr
+    assert "raise rounds.shard_seconds to at least 16980" in done.stderr
