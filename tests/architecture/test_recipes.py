@@ -73,9 +73,7 @@ class CaptionStage(SampleStage):
     def check(self, state, result, scratch):
         return Checked(None, {"caption": self.run.config.source.task}, {})
 """
-SHARD_TASK = (
-    '            task(GENERATION, stages.LABEL, depends=FINISHED.format("gate"), arguments=arguments, run=RUN),\n'
-)
+SHARD_TASK = "            step(stages.LABEL, labels, after=stages.GATE),\n"
 
 
 @pytest.fixture
@@ -156,7 +154,7 @@ def test_a_whole_stage_takes_three_places(copied: Path) -> None:
 def test_a_stage_of_samples_takes_three_places(copied: Path) -> None:
     edit(copied, TABLE, (END_OF_TABLE, SAMPLE_ENTRY + END_OF_TABLE), ("LABEL, ACCOUNT,", "LABEL, CAPTION, ACCOUNT,"))
     (copied / "leicos_jobs/stages/caption.py").write_text(SAMPLE_MODULE)
-    task = SHARD_TASK.replace("stages.LABEL", "stages.CAPTION").replace('"gate"', '"label"')
+    task = SHARD_TASK.replace("stages.LABEL", "stages.CAPTION").replace("stages.GATE", "stages.LABEL")
     edit(copied, "hera_workflows/rounds.py", (SHARD_TASK, SHARD_TASK + task))
     assert places(copied) == {TABLE, "leicos_jobs/stages/caption.py", "hera_workflows/rounds.py"}
 
