@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import time
+from contextlib import closing
 from importlib.metadata import version
 
 os.environ.setdefault("LP_NUM_THREADS", "1")
@@ -24,7 +25,7 @@ def main() -> None:
 
     for width, height in SIZES:
         done, look = recorder.attempt(recorder.Task(seed=0, number=0, failure=None, width=width, height=height))
-        with Renderer(width, height) as renderer:
+        with closing(Renderer(width, height)) as renderer:
             renderer.wear(look)
             renderer.draw(done.qpos[0])
             rates, used = [], time.process_time()

@@ -95,7 +95,10 @@ class LeRobotDemo:
         """Its task: that of its first row; where the rows say none, the first of its entry."""
         text = next(iter(self._place.entry.tasks), "")
         if "task_index" in rows.column_names and len(rows):
-            text = self._places.tasks.get(rows.column("task_index")[0].as_py(), text)
+            index = rows.column("task_index")[0].as_py()
+            if not isinstance(index, int):
+                raise InputError(f"{self._place.data}: task_index is {index!r} in row 0, no number", fix=layout.FIX)
+            text = self._places.tasks.get(index, text)
         return text.strip() or None
 
     def _look(self, wanted: Sequence[str], robot: Embodiment | None) -> Problem | None:

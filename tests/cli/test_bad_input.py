@@ -99,10 +99,10 @@ def test_a_name_too_long_for_any_disk(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_on_this_machine_is_told_as_such(tmp_path: Path) -> None:
+def test_a_source_in_s3_without_credentials_is_told_as_such(tmp_path: Path) -> None:
     uri = "s3://robots/demos.hdf5"
     for arguments in (("to-lerobot", uri, *TASK, "--out", tmp_path / "out"), ("inspect", uri)):
-        says(leicos(*arguments), ExitCode.INPUT, "on this machine", "aws s3 cp")
+        says(leicos(*arguments), ExitCode.INPUT, "no S3 credentials", "AWS_ACCESS_KEY_ID")
 
 
 def test_strict_inspection_of_a_recording_refuses_what_strict_conversion_refuses(tmp_path: Path) -> None:

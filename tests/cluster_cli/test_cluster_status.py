@@ -11,7 +11,7 @@ from helpers.whole import commit_whole
 
 from leicos_jobs.backends import registry
 from leicos_jobs.core import stages, workflow_size
-from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import layout
 from leicos_jobs.run.results import Results
 from leicos_jobs.run.rounds import account, read_shard
@@ -71,7 +71,7 @@ def test_a_plan_of_which_the_gate_refused_all_ends_with_its_reasons(made: HandMa
     for number, sample in enumerate(made.plan(3)):
         made.through(sample, "generate")
         made.commit("gate", sample, passed=False, reasons=["static"] if number else ["static", "jump"])
-    with pytest.raises(DefectError, match=r"of 3 samples is labelled: the gate refused 3\n  2 x static\n  1 x stat"):
+    with pytest.raises(InputError, match=r"of 3 samples is labelled: the gate refused 3\n  2 x static\n  1 x stat"):
         fan_in(made.run)
 
 

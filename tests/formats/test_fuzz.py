@@ -17,5 +17,5 @@ from fuzz import SUBJECTS, batch
 def test_damaged_files_give_answers_not_tracebacks(name: str, first: str, tmp_path: Path) -> None:
     seen = batch(SUBJECTS[name], 1, tmp_path, count=40)
     assert "trouble" not in seen, [path.read_text() for path in tmp_path.glob("*.txt")]
-    assert seen[f"{first} done"] > 5
+    assert seen[f"{first} done"] > 2
     assert seen[f"{first} InputError"] > 2

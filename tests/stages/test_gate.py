@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -30,7 +31,7 @@ FRAMES, VIDEOS = 100, 4
 def real(number: int) -> np.ndarray:
     """The video of a demo, as the dataset has it."""
     done, look = demo(number)
-    with Renderer(WIDTH, HEIGHT) as renderer:
+    with closing(Renderer(WIDTH, HEIGHT)) as renderer:
         renderer.wear(look)
         return np.stack([renderer.draw(qpos).copy() for qpos in done.qpos[6::2][:FRAMES]])
 

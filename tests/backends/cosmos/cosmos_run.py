@@ -27,6 +27,7 @@ from leicos_jobs.backends.base import Backend
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.media.decode import read_frames
 from leicos_jobs.media.probe import verify
+from leicos_jobs.robots.embodiment import Embodiment
 from leicos_jobs.run import identity, layout, starts
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.episodes import Episode
@@ -43,6 +44,11 @@ class Nothing(BaseModel):
 
 class Elsewhere(Backend[Nothing], name="elsewhere", version=1):
     """In the place of the other stages' backends: only asked for what enters their keys."""
+
+    @classmethod
+    def cannot(cls, settings: Nothing, robot: Embodiment, states: bool) -> str | None:
+        """As a replayer's: it can replay all."""
+        return None
 
 
 def load(stage: str, name: str) -> Any:

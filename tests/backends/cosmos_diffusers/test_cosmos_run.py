@@ -70,7 +70,7 @@ def test_a_run_goes_from_clips_to_a_dataset_that_names_the_generator(undisturbed
     lines = (undisturbed / "synthetic/latest/meta/leicos/provenance.jsonl").read_text().splitlines()
     assert len(lines) == SAMPLES
     assert {json.loads(line)["generator"]["name"] for line in lines} == {"cosmos"}
-    [artifact] = undisturbed.glob("cosmos/checkpoint/*/artifact.json")
+    [artifact] = undisturbed.glob("cosmos/checkpoint/latest/artifact.json")
     sha256 = json.loads(artifact.read_text())["sha256"]
     for path in committed(undisturbed):
         notes = json.loads(path.read_text())["facts"]["notes"]

@@ -16,7 +16,7 @@ from .parts import weed
 from .places import HOST_IP, S3_PORT, WORK
 from .processes import start, stop, wait_until
 
-_MASTER, _VOLUME, _FILER = 29333, 28080, 28888
+_MASTER, _VOLUME, _FILER = 19333, 18080, 18888
 LIMITED = "limited"
 _GRPC = 10000  # SeaweedFS listens for its own protocol at each port plus this
 
