@@ -285,7 +285,7 @@ def test_a_demo_marked_as_failed_stays_out_whatever_is_accepted(tmp_path: Path) 
 def test_init_takes_any_camera_and_says_which_there_are(tmp_path: Path) -> None:
     specs = [DemoSpec(cameras=("FrontRGB", "wrist"))]
     path = write_recording(tmp_path / "a.hdf5", specs)
-    assert config_for([path], "Lift.").source.camera == "wrist", "the one that a so101 usually has"
+    assert config_for([path], "Lift.").source.camera == "FrontRGB", "the first"
     with pytest.raises(InputError, match=r"cameras: FrontRGB 64x48, wrist 64x48") as caught:
         config_for([path], "Lift.", "top")
     assert "--camera" in str(caught.value.fix)
