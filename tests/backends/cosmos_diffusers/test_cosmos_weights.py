@@ -158,7 +158,7 @@ def test_weights_that_are_not_in_the_cache_are_named_with_the_command_that_fills
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     refused(tmp_path, r"hf download nvidia/None --revision a/b", weights="nvidia/None@a/b")
-    refused(tmp_path, r"weights: no/such\.pt does not exist", weights="no/such.pt", base=str(tmp_path))
+    refused(tmp_path, r"weights: no/such\.pt does not exist", weights="no/such.pt", base=str(hub(tmp_path)))
 
 
 def test_a_folder_in_the_cache_is_found_by_its_name_and_revision(

@@ -29,7 +29,7 @@ SERVICE_CIDR = "10.96.0.0/24"
 KUBERNETES_SERVICE_IP = "10.96.0.1"
 API_PORT = 16443
 ETCD_PORT = 23790
-S3_PORT = 28333
+S3_PORT = 18333
 
 CACHE = Path(os.environ.get("LEICOS_CACHE_DIR", "~/.cache/leicos")).expanduser()
 KUBE = CACHE / "kube"  # programs, one folder a version
