@@ -269,7 +269,7 @@ def standing(args: argparse.Namespace) -> list[Any]:
 
 
 def publish(args: argparse.Namespace) -> None:
-    """Figures, curves, sample videos and as many of the videos as fit, for whoever looks at them."""
+    """Keep figures, curves, sample videos, and as many of the videos as fit."""
     if args.out is None:
         return
     args.out.mkdir(parents=True, exist_ok=True)

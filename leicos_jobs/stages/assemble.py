@@ -93,7 +93,7 @@ def _write(results: Results, folder: Path, scratch: Path) -> dict[str, Any]:
 
 
 def checked(results: Results) -> dict[str, Any]:
-    """What stands for the labels, for whoever gets the folder: replay by the task's rule, and the checks."""
+    """What the labels were judged by: replay with the task's rule, and the checks. It stays with the dataset."""
     config, facts = results.config, results.needed("curate").facts
     return {
         "success_required": config.curate.require_success,

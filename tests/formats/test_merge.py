@@ -86,7 +86,7 @@ def texts(root: Path) -> dict[int, str]:
 
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever decodes a frame fails."""
+    """Decoding a frame fails the test."""
 
     def refuse(path: Path, **_: Any) -> None:
         raise AssertionError(f"{path} was decoded")

@@ -87,6 +87,12 @@ def only_folder(place: Path) -> Path:
     return folder
 
 
+def rows(root: Path) -> dict[str, object]:
+    """The tables of a run's dataset."""
+    synthetic = only_folder(root / "synthetic")
+    return {path.name: pq.read_table(path).to_pydict() for path in sorted(synthetic.rglob("*.parquet"))}
+
+
 def check_dataset(root: Path, samples: int) -> None:
     """Assert that `synthetic/` under a run's local root is whole and that every row is its own sample's."""
     sys.path.insert(0, str(PLUGINS))

@@ -9,10 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from helpers import process_tree
-from helpers.identity import check_dataset, environment, forking_leicos, only_folder, write_config
+from helpers.identity import check_dataset, environment, forking_leicos, rows, write_config
 
 from leicos_jobs.run.check import check
 
@@ -26,11 +25,6 @@ def started(config: Path, root: Path) -> subprocess.Popen[bytes]:
     command = forking_leicos("run", str(config), "--out", str(root), "--workers", "2")
     with root.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
-
-
-def rows(root: Path) -> dict[str, object]:
-    synthetic = only_folder(root / "synthetic")
-    return {path.name: pq.read_table(path).to_pydict() for path in sorted(synthetic.rglob("*.parquet"))}
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
-from helpers.identity import check_dataset, environment, forking_leicos, leicos, only_folder, write_config
+from helpers.identity import check_dataset, environment, forking_leicos, leicos, rows, write_config
 
 from leicos_jobs.run.check import check
 
@@ -27,11 +26,6 @@ def started(config: Path, root: Path, log: Path, program: Program = leicos) -> s
     with log.open("wb") as stream:
         command = program("run", str(config), "--out", str(root), "--workers", "2")
         return subprocess.Popen(command, env=environment(), stdout=stream, stderr=stream)
-
-
-def rows(root: Path) -> dict[str, object]:
-    synthetic = only_folder(root / "synthetic")
-    return {path.name: pq.read_table(path).to_pydict() for path in sorted(synthetic.rglob("*.parquet"))}
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,12 @@ class SmallObjects:
         except (BaseError, OSError):
             return None
 
+    def upload(self, name: str, path: Path) -> bool | None:
+        """Write a file's bytes: whether they were written. A file that boto3 is to send is not read."""
+        if self._writes is None or path.stat().st_size > AT_MOST:
+            return None
+        return self.write(name, path.read_bytes())
+
     def write(self, name: str, data: bytes, *, absent: bool = False) -> bool | None:
         """Write an object, with `absent` only if there is none: whether it was written."""
         if self._writes is None or not _PLAIN.fullmatch(name) or len(data) > AT_MOST:

@@ -20,7 +20,7 @@ from leicos_jobs.store.s3 import answers, reading
 from leicos_jobs.store.s3.parts import Upload
 from leicos_jobs.store.s3.reading import PART_BYTES
 from leicos_jobs.store.s3.settings import connect
-from leicos_jobs.store.s3.small import AT_MOST, MissingError, SmallObjects
+from leicos_jobs.store.s3.small import MissingError, SmallObjects
 
 T = TypeVar("T")
 _TRANSFER = TransferConfig(multipart_chunksize=PART_BYTES, multipart_threshold=PART_BYTES, io_chunksize=1 << 20)
@@ -158,7 +158,7 @@ class S3Store(Store):
 
     def upload(self, key: str, path: Path) -> None:
         """See `Store.upload`; several parts for large files."""
-        if path.stat().st_size <= AT_MOST and self._small.write(self._key(key), path.read_bytes()):
+        if self._small.upload(self._key(key), path):
             return
         where = (str(path), self.bucket, self._key(key))
         self._call(key, lambda: self._client.upload_file(*where, ExtraArgs=dict(self._options), Config=_TRANSFER))
