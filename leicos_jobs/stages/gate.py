@@ -22,7 +22,6 @@ from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.backends.requests import CriticRequest, CriticResult
 from leicos_jobs.core.digests import digest_of
 from leicos_jobs.core.errors import DefectError
-from leicos_jobs.formats.lerobot_v21 import video_file
 from leicos_jobs.judge.gate_limits import Limits, Verdict, gathered, judge, limits
 from leicos_jobs.run import calibration, episodes, layout, refusals, starts
 from leicos_jobs.run.chain import State
@@ -171,6 +170,7 @@ def source_scores(results: Results) -> dict[str, list[float]]:
     """The gate's scores of the source's videos, as far as generated ones are long: kept, or made now."""
     if (known := calibration.find(results)) is not None:
         return known.scores
+    from leicos_jobs.formats.lerobot_v21 import video_file
     from leicos_jobs.judge.gate_scores import measure
     from leicos_jobs.media.decode import read_frames
 
