@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import resource
 import time
 from collections.abc import Sequence
@@ -24,11 +25,14 @@ from leicos_jobs.backends.mujoco import recorder
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
 from leicos_jobs.backends.mujoco.robot import JOINTS
 from leicos_jobs.backends.physx.replayer import PhysxReplayer
+from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.backends.requests import ReplayMetrics, ReplayRequest
 from leicos_jobs.run.opened import open_run
 from leicos_jobs.run.results import Results
-from leicos_jobs.stages import controls
+from leicos_jobs.stages.controls import ControlsStage
 from leicos_jobs.stages.replay import ReplayStage
+from leicos_jobs.work import messages
+from leicos_jobs.work.child import Child
 
 HOLD = 30
 SIZE = (64, 48)
@@ -105,7 +109,10 @@ def labels(root: str, work: Path, engines: dict[str, Replayer[Any]]) -> None:
     stage = ReplayStage(run)
     requests = [stage.request(state, work) for state in states]
     requests = [dataclasses.replace(request, sample=f"labels/{request.sample}") for request in requests]
-    requests += list(controls._sample_requests(run, states, work))
+    controls = ControlsStage(run)
+    for state in states:
+        replays = controls.request(state, work).replays
+        requests += [dataclasses.replace(each, sample=f"{group}/{state.sample.id}") for group, each in replays.items()]
     verdicts = {
         name: {
             request.sample: bool(result.success)
@@ -135,7 +142,7 @@ def cost(found: list[Demo], replayer: Replayer[Any], samples: int) -> None:
     sizes = []
     for first in range(0, samples, 100):
         replay(replayer, requests[first : first + 100])
-        sizes.append(_resident())
+        sizes.append(resident(os.getpid()))
     cpu, clock = time.process_time() - cpu, time.monotonic() - clock
     print(f"| control steps per CPU second | {steps / cpu:.0f} ({steps / 60 / cpu:.1f} times real time; bar 10) |")
     print(f"| control steps per second by the clock | {steps / clock:.0f} ({steps / 60 / clock:.1f} times real time) |")
@@ -143,8 +150,32 @@ def cost(found: list[Demo], replayer: Replayer[Any], samples: int) -> None:
     print(f"| peak, MB | {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} |")
 
 
-def _resident() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+def in_a_pod(found: list[Demo], work: Path, samples: int) -> None:
+    """As the worker drives it: a new process after the backend's lifetime."""
+    requests = [found[number % len(found)].request for number in range(samples)]
+    spec = BackendSpec.of(PhysxReplayer, settings=PhysxReplayer.Settings(), work=work)
+    sizes, children, child = [], 0, None
+    for first in range(0, samples, PhysxReplayer.batch):
+        if child is None:
+            child, children = Child(spec), children + 1
+            child.ready("replay")
+        child.send(requests[first : first + PhysxReplayer.batch])
+        while not isinstance(message := child.receive(1.0), messages.End):
+            assert not isinstance(message, messages.Failed), message
+        sizes.append(resident(child.process.pid))
+        if message.worn:
+            child.kill()
+            child = None
+    if child is not None:
+        child.kill()
+    shown = ", ".join(f"{size:.0f}" for size in sizes[::6])
+    print(f"| resident in {children} processes, MB, after each 96 samples | {shown} |")
+    print(f"| most of them, MB | {max(sizes):.0f} |")
+
+
+def resident(pid: int) -> float:
+    """MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 
 
@@ -169,6 +200,7 @@ def main() -> None:
     for engine, name in engines:
         compare(name, recorded[engine], mujoco, physx)
     cost(recorded["mujoco"], physx, options.memory)
+    in_a_pod(recorded["mujoco"], options.work, options.memory)
 
 
 if __name__ == "__main__":

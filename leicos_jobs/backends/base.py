@@ -67,6 +67,7 @@ class SampleHead(Head, total=False):
 
     batch: int
     run_ahead: bool
+    lifetime: int | None
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -82,6 +83,8 @@ class Processor(ABC, Generic[Request, Result]):
     run_ahead: bool = False
     """Whether it goes on while a result is being committed. It is for those that work on several requests at once and
     would stand still; a kill then costs them more than one sample."""
+    lifetime: int | None = None
+    """Requests after which, at a batch's end, a new process takes its place: for a library that keeps memory."""
 
     @abstractmethod
     def process(self, requests: Sequence[Request], started: Started) -> Iterator[Result]:
@@ -136,11 +139,13 @@ class Backend(ABC, Generic[S]):
 
 
 class SampleBackend(Backend[S], Processor[Request, Result], name="", version=0):
-    """Common to those that the worker loop hands samples. batch, run_ahead: see `Processor`."""
+    """Common to those that the worker loop hands samples. batch, run_ahead, lifetime: see `Processor`."""
 
-    def __init_subclass__(cls, *, batch: int = 1, run_ahead: bool = False, **head: Unpack[Head]) -> None:
+    def __init_subclass__(
+        cls, *, batch: int = 1, run_ahead: bool = False, lifetime: int | None = None, **head: Unpack[Head]
+    ) -> None:
         super().__init_subclass__(**head)
-        cls._say(batch=batch, run_ahead=run_ahead)
+        cls._say(batch=batch, run_ahead=run_ahead, lifetime=lifetime)
 
 
 class Generator(SampleBackend[S, requests.GenerateRequest, requests.GenerateResult], name="", version=0):

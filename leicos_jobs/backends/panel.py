@@ -56,6 +56,8 @@ class PanelReplayer(Replayer[PanelSettings], name="panel", version=1, batch=16):
             name: registry.spec("replay", name, given, work=work / name).make()
             for name, given in settings.engines.items()
         }
+        lifetimes = [engine.lifetime for engine in self._engines.values() if engine.lifetime is not None]
+        self.lifetime = min(lifetimes, default=None)
 
     @override
     @classmethod

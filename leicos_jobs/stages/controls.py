@@ -31,6 +31,8 @@ from leicos_jobs.work.real_demos import read_actions
 from leicos_jobs.work.worker import Checked, SampleStage
 
 F32 = NDArray[np.float32]
+GROUPS = 4
+"""Replays per sample, at most."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Controls(Processor[ControlsRequest, ControlsResult]):
     def __init__(self, replayer: BackendSpec[Replayer[Any]]) -> None:
         self.replayer = replayer.make()
         self.batch = (self.replayer.batch + 1) // 2  # samples, of two replays at least
+        if self.replayer.lifetime is not None:
+            self.lifetime = self.replayer.lifetime // GROUPS
 
     def process(self, requests: Sequence[ControlsRequest], started: Started) -> Iterator[ControlsResult]:
         """Yield each sample's result as soon as its last replay is finished."""

@@ -45,15 +45,17 @@ def child_main(connection: Connection, spec: BackendSpec[Processor[Any, Any]], p
         connection.send(messages.Broken(f"{type(error).__name__}: {error}", traceback.format_exc()))
         return
     connection.send(messages.Ready(backend.batch, time.monotonic() - begun))
+    served = 0
     while True:
         try:
             work: messages.Work = connection.recv()
         except EOFError:
             return
-        _serve(connection, backend, work.requests)
+        served += len(work.requests)
+        _serve(connection, backend, work.requests, worn=backend.lifetime is not None and served >= backend.lifetime)
 
 
-def _serve(connection: Connection, backend: Processor[Any, Any], requests: Sequence[Any]) -> None:
+def _serve(connection: Connection, backend: Processor[Any, Any], requests: Sequence[Any], worn: bool) -> None:
     current: list[str | None] = [None]
     waits = not backend.run_ahead
 
@@ -75,7 +77,7 @@ def _serve(connection: Connection, backend: Processor[Any, Any], requests: Seque
         text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         connection.send(messages.Failed(current[0], text, traceback.format_exc()))
         return
-    connection.send(messages.End())
+    connection.send(messages.End(worn))
 
 
 def _passing(error: Exception) -> RetryError | None:

@@ -81,7 +81,9 @@ class Failed:
 
 @dataclass(frozen=True)
 class End:
-    """The batch is done."""
+    """The batch is done. worn: whether the process has lived as long as its backend wants."""
+
+    worn: bool = False
 
 
 Answer = Ready | Refused | Retry | Broken | Started | Result | Failed | End

@@ -197,7 +197,7 @@ class Worker:
         raise DefectError(f"{self.stage.name}: the backend's process died {START_TRIES} times while it started")
 
     def _batch(self, child: Child, batch: list[State], scratch: Path) -> tuple[list[State], bool]:
-        """Work one batch; returns the samples to try again and whether the child lives on."""
+        """Work one batch; returns the samples to try again and whether the child is to live on."""
         folder = scratch / uuid.uuid4().hex
         folder.mkdir()
         opened: dict[str, State] = {}
@@ -254,11 +254,11 @@ class Worker:
                 case messages.Failed(sample, text, where):
                     logs.event(f"{self.stage.name}.exception", text=where)
                     return again + self._blame(opened, sample, text), True
-                case messages.End():
+                case messages.End(worn):
                     missing = f"the backend ended its batch without a result ({now - begun:.0f} s)"
                     for state in opened.values():
                         self._fail(state, missing)
-                    return again + self._retryable(list(opened.values())), True
+                    return again + self._retryable(list(opened.values())), not worn
                 case _:
                     raise DefectError(f"{self.stage.name}: the backend's process said {message} within a batch")
 

@@ -42,6 +42,10 @@ class HastyDiary(Diary):
     run_ahead = True
 
 
+class WornDiary(Diary):
+    lifetime = len(SAMPLES) + 1
+
+
 class Torn(Processor[str, Result]):
     """Its own EOFError is a failure of the sample, not the end of the conversation."""
 
@@ -107,6 +111,17 @@ def test_a_backend_may_ask_to_run_ahead(begin: Callable[..., Child], tmp_path: P
     assert names(tmp_path) == SAMPLES
     said = [type(answer(child)).__name__ for _ in range(6)]
     assert said == ["Result", "Started", "Result", "Started", "Result", "End"]
+
+
+def test_a_process_says_when_it_has_served_as_many_as_its_backend_wants(
+    begin: Callable[..., Child], tmp_path: Path
+) -> None:
+    child = begin(WornDiary, folder=tmp_path)
+    for worn in (False, True):
+        while not isinstance(message := answer(child), messages.End):
+            pass
+        assert message == messages.End(worn)
+        child.send(SAMPLES)
 
 
 def test_an_end_of_file_in_a_backend_is_its_failure(begin: Callable[..., Child]) -> None:

@@ -11,9 +11,13 @@ from leicos_jobs.backends.physx.library import require_licence
 from leicos_jobs.backends.physx.settings import PhysxSettings
 
 OVPHYSX = "ovphysx 0.7.0.74035321"
+LIFETIME = 256
+"""Samples per process: the library keeps some 24 KB of each (docs/measured.md)."""
 
 
-class PhysxReplayer(LiftCubeReplayer[PhysxSettings], name="physx", version=1, upstream=OVPHYSX, batch=16):
+class PhysxReplayer(
+    LiftCubeReplayer[PhysxSettings], name="physx", version=1, upstream=OVPHYSX, batch=16, lifetime=LIFETIME
+):
     """Replayer of SO-101 LiftCube in PhysX."""
 
     def __init__(self, settings: PhysxSettings, work: Path) -> None:
