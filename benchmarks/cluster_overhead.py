@@ -1,9 +1,9 @@
-"""What leicos costs over a bare Argo workflow: no-op shards on the test cluster, beside pods that only open S3.
+"""What leicos costs over a bare Argo workflow: no-op workers on the test cluster, beside pods that only open S3.
 
-    python -m benchmarks.cluster_overhead --shards 200
+    python -m benchmarks.cluster_overhead --workers 200
 
 Both workflows have the same shape and the same number of pods of the same image: two before the fan-out, three in a row
-for every shard, two after it and an exit handler. Ours are `leicos generate`, `gate` and `label` on shards whose
+for every worker, two after it and an exit handler. Ours are `leicos generate`, `gate` and `label` by workers whose
 samples are committed already, with retries, semaphores and outputs as the chart installs them; the bare ones import
 boto3 and pydantic, make one S3 client, and have none of that. The ratio of wall times should stay below 1.15. Beside
 it: the size of the finished Workflow object against the estimate of `leicos lint`, and the CPU time of commands on this
@@ -32,10 +32,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from stages.conftest import CONFIG
 
 from leicos_jobs.core import workflow_size as size
-from leicos_jobs.run import layout, sealed
+from leicos_jobs.run import layout
 from leicos_jobs.run.opened import open_run
 from leicos_jobs.run.results import Results
-from leicos_jobs.run.rounds import Round, Shard, write_shard
+from leicos_jobs.run.rounds import Round, write_round
 from tests.cluster import installation
 from tests.cluster.harness import Cluster
 from tests.cluster.installation import Bucket, nodes, succeeded
@@ -43,7 +43,7 @@ from tests.cluster.installation import Bucket, nodes, succeeded
 NAMESPACE = "leicos-overhead"
 AT_ONCE = 8
 PATIENCE, PAUSE = 7200.0, 10.0
-RATIO_BAR, VERSION_BAR, SHARD_BAR = 1.15, 0.2, 1.0
+RATIO_BAR, VERSION_BAR, WORKER_BAR = 1.15, 0.2, 1.0
 REPEATS = 9
 BARE = "import boto3, pydantic; boto3.session.Session().client('s3')"
 SECURITY = {
@@ -56,7 +56,7 @@ SECURITY = {
 
 
 def finished_run(folder: Path, bucket: Bucket, prefix: str) -> str:
-    """A tiny run, done on this machine into the bucket, so that its shards have nothing to do; returns its URI."""
+    """A tiny run, done on this machine into the bucket, so that its workers have nothing to do; returns its URI."""
     recording, config = folder / "demos.hdf5", json.loads(json.dumps(CONFIG))
     installation.leicos("record", str(recording), "--episodes", "3", "--width", "128", "--height", "96")
     config["source"]["files"] = [bucket.upload(recording, f"{prefix}/demos.hdf5")]
@@ -67,23 +67,22 @@ def finished_run(folder: Path, bucket: Bucket, prefix: str) -> str:
     return uri
 
 
-def plan_noops(uri: str, workflow: str, shards: int) -> None:
-    """Write a round of that many shards in advance: plan-round finds it and keeps it."""
+def plan_noops(uri: str, workflow: str, workers: int) -> None:
+    """Write a round of that many workers in advance: plan-round finds it and keeps it."""
     run = open_run(uri)
     done = (Results(run).samples()[0].id,)
-    for index in range(shards):
-        write_shard(run, Shard(workflow=workflow, round=0, index=index, samples=done))
-    run.store.put(layout.round_file(workflow, 0), sealed.dump(Round(shards=tuple(range(shards)))))
+    planned = Round(workers=workers, samples=done, made=done * workers)
+    write_round(run, layout.round_folder(workflow, layout.round_name(0)), planned)
 
 
-def ours(cluster: Cluster, uri: str, name: str, shards: int) -> dict[str, Any]:
-    """The installed leicos-generate over no-op shards, after its end."""
-    plan_noops(uri, name, shards)
+def ours(cluster: Cluster, uri: str, name: str, workers: int) -> dict[str, Any]:
+    """The installed leicos-generate over no-op workers, after its end."""
+    plan_noops(uri, name, workers)
     cluster.argo("submit", "--from", "workflowtemplate/leicos-generate", "--name", name, "-p", f"run={uri}")
     return succeeded(cluster, name, PATIENCE, PAUSE)
 
 
-def bare(cluster: Cluster, name: str, image: str, shards: int) -> dict[str, Any]:
+def bare(cluster: Cluster, name: str, image: str, workers: int) -> dict[str, Any]:
     """The same shape without leicos, after its end."""
     container = {
         "image": image,
@@ -107,7 +106,7 @@ def bare(cluster: Cluster, name: str, image: str, shards: int) -> dict[str, Any]
         return {"name": name, "template": template, **({"depends": depends} if depends else {}), **more}
 
     three = [task("a", "pod"), task("b", "pod", "a"), task("c", "pod", "b")]
-    items = json.dumps(list(range(shards)))
+    items = json.dumps(list(range(workers)))
     main = [
         task("first", "pod"),
         task("second", "pod", "first"),
@@ -159,7 +158,7 @@ def with_nodes(workflow: dict[str, Any]) -> dict[str, Any]:
     return {**workflow, "status": status}
 
 
-def sizes(workflow: dict[str, Any], shards: int) -> dict[str, float]:
+def sizes(workflow: dict[str, Any], workers: int) -> dict[str, float]:
     """What the object takes in etcd, and what `lint` expects: for these nodes, and with all rounds and retries."""
     stored = installation.size(workflow)
     whole = with_nodes(workflow)
@@ -173,9 +172,9 @@ def sizes(workflow: dict[str, Any], shards: int) -> dict[str, float]:
         "bytes_per_node": round(len(text) / len(found), 1),
         "compressed_bytes_per_node": round(packed / len(found), 1),
         "bytes_besides": rest,
-        "expected_nodes_one_round": round(size.nodes(shards, 1)),
-        "expected_bytes_one_round": size.object_bytes(shards, 1),
-        "expected_bytes_three_rounds": size.object_bytes(shards, 3),
+        "expected_nodes_one_round": round(size.nodes(workers, 1)),
+        "expected_bytes_one_round": size.object_bytes(workers, 1),
+        "expected_bytes_three_rounds": size.object_bytes(workers, 3),
         "expected_bytes_per_node": size.NODE_BYTES,
         "expected_compressed_bytes_per_node": size.COMPRESSED_NODE_BYTES,
         "expected_bytes_besides": size.FIXED_BYTES,
@@ -202,25 +201,25 @@ def cpu_seconds(*command: str, **environment: str) -> float:
 
 
 def commands(uri: str, bucket: Bucket) -> dict[str, float]:
-    """CPU seconds of `leicos --version` and of a shard with nothing to do, beside what the bare pod does."""
+    """CPU seconds of `leicos --version` and of a worker with nothing to do, beside what the bare pod does."""
     plan_noops(uri, "cpu", 1)
     program = str(Path(sys.executable).with_name("leicos"))
     environment = {"PYTHONPATH": str(installation.ROOT), **bucket.environment}
-    shard = ("--run", uri, "--workflow", "cpu", "--round", "0", "--shard", "0")
+    where = ("--run", uri, "--workflow", "cpu", "--round", "0", "--worker", "0")
     found = {"leicos --version": cpu_seconds(program, "--version", **environment)}
     for stage in ("generate", "gate", "label"):
-        found[f"no-op {stage}"] = cpu_seconds(program, stage, *shard, **environment)
+        found[f"no-op {stage}"] = cpu_seconds(program, stage, *where, **environment)
     found["bare"] = cpu_seconds(sys.executable, "-c", BARE, **environment)
     return {name: round(value, 3) for name, value in found.items()}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shards", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=200)
     parser.add_argument("--order", choices=("bare-first", "ours-first"), default="bare-first")
     parser.add_argument("--only-commands", action="store_true", help="measure the commands' CPU time and no workflow")
     options = parser.parse_args()
-    found: dict[str, Any] = {"shards": options.shards, "load_before": os.getloadavg()}
+    found: dict[str, Any] = {"workers": options.workers, "load_before": os.getloadavg()}
     with Cluster() as cluster, tempfile.TemporaryDirectory() as name:
         bucket = Bucket(cluster)
         os.environ.update(bucket.environment)
@@ -232,7 +231,7 @@ def main() -> int:
     found["load_after"] = os.getloadavg()
     print(json.dumps(found, indent=1))
     cpu = found["cpu_seconds"]
-    slow = max(value for name, value in cpu.items() if name.startswith("no-op")) > SHARD_BAR
+    slow = max(value for name, value in cpu.items() if name.startswith("no-op")) > WORKER_BAR
     return int(slow or cpu["leicos --version"] > VERSION_BAR or found.get("ratio", 0) > RATIO_BAR)
 
 
@@ -241,8 +240,8 @@ def measure(cluster: Cluster, uri: str, stamp: str, options: argparse.Namespace,
     image = installation.build_jobs_image(cluster)
     here = install(cluster, image)
     runs = {
-        "bare": lambda: bare(here, f"bare-{stamp}", image, options.shards),
-        "ours": lambda: ours(here, uri, f"ours-{stamp}", options.shards),
+        "bare": lambda: bare(here, f"bare-{stamp}", image, options.workers),
+        "ours": lambda: ours(here, uri, f"ours-{stamp}", options.workers),
     }
     order = ["bare", "ours"] if options.order == "bare-first" else ["ours", "bare"]
     ended = {}
@@ -253,7 +252,7 @@ def measure(cluster: Cluster, uri: str, stamp: str, options: argparse.Namespace,
         found[f"{name}_pods"] = len(nodes(with_nodes(workflow), "Pod"))
         found[f"{name}_seconds"] = seconds(workflow)
     found["ratio"] = round(found["ours_seconds"] / found["bare_seconds"], 3)
-    found["size"] = sizes(ended["ours"], options.shards)
+    found["size"] = sizes(ended["ours"], options.workers)
 
 
 def install(cluster: Cluster, image: str) -> Cluster:

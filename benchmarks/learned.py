@@ -68,7 +68,7 @@ def scale(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "generate": {
             "frames": 161, "width": 320, "height": 240,
-            # compiling for a shard's few videos costs more than it saves
+            # compiling for a worker's few videos costs more than it saves
             "settings": {"size": "small", "steps": args.sampling_steps, "compile": False},
         },
         "idm": {"settings": {"size": "small", "steps": 2400, "head_steps": 1200}},
@@ -78,12 +78,11 @@ def scale(args: argparse.Namespace) -> dict[str, Any]:
 def configuration(args: argparse.Namespace, training: dict[str, Any]) -> dict[str, Any]:
     parts = scale(args)
     parts["generate"]["settings"]["post_train"] = training
-    shards = {"samples_per_shard": args.per_shard, "min_shards": 1}
     return {
         "name": "learned",
         "source": {"files": [str(args.work / "demos.hdf5")], "task": "Lift the red cube up."},
         "split": {"held_out_share": 0.25},
-        "plan": {"samples": args.videos, "held_out_share": 1.0, **shards},
+        "plan": {"samples": args.videos, "held_out_share": 1.0},
         "generate": {"backend": "cosmos", **parts["generate"]},
         "gate": GATE_OFF,
         "idm": {"backend": "compact", **parts["idm"]},
@@ -308,7 +307,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--sampling-steps", type=int, default=35)
     parser.add_argument("--train-minutes", type=float, default=6.0, help="of the denoiser")
     parser.add_argument("--autoencoder-minutes", type=float, default=2.0)
-    parser.add_argument("--per-shard", type=int, default=25)
     parser.add_argument("--workers", type=int, default=4, help="pods at a time")
     args = parser.parse_args()
     tiny = args.scale == "tiny"

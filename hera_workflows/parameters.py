@@ -7,6 +7,7 @@ from hera.workflows import Parameter
 from leicos_jobs.core.workflow_size import ROUNDS
 
 RUN_OF_WORKFLOW = "{{workflow.parameters.run}}"
+MAX_WORKERS_OF_WORKFLOW = "{{workflow.parameters.max-workers}}"
 MUTEX = "run-{{=sprig.sha256sum(sprig.regexReplaceAll('/+$', workflow.parameters.run, ''))}}"
 """Name of the mutex that a workflow holds: one for each run. A digest, because the parts of a lock's name in Argo are
 separated by slashes."""
@@ -36,4 +37,11 @@ MAX_ROUNDS = Parameter(
     value=str(ROUNDS),
     description="How many rounds of generate, gate and label there may be. A round takes what the rounds before it "
     "left over; the minimum success ratio of the configuration decides after the last.",
+)
+
+MAX_WORKERS = Parameter(
+    name="max-workers",
+    value="0",
+    description="At most so many pods of a stage take samples at the same time. 0: as the configuration says "
+    "(plan.workers, replay.workers).",
 )

@@ -25,7 +25,7 @@ DESCRIPTION = "workflows.argoproj.io/description"
 CONFIG = {"config": "{{workflow.parameters.config}}"}
 MAX_ROUNDS = "{{workflow.parameters.max-rounds}}"
 TWICE_MAX_ROUNDS = "{{=string(2 * asInt(workflow.parameters['max-rounds']))}}"
-"""Rounds are numbered on, so that the second ones' shards lie beside the first ones'."""
+"""Rounds are numbered on, so that the second ones' lists lie beside the first ones'."""
 POST_TRAIN_WANTED = f"{output_of(stages.START, 'post-train')} == true"
 NO_POST_TRAIN = f"{output_of(stages.START, 'post-train')} == false"
 TRAIN_IDM_WANTED = f"{output_of(stages.START, 'train-idm')} == true"
@@ -33,18 +33,18 @@ TRAIN_IDM_WANTED = f"{output_of(stages.START, 'train-idm')} == true"
 
 def workflow_templates(where: Images | None = None) -> list[WorkflowTemplate]:
     """All six, in the order in which they are installed: those that others refer to come first."""
-    run, config, max_rounds = parameters.RUN, parameters.CONFIG, parameters.MAX_ROUNDS
+    run, config, limits = parameters.RUN, parameters.CONFIG, [parameters.MAX_ROUNDS, parameters.MAX_WORKERS]
     again = [task(GENERATION, stages.PLAN), *generation(GENERATION)]  # an existing plan, or one made now
-    replays = [task(REPLAYING, stages.FAN_IN), *replaying(REPLAYING, None)]  # fan-in says again which shards there are
+    replays = [fan_in(REPLAYING, None), *replaying(REPLAYING, None)]  # fan-in lists again what is to do
     return [
         workflow_template(name, description, arguments, tasks, where or Images())
         for name, description, arguments, tasks in (
             (PREPARE, "HDF5 demonstrations to a plan of samples", [run, config], prepare()),
             (TRAIN, "Post-train Cosmos and train the IDM", [run, config], training(TRAIN)),
-            (GENERATION, "Generate, gate and label a plan's samples", [run, max_rounds], again),
-            (REPLAYING, "Replay labelled samples and the controls", [run], replays),
+            (GENERATION, "Generate, gate and label a plan's samples", [run, *limits], again),
+            (REPLAYING, "Replay labelled samples and the controls", [run, parameters.MAX_WORKERS], replays),
             (REPORTING, "Curate, assemble the dataset, write the report", [run], reporting(REPORTING, None)),
-            (PIPELINE, "From demonstrations to a synthetic dataset", [run, config, max_rounds], pipeline()),
+            (PIPELINE, "From demonstrations to a synthetic dataset", [run, config, *limits], pipeline()),
         )
     ]
 
@@ -54,7 +54,7 @@ def workflow_template(
 ) -> WorkflowTemplate:
     """One WorkflowTemplate: its main DAG, the templates that it is the home of, and its exit handler."""
     own = [commands.template(stage, where) for stage in stages.STAGES.values() if stage.home == name]
-    loops = [rounds.round_(), rounds.shard()] if name == GENERATION else []
+    loops = [rounds.round_(), rounds.worker()] if name == GENERATION else []
     finish = commands.template(stages.FINISH, where)
     return WorkflowTemplate(
         name=name,
@@ -96,7 +96,7 @@ def generation(here: str) -> list[Task]:
     """The rounds and what decides after them: fan-in runs however they ended, and applies the minimum success ratio."""
     return [
         rounds.rounds(here, "rounds", "plan", "0", MAX_ROUNDS),
-        task(here, stages.FAN_IN, depends=FINISHED.format("rounds")),
+        fan_in(here, FINISHED.format("rounds")),
     ]
 
 
@@ -106,21 +106,27 @@ def generation_beside_training(here: str) -> list[Task]:
     return [
         rounds.rounds(here, "rounds", "plan", "0", MAX_ROUNDS),
         rounds.rounds(here, "labels", f"({FINISHED.format('rounds')}) && train-idm", MAX_ROUNDS, TWICE_MAX_ROUNDS),
-        task(here, stages.FAN_IN, depends=FINISHED.format("labels")),
+        fan_in(here, FINISHED.format("labels")),
     ]
 
 
-def replaying(here: str, demos_depend: str | None) -> list[Task]:
-    """Replay of the samples and of their controls, each in shards; that of the demos needs no sample."""
+def fan_in(here: str, depends: str | None) -> Task:
+    """What decides after the rounds, and lists what there is to replay."""
+    limit = {"max-workers": parameters.MAX_WORKERS_OF_WORKFLOW}
+    return task(here, stages.FAN_IN, depends=depends, arguments=limit)
 
-    def shards(stage: stages.Stage, name: str) -> Task:
+
+def replaying(here: str, demos_depend: str | None) -> list[Task]:
+    """Replay of the samples and of their controls, each by several workers; that of the demos needs no sample."""
+
+    def workers(stage: stages.Stage, name: str) -> Task:
         listed = output_of(stages.FAN_IN, name)
-        return task(here, stage, depends="fan-in", with_param=listed, arguments={"shard": "{{item}}"})
+        return task(here, stage, depends="fan-in", with_param=listed, arguments={"worker": "{{item}}"})
 
     return [
         task(here, stages.REPLAY_DEMOS, depends=demos_depend),
-        shards(stages.REPLAY, "replay-shards"),
-        shards(stages.CONTROLS, "controls-shards"),
+        workers(stages.REPLAY, "replay-workers"),
+        workers(stages.CONTROLS, "controls-workers"),
     ]
 
 

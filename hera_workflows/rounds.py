@@ -1,9 +1,9 @@
-"""Rounds: what one pass over the missing samples leaves over, the next takes on in fresh, balanced shards.
+"""Rounds: what one pass over the missing samples leaves over, the next takes on.
 
 A round calls itself. Three things about Argo shape it (the cluster tests run them on a real controller):
-- an empty withParam list is Skipped, not Succeeded, so what depends on the shards must admit Skipped;
-- a Skipped leaf takes over its parents' Failed: `account`, which always exits 0, stands between the shards and the
-  guarded call, so that a failed shard does not fail a round which a later one makes good;
+- an empty withParam list is Skipped, not Succeeded, so what depends on the workers must admit Skipped;
+- a Skipped leaf takes over its parents' Failed: `account`, which always exits 0, stands between the workers and the
+  guarded call, so that a failed worker does not fail a round which a later one makes good;
 - what a skipped task would have put out must have a default.
 """
 
@@ -12,25 +12,27 @@ from __future__ import annotations
 from hera.workflows import DAG, Parameter, Task
 
 from hera_workflows.commands import value_of
-from hera_workflows.parameters import RUN_OF_WORKFLOW
+from hera_workflows.parameters import MAX_WORKERS_OF_WORKFLOW, RUN_OF_WORKFLOW
 from hera_workflows.tasks import call, output_of, task
 from leicos_jobs.core import stages
 from leicos_jobs.core.stages import GENERATION
 
 ROUND = "round"
-SHARD = "shard"
+WORKER = "worker"
 RUN = value_of("run")
 MAKES = ("videos", "labels")
-"""What plan-round says of its shards: whether they make any."""
+"""What plan-round says of its workers: whether they make any."""
+
+LIMITS = ("max-rounds", "max-workers")
 
 FINISHED = "{0}.Succeeded || {0}.Failed || {0}.Errored"
 """The task came to an end, well or badly: what it committed is taken."""
 
 
-def shard() -> DAG:
-    """One shard: generate, gate, label. A failed step does not stop the next, which takes what is committed. A step
+def worker() -> DAG:
+    """One worker: generate, gate, label. A failed step does not stop the next, which takes what is committed. A step
     that the round has no work for, or no IDM, is skipped: its pod would take a GPU for nothing."""
-    arguments = {"round": value_of("round"), "shard": value_of("shard")}
+    arguments = {"round": value_of("round"), "worker": value_of("worker")}
     videos, labels = (f"{value_of(name)} == true" for name in MAKES)
 
     def step(command: stages.Stage, when: str, after: stages.Stage | None = None) -> Task:
@@ -38,8 +40,8 @@ def shard() -> DAG:
         return task(GENERATION, command, depends=depends, when=when, arguments=arguments, run=RUN)
 
     return DAG(
-        name=SHARD,
-        inputs=[Parameter(name=name) for name in ("run", "round", "shard", *MAKES)],
+        name=WORKER,
+        inputs=[Parameter(name=name) for name in ("run", "round", "worker", *MAKES)],
         fail_fast=False,
         tasks=[
             step(stages.GENERATE, videos),
@@ -54,23 +56,28 @@ def round_() -> DAG:
     this_round = {"round": value_of("round")}
     return DAG(
         name=ROUND,
-        inputs=[Parameter(name=name) for name in ("run", "round", "max-rounds")],
+        inputs=[Parameter(name=name) for name in ("run", "round", *LIMITS)],
         fail_fast=False,
         tasks=[
-            task(GENERATION, stages.PLAN_ROUND, arguments=this_round, run=RUN),
+            task(
+                GENERATION,
+                stages.PLAN_ROUND,
+                arguments={**this_round, "max-workers": value_of("max-workers")},
+                run=RUN,
+            ),
             call(
                 GENERATION,
                 GENERATION,
-                SHARD,
+                WORKER,
                 depends="plan-round",
-                with_param=output_of(stages.PLAN_ROUND, "shards"),
-                arguments={"run": RUN, **this_round, "shard": "{{item}}"}
+                with_param=output_of(stages.PLAN_ROUND, "workers"),
+                arguments={"run": RUN, **this_round, "worker": "{{item}}"}
                 | {name: output_of(stages.PLAN_ROUND, name) for name in MAKES},
             ),
             task(
                 GENERATION,
                 stages.ACCOUNT,
-                depends=f"plan-round && ({FINISHED.format(SHARD)} || shard.Skipped || shard.Omitted)",
+                depends=f"plan-round && ({FINISHED.format(WORKER)} || worker.Skipped || worker.Omitted)",
                 arguments=this_round,
                 run=RUN,
             ),
@@ -81,7 +88,7 @@ def round_() -> DAG:
                 name="next",
                 depends="account",
                 when=f"{output_of(stages.ACCOUNT, 'missing')} > 0 && {next_round()} < {value_of('max-rounds')}",
-                arguments={"run": RUN, "round": next_round(), "max-rounds": value_of("max-rounds")},
+                arguments={"run": RUN, "round": next_round()} | {name: value_of(name) for name in LIMITS},
             ),
         ],
     )
@@ -94,5 +101,5 @@ def next_round() -> str:
 
 def rounds(here: str, name: str, depends: str, first: str, limit: str) -> Task:
     """The task that starts rounds from number `first` to below `limit`, for a DAG of the WorkflowTemplate `here`."""
-    arguments = {"run": RUN_OF_WORKFLOW, "round": first, "max-rounds": limit}
+    arguments = {"run": RUN_OF_WORKFLOW, "round": first, "max-rounds": limit, "max-workers": MAX_WORKERS_OF_WORKFLOW}
     return call(here, GENERATION, ROUND, name=name, depends=depends, arguments=arguments)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hera_workflows.lint import fields, names, pods, references
-from leicos_jobs.core.workflow_size import most_shards, too_large
+from leicos_jobs.core.workflow_size import most_workers, too_large
 from leicos_jobs.local.checks import Problem
 
 __all__ = ["Problem", "check", "check_size"]
@@ -22,10 +22,10 @@ def check(manifests: list[dict[str, Any]]) -> list[Problem]:
     return [*names.check(manifests), *pods.check(manifests), *references.check(manifests)]
 
 
-def check_size(shards: int, rounds: int, replay_shards: int = 0) -> list[Problem]:
-    """Refuse a plan whose workflow would not fit with all its rounds and a fifth of the pods retried."""
-    text = too_large(shards, rounds, replay_shards)
+def check_size(workers: int, rounds: int, replay_workers: int = 0) -> list[Problem]:
+    """Refuse so many workers that the workflow would not fit with all its rounds and its lost pods."""
+    text = too_large(workers, rounds, replay_workers)
     if text is None:
         return []
-    left = max(0, most_shards(rounds, replay_shards))
-    return [Problem("plan", text, f"make shards longer: at most {left} a round")]
+    left = max(0, most_workers(rounds, replay_workers))
+    return [Problem("plan", text, f"have fewer workers: at most {left} per round")]

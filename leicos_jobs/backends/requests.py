@@ -85,7 +85,7 @@ class GenerateResult:
 
 @dataclass(frozen=True)
 class LabelRequest:
-    """One video to label. seed: derives from the video's bytes and the run's IDM seed, so that neither batch, shard,
+    """One video to label. seed: derives from the video's bytes and the run's IDM seed, so that neither batch, worker,
     retry nor name change a label, and equal videos get equal labels."""
 
     sample: str

@@ -60,12 +60,12 @@ def render(out: Path | None) -> None:
             click.echo(out / name, err=True)
 
 
-@click.command(epilog="Example: leicos lint --shards 300 --rounds 3 --replay-shards 40 manifests/*.yaml")
+@click.command(epilog="Example: leicos lint --workers 300 --rounds 3 --replay-workers 40 manifests/*.yaml")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--shards", type=int, help="Shards a round of the plan: does the Workflow object fit etcd's limit?")
-@click.option("--rounds", type=int, default=3, show_default=True, help="Rounds, with --shards.")
-@click.option("--replay-shards", type=int, default=0, show_default=True, help="Replay pods, with --shards.")
-def lint(paths: tuple[Path, ...], shards: int | None, rounds: int, replay_shards: int) -> None:
+@click.option("--workers", type=int, help="Workers per round: does the Workflow object fit etcd's limit?")
+@click.option("--rounds", type=int, default=3, show_default=True, help="Rounds, with --workers.")
+@click.option("--replay-workers", type=int, default=0, show_default=True, help="Replay pods, with --workers.")
+def lint(paths: tuple[Path, ...], workers: int | None, rounds: int, replay_workers: int) -> None:
     """Check manifests offline: undefined references, missing commands and resources, item and object size."""
     from hera_workflows import lint as linter
     from leicos_jobs.core.yaml_text import documents
@@ -77,8 +77,8 @@ def lint(paths: tuple[Path, ...], shards: int | None, rounds: int, replay_shards
             "a document of the files is not a manifest", fix="give Kubernetes objects, one per YAML document"
         )
     problems = linter.check(loaded or shipped_manifests())
-    if shards is not None:
-        problems += linter.check_size(shards, rounds, replay_shards)
+    if workers is not None:
+        problems += linter.check_size(workers, rounds, replay_workers)
     for problem in problems:
         click.echo(str(problem), err=True)
     if problems:

@@ -70,7 +70,7 @@ class Progress:
 
 
 def label(name: str) -> str:
-    """`w.round.shard(0:0).generate(1)` -> `round shard 0 generate`: what a person wants to read of a node's name."""
+    """`w.round.worker(0:0).generate(1)` -> `round worker 0 generate`: what a person wants to read of a node's name."""
     parts = []
     for part in name.split(".")[1:]:
         word, _, rest = part.partition("(")
@@ -95,7 +95,7 @@ def run_here(
     result = run_workflow(
         shipped_manifests(),
         ENTRY,
-        {"run": run.store.uri, "config": "", "max-rounds": str(max_rounds)},
+        {"run": run.store.uri, "config": "", "max-rounds": str(max_rounds), "max-workers": str(workers)},
         workers=workers,
         logs=logs,
         on_event=Progress(),

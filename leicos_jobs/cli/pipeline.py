@@ -13,7 +13,6 @@ from leicos_jobs.core.pod import in_pod
 from leicos_jobs.core.stages import STAGES, Kind, Stage
 from leicos_jobs.run.cluster_uri import cluster_uri
 from leicos_jobs.run.opened import Run, open_run
-from leicos_jobs.run.samples import Sample
 
 
 def _reachable(_context: click.Context, _option: click.Parameter, uri: str) -> str:
@@ -40,7 +39,10 @@ outputs_option = click.option(
 
 workflow_option = click.option("--workflow", required=True, help="Name of the workflow that plans the rounds.")
 round_option = click.option("--round", "number", type=int, required=True, help="Number of the round, from 0.")
-shard_option = click.option("--shard", type=int, required=True, help="Index of the shard.")
+worker_option = click.option("--worker", type=int, required=True, help="Index of the worker.")
+max_workers_option = click.option(
+    "--max-workers", type=click.IntRange(0), default=0, help="At most so many; 0: as the configuration says."
+)
 
 
 def _output(folder: Path, **values: Any) -> None:
@@ -76,7 +78,7 @@ def command(name: str) -> click.Command:
         return own
     if stage.kind is Kind.WHOLE:
         return _whole(stage)
-    return _shard(stage) if stage.in_round else _slice(stage)
+    return _in_round(stage) if stage.in_round else _once(stage)
 
 
 def _whole(stage: Stage) -> click.Command:
@@ -88,49 +90,63 @@ def _whole(stage: Stage) -> click.Command:
     return click.command(stage.name, help=stage.summary, epilog=epilog)(run_option(call))
 
 
-def _shard(stage: Stage) -> click.Command:
-    def call(uri: str, workflow: str, number: int, shard: int) -> None:
-        from leicos_jobs.run import rounds
+def _in_round(stage: Stage) -> click.Command:
+    def call(uri: str, workflow: str, number: int, worker: int) -> None:
+        from leicos_jobs.run import layout
 
-        run = open_run(uri)
-        _work(stage, run, rounds.read_shard(run, workflow, number, shard), f"{workflow}-{number:02d}-{shard:05d}")
+        _work(stage, open_run(uri), workflow, layout.round_name(number), worker)
 
-    epilog = f"Example: leicos {stage.name} --run runs/lift --workflow w --round 0 --shard 0"
-    options = run_option(workflow_option(round_option(shard_option(call))))
+    epilog = f"Example: leicos {stage.name} --run runs/lift --workflow w --round 0 --worker 0"
+    options = run_option(workflow_option(round_option(worker_option(call))))
     return click.command(stage.name, help=stage.summary, epilog=epilog)(options)
 
 
-def _slice(stage: Stage) -> click.Command:
-    def call(uri: str, workflow: str, shard: int) -> None:
-        from leicos_jobs.run import rounds
+def _once(stage: Stage) -> click.Command:
+    def call(uri: str, workflow: str, worker: int) -> None:
+        _work(stage, open_run(uri), workflow, stage.name, worker)
 
-        run = open_run(uri)
-        _work(stage, run, rounds.replay_shard(run, stage, shard), f"{workflow}-{shard:05d}")
-
-    named = click.option("--workflow", default="here", show_default=True, help="Its name; workers are named after it.")
-    index = click.option("--shard", type=int, default=0, show_default=True, help="Index of the slice of the samples.")
-    epilog = f"Example: leicos {stage.name} --run runs/lift --shard 0"
-    return click.command(stage.name, help=stage.summary, epilog=epilog)(run_option(named(index(call))))
+    epilog = f"Example: leicos {stage.name} --run runs/lift --workflow w --worker 0"
+    options = run_option(workflow_option(worker_option(call)))
+    return click.command(stage.name, help=stage.summary, epilog=epilog)(options)
 
 
-def _work(stage: Stage, run: Run, samples: list[Sample], worker: str) -> None:
-    from leicos_jobs.work.worker import Worker
+def _work(stage: Stage, run: Run, workflow: str, name: str, worker: int) -> None:
+    from leicos_jobs.work.pulling import worker_of
 
     module = importlib.import_module(f"leicos_jobs.stages.{stage.module}")
-    Worker(getattr(module, f"{stage.module.title().replace('_', '')}Stage")(run), samples, worker).work()
+    work = getattr(module, f"{stage.module.title().replace('_', '')}Stage")(run)
+    worker_of(stage, work, workflow, name, worker).work()
 
 
-@click.command(epilog="Example: leicos plan --run runs/lift --dry-run")
+@click.command(
+    epilog="""\b
+Examples:
+  leicos plan --run runs/lift --dry-run
+  leicos plan --run runs/lift --simulate --gpus 64
+"""
+)
 @run_option
-@click.option("--dry-run", is_flag=True, help="Print counts, shards, GPU-hours, cost and bytes; write nothing.")
-def plan(uri: str, dry_run: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Print counts, workers, GPU-hours, cost and bytes; write nothing.")
+@click.option("--simulate", is_flag=True, help="Play the generation on several numbers of GPUs; write nothing.")
+@click.option("--gpus", type=click.IntRange(1), help="With --simulate: about so many; default plan.workers.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="With --simulate: times played.")
+@click.option(
+    "--lost", type=click.FloatRange(0, 10), default=0.05, show_default=True, help="With --simulate: of pods, per hour."
+)
+@click.option(
+    "--pod-start", type=click.FloatRange(0), default=60, show_default=True, help="With --simulate: seconds of a pod."
+)
+def plan(uri: str, dry_run: bool, simulate: bool, gpus: int | None, seeds: int, lost: float, pod_start: float) -> None:
     """Choose the samples and write their conditioning clips and start states."""
     from leicos_jobs.run.forecast import forecast
+    from leicos_jobs.run.pool_size import pool_sizes
     from leicos_jobs.stages import plan as stage
 
     run = open_run(uri)
     click.echo(forecast(run).text())
-    if not dry_run:
+    if simulate:
+        click.echo(pool_sizes(run, gpus or run.config.plan.workers, seeds, lost, pod_start).text())
+    elif not dry_run:
         stage.plan(run)
 
 
@@ -138,16 +154,17 @@ def plan(uri: str, dry_run: bool) -> None:
 @run_option
 @workflow_option
 @round_option
+@max_workers_option
 @outputs_option
-def plan_round(uri: str, workflow: str, number: int, outputs: Path) -> None:
-    """Cut what is missing into balanced shards.
+def plan_round(uri: str, workflow: str, number: int, max_workers: int, outputs: Path) -> None:
+    """List what is missing, for workers to take.
 
-    Outputs: shards, a JSON list of their indices; videos and labels, "true" or "false": whether they make any.
+    Outputs: workers, a JSON list of their indices; videos and labels, "true" or "false": whether they make any.
     """
     from leicos_jobs.stages import plan_round as stage
 
-    planned = stage.plan_round(open_run(uri), workflow, number)
-    _output(outputs, shards=list(planned.shards), videos=planned.videos, labels=planned.labels)
+    planned = stage.plan_round(open_run(uri), workflow, number, max_workers)
+    _output(outputs, workers=list(range(planned.workers)), videos=planned.videos, labels=planned.labels)
 
 
 @click.command(epilog="Example: leicos account --run runs/lift --workflow w --round 0")
@@ -165,15 +182,20 @@ def account(uri: str, workflow: str, number: int, outputs: Path) -> None:
     _output(outputs, missing=len(result.missing))
 
 
-@click.command(name="fan-in", epilog="Example: leicos fan-in --run runs/lift")
+@click.command(name="fan-in", epilog="Example: leicos fan-in --run runs/lift --workflow w")
 @run_option
+@workflow_option
+@max_workers_option
 @outputs_option
-def fan_in(uri: str, outputs: Path) -> None:
-    """Decide whether enough samples succeeded. Outputs: replay-shards and controls-shards, JSON lists of indices."""
+def fan_in(uri: str, workflow: str, max_workers: int, outputs: Path) -> None:
+    """Decide whether enough samples succeeded, and list what there is to replay.
+
+    Outputs: replay-workers and controls-workers, JSON lists of their indices.
+    """
     from leicos_jobs.stages import fan_in as stage
 
-    _, replay, controls = stage.fan_in(open_run(uri))
-    _output(outputs, replay_shards=replay, controls_shards=controls)
+    _, replay, controls = stage.fan_in(open_run(uri), workflow, max_workers)
+    _output(outputs, replay_workers=list(range(replay)), controls_workers=list(range(controls)))
 
 
 @click.command(epilog="Example: leicos finish --run runs/lift --status Succeeded")

@@ -74,7 +74,9 @@ class Stage:
     prefix: str = ""
     """Where its files lie in a run."""
     in_round: bool = False
-    """Done shard by shard, in rounds until nothing is missing."""
+    """Done by workers in rounds, until nothing is missing."""
+    follows: str = ""
+    """The stage whose worker's samples it does; without it a worker pulls samples from a list."""
     after_gate: bool = False
     """Not done for a sample that the gate refused."""
     drawn: bool = False
@@ -102,28 +104,30 @@ TRAIN_IDM = Stage("train-idm", Kind.WHOLE, TRAIN, "Train the IDM, label the held
     pool=Pool.TRAIN, image=Image.IDM, hours=24, needs=("convert",), prefix="idm")  # fmt: skip
 PLAN = Stage("plan", Kind.WHOLE, PREPARE, "Choose the samples; write their clips and start states.",
     hours=6, needs=("convert",), prefix="plan")  # fmt: skip
-PLAN_ROUND = Stage("plan-round", Kind.STEP, GENERATION, "Cut what is missing into shards.",
-    inputs=("round",), outputs=(("shards", "[]"), ("videos", "true"), ("labels", "true")),
+PLAN_ROUND = Stage("plan-round", Kind.STEP, GENERATION, "List what is missing, for workers to take.",
+    inputs=("round", "max-workers"), outputs=(("workers", "[]"), ("videos", "true"), ("labels", "true")),
     names_workflow=True)  # fmt: skip
-GENERATE = Stage("generate", Kind.SAMPLE, GENERATION, "Generate a shard's videos; each is committed once verified.",
-    pool=Pool.GENERATE, image=Image.COSMOS, hours=12, inputs=("round", "shard"), names_workflow=True,
+GENERATE = Stage("generate", Kind.SAMPLE, GENERATION, "Generate videos that nobody has taken; commit each.",
+    pool=Pool.GENERATE, image=Image.COSMOS, hours=24, inputs=("round", "worker"), names_workflow=True,
     prefix="generate", in_round=True)  # fmt: skip
-GATE = Stage("gate", Kind.SAMPLE, GENERATION, "Check a shard's videos.",
-    version=2, hours=2, inputs=("round", "shard"), names_workflow=True, prefix="gate", in_round=True)  # fmt: skip
-LABEL = Stage("label", Kind.SAMPLE, GENERATION, "Label a shard's videos with actions.",
-    pool=Pool.LABEL, image=Image.IDM, hours=4, inputs=("round", "shard"), names_workflow=True,
-    prefix="label", in_round=True, after_gate=True)  # fmt: skip
+GATE = Stage("gate", Kind.SAMPLE, GENERATION, "Check a worker's videos.",
+    version=2, hours=2, inputs=("round", "worker"), names_workflow=True, prefix="gate", in_round=True,
+    follows="generate")  # fmt: skip
+LABEL = Stage("label", Kind.SAMPLE, GENERATION, "Label a worker's videos with actions.",
+    pool=Pool.LABEL, image=Image.IDM, hours=4, inputs=("round", "worker"), names_workflow=True,
+    prefix="label", in_round=True, follows="generate", after_gate=True)  # fmt: skip
 ACCOUNT = Stage("account", Kind.STEP, GENERATION, "Count what a round left over.",
     inputs=("round",), outputs=(("missing", "0"),), names_workflow=True)  # fmt: skip
 FAN_IN = Stage("fan-in", Kind.STEP, GENERATION, "Decide whether enough samples succeeded.",
-    outputs=(("replay-shards", "[]"), ("controls-shards", "[]")))  # fmt: skip
+    inputs=("max-workers",), outputs=(("replay-workers", "[]"), ("controls-workers", "[]")),
+    names_workflow=True)  # fmt: skip
 REPLAY_DEMOS = Stage("replay-demos", Kind.WHOLE, REPLAYING, "Replay the real demos' actions and labels.",
     pool=Pool.REPLAY, image=Image.ISAAC, hours=12, needs=("convert", "train-idm"), prefix="demos")  # fmt: skip
 REPLAY = Stage("replay", Kind.SAMPLE, REPLAYING, "Replay labels in the simulator.",
-    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, inputs=("shard",), names_workflow=True, prefix="replay",
+    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, inputs=("worker",), names_workflow=True, prefix="replay",
     after_gate=True)  # fmt: skip
 CONTROLS = Stage("controls", Kind.SAMPLE, REPLAYING, "Replay true, foreign and shuffled actions for comparison.",
-    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, inputs=("shard",), names_workflow=True, prefix="controls",
+    pool=Pool.REPLAY, image=Image.ISAAC, hours=12, inputs=("worker",), names_workflow=True, prefix="controls",
     after_gate=True, drawn=True)  # fmt: skip
 CURATE = Stage("curate", Kind.WHOLE, REPORTING, "Choose the samples that enter the synthetic dataset.",
     needs=("plan",), prefix="curate")  # fmt: skip
@@ -145,6 +149,5 @@ WHOLE = tuple(stage.name for stage in STAGES.values() if stage.kind is Kind.WHOL
 SAMPLE = tuple(stage.name for stage in STAGES.values() if stage.kind is Kind.SAMPLE)
 CHAIN = tuple(stage for stage in SAMPLE if not STAGES[stage].drawn)
 """Stages that every sample goes through."""
-SHARD = tuple(stage.name for stage in STAGES.values() if stage.in_round)
 AFTER_GATE = tuple(stage.name for stage in STAGES.values() if stage.after_gate)
 COMMITTING = tuple(stage.name for stage in STAGES.values() if stage.kind is not Kind.STEP)

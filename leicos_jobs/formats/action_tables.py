@@ -1,6 +1,6 @@
 """Label and truth tables: parquet files of one episode, with a fixed schema and the video's digest inside.
 
-pyarrow is imported where it is used: a shard that finds all its samples done, as most of a second round do, needs none.
+pyarrow is imported where it is used: a worker that finds all its samples done needs none.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Pods:
         (folder / "outputs").mkdir()
         replaced = [argument.replace(OUTPUTS, str(folder / "outputs")) for argument in arguments]
         pod = Pod(node, replaced, here, outputs, folder, deadline)
-        # Those of the older DAG first: a shard that was begun goes on to its last step before the next one begins.
+        # Those of the older DAG first: a worker that was begun goes on to its last step before the next one begins.
         bisect.insort_right(self._waiting, pod, key=self._age)
 
     def _age(self, pod: Pod) -> int:

@@ -1,4 +1,4 @@
-"""How many samples a workflow's rounds can generate within the time budgets of their shards."""
+"""How many samples a workflow's rounds can generate within the time budgets of their workers."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import math
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.stages import GENERATE
-from leicos_jobs.core.workflow_size import ROUNDS
+from leicos_jobs.core.workflow_size import ROUNDS, most_workers
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.rounds import workers_of
 
 
 def capacity(config: RunConfig) -> int:
     """Samples of the plan that ROUNDS rounds generate, by `cost.generate_seconds` and `cost.load_seconds`.
 
-    A shard begins no sample after its budget, and loads its model within it.
+    A worker takes no sample after its budget, and loads its model within it.
     """
-    budget = config.rounds.shard_seconds - config.cost.load_seconds
-    per_shard = max(1, math.ceil(budget / config.cost.generate_seconds))
-    missing = config.plan.samples
+    budget = config.rounds.worker_seconds - config.cost.load_seconds
+    per_worker = max(1, math.ceil(budget / config.cost.generate_seconds))
+    plan = config.plan
+    missing = plan.samples
     for _ in range(ROUNDS):
-        missing -= min(missing, config.plan.shards_of(missing) * per_shard)
-    return config.plan.samples - missing
+        missing -= min(missing, workers_of(missing, plan.samples_per_worker, plan.workers) * per_worker)
+    return plan.samples - missing
 
 
 def require_capacity(config: RunConfig) -> None:
@@ -28,14 +30,18 @@ def require_capacity(config: RunConfig) -> None:
     held, samples = capacity(config), config.plan.samples
     if held >= samples:
         return
-    shards = config.plan.shards_of(samples)
-    needed = math.ceil(samples / (ROUNDS * shards)) * config.cost.generate_seconds + config.cost.load_seconds
-    advice = f"set plan.samples to at most {held}"
+    plan, cost = config.plan, config.cost
+    workers = workers_of(samples, plan.samples_per_worker, plan.workers)
+    advice = [f"set plan.samples to at most {held}"]
+    needed = math.ceil(samples / (ROUNDS * workers)) * cost.generate_seconds + cost.load_seconds
     if needed <= GENERATE.hours * 3600:
-        advice = f"raise rounds.shard_seconds to at least {math.ceil(needed)}, or {advice}"
+        advice.insert(0, f"raise rounds.worker_seconds to at least {math.ceil(needed)}")
+    more = math.ceil(samples * workers / held)
+    if more <= most_workers(ROUNDS, 2 * config.replay.workers):
+        advice.insert(0, f"raise plan.workers to at least {more}, if you have so many GPUs")
     raise InputError(
-        f"plan.samples: {ROUNDS} rounds of {shards} shards make about {held} of {samples} samples in "
-        f"{config.rounds.shard_seconds} s each (rounds.shard_seconds), at {config.cost.generate_seconds:g} s per "
-        f"sample and {config.cost.load_seconds:g} s to load (cost.generate_seconds, cost.load_seconds)",
-        fix=f"{advice}; where a sample takes less time, say so in cost.generate_seconds",
+        f"plan.samples: {ROUNDS} rounds of {workers} workers (plan.workers) make about {held} of {samples} samples in "
+        f"{config.rounds.worker_seconds} s each (rounds.worker_seconds), at {cost.generate_seconds:g} s per "
+        f"sample and {cost.load_seconds:g} s to load (cost.generate_seconds, cost.load_seconds)",
+        fix=f"{', or '.join(advice)}; where a sample takes less time, say so in cost.generate_seconds",
     )

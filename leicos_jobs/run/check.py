@@ -25,7 +25,7 @@ from leicos_jobs.run.commits import Record, StageRecord
 from leicos_jobs.run.failures import Failure
 from leicos_jobs.run.opened import RunFile, parse_run_file
 from leicos_jobs.run.refusals import Stop
-from leicos_jobs.run.rounds import Round, Shard
+from leicos_jobs.run.rounds import Round
 from leicos_jobs.run.sealed import DamageError
 from leicos_jobs.run.starts import Start
 from leicos_jobs.store import KeyMissingError, Store, open_store
@@ -115,7 +115,7 @@ class _Look:
 def check(uri: str, *, repair: bool = False, progress: Progress | None = None) -> CheckResult:
     """Check all objects of a run; with `repair` remove what is damaged. Raises InputError if there is no run."""
     store = open_store(uri)
-    keys = frozenset(key for key in store.list("") if key.split("/")[0] not in CACHES)
+    keys = frozenset(key for key in store.list("") if key.split("/")[0] not in CACHES and not layout.is_claim(key))
     if layout.RUN not in keys:
         raise InputError(f"{store.uri} is not a run: it has no run.json", fix="check the URI")
     look = _Look(store, keys)
@@ -171,9 +171,8 @@ def _record(look: _Look, key: str) -> Take | None:
         return lambda data: _ignore(sealed.load(ALONE[parts[0]], data, key, uri))
     if parts[0] == "failures":
         return lambda data: _failure(key, uri, sealed.load(Failure, data, key, uri))
-    if parts[0] == "rounds":
-        model = Round if parts[-1] == "round.json" else Shard
-        return lambda data: _ignore(sealed.load(model, data, key, uri))
+    if parts[0] == "rounds" and parts[-1] == "round.json":
+        return lambda data: _ignore(sealed.load(Round, data, key, uri))
     if parts[0] == layout.SOURCES and key.endswith(".sha256.json"):
         return lambda data: _upload(look, key, data)
     if len(parts) == 1 and key.startswith("run-"):

@@ -5,7 +5,6 @@ Field descriptions feed `leicos config --schema`, the commented file that `leico
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from leicos_jobs.core.validation import describe_errors
 from leicos_jobs.core.workflow_size import require_fit
 from leicos_jobs.core.yaml_text import mapping
 from leicos_jobs.robots.embodiment import DEFAULT, embodiment, is_file
+from leicos_jobs.run.config_former import INSTEAD, former
 from leicos_jobs.run.config_gate import GateConfig
 from leicos_jobs.run.config_section import BackendConfig, Section
 
@@ -103,17 +103,10 @@ class PlanConfig(Section):
     """Seed of a demo's first sample; further ones are spaced by the number of autoregressive chunks."""
     held_out_share: float = Field(0.25, ge=0, le=1)
     """At least this share of samples starts from demos that the IDM never saw."""
-    samples_per_shard: int = Field(16, ge=1)
-    """Samples that one pod works through with the model loaded once, at most."""
-    min_shards: int = Field(4, ge=1)
-    """Split small plans into at least this many shards, so that all workers have something to do."""
-    max_shards: int = Field(300, ge=1)
-    """Shards a round at most; larger plans get longer shards. One whose workflow would not fit into etcd is refused."""
-
-    def shards_of(self, missing: int) -> int:
-        """Shards for so many missing samples."""
-        wanted = max(self.min_shards, math.ceil(missing / self.samples_per_shard))
-        return min(wanted, self.max_shards, missing)
+    workers: int = Field(64, ge=1)
+    """Pods that pull samples in a round, at most: as many as the generate pool has GPUs. More find nothing left."""
+    samples_per_worker: int = Field(4, ge=1)
+    """A pod is started for so many missing samples, up to `workers`: for fewer, loading the model is not worth it."""
 
 
 class GenerateConfig(BackendConfig):
@@ -158,20 +151,13 @@ class ReplayConfig(BackendConfig):
     """Control steps for which the last target is held."""
     repeats: int = Field(1, ge=1)
     """Replays a sample where the simulator is random."""
-    samples_per_shard: int = Field(500, ge=1)
-    """Samples that one replay pod works through."""
+    workers: int = Field(16, ge=1)
+    """Pods that pull samples to replay, at most, and as many for controls."""
+    samples_per_worker: int = Field(50, ge=1)
+    """A pod is started for so many samples to replay, up to `workers`: for fewer, starting the simulator is not worth
+    it. Controls, of up to four replays each, have a pod for a quarter as many."""
     controls_at_most: int = Field(500, ge=0)
     """Labelled samples, and demos, that are drawn for controls. 500 give a rate within 4.4 points (Wilson, 95 %)."""
-
-    @property
-    def controls_per_shard(self) -> int:
-        """Samples that one pod of controls works through: each takes up to four replays."""
-        return max(1, self.samples_per_shard // 4)
-
-    def shards_of(self, samples: int) -> tuple[int, int]:
-        """Pods that replay so many samples, and pods that do their controls if all are labelled."""
-        drawn = min(samples, self.controls_at_most)
-        return math.ceil(samples / self.samples_per_shard), math.ceil(drawn / self.controls_per_shard)
 
 
 class CurateConfig(Section):
@@ -204,8 +190,8 @@ class RoundsConfig(Section):
     """Workers that may vanish while they work on one sample before it is quarantined."""
     sample_seconds_max: int = Field(3600, ge=5)
     """A backend that works longer on one batch of samples is taken to hang: it is killed and started again."""
-    shard_seconds: int = Field(3 * 3600, ge=10)
-    """Time budget of a shard in generate, gate and label, each; what is left over goes to the next round."""
+    worker_seconds: int = Field(20 * 3600, ge=10)
+    """Time budget of a worker in generate, gate and label, each; what is left over goes to the next round."""
 
 
 class CostConfig(Section):
@@ -218,7 +204,7 @@ class CostConfig(Section):
     generate_seconds: float = Field(150.0, gt=0)
     """Expected GPU seconds per sample (Cosmos 2B, 210 frames, H200: a planning guess, measure yours)."""
     load_seconds: float = Field(180.0, ge=0)
-    """Expected seconds per shard to load models."""
+    """Expected seconds per worker to load models."""
 
 
 class RunConfig(Section):
@@ -259,15 +245,17 @@ class RunConfig(Section):
             raise ValueError(f"source.tasks has {len(self.source.tasks)} entries for {count} files: give one per file")
         return self
 
-    @property
-    def replay_shards(self) -> int:
-        """Pods that replay the plan and its controls."""
-        return sum(self.replay.shards_of(self.plan.samples))
-
 
 def parse_config(text: str | bytes, where: str) -> RunConfig:
     """Parse YAML (or JSON) text. Raises InputError that lists every error with its field."""
     data = mapping(text, where, "start from `leicos init FILE.hdf5`")
+    if gone := list(former(data)):
+        names = ", ".join(f"{section}.{name}" for section, name in gone)
+        instead = ", ".join(dict.fromkeys(INSTEAD[section] for section, _ in gone))
+        raise InputError(
+            f"{where}: {names}: there are no shards any more, each pod takes one sample after the other",
+            fix=f"remove it; {instead} may say what you want",
+        )
     try:
         config = RunConfig.model_validate(data)
     except ValidationError as error:
@@ -281,10 +269,7 @@ def parse_config(text: str | bytes, where: str) -> RunConfig:
             raise InputError(f"{where}: a text of source.task, source.tasks or plan.prompts {problem}", fix=fix)
     if not is_file(config.source.robot):
         embodiment(config.source.robot)
-    # here, not in the model, so that an older run can still be opened
-    require_fit(
-        config.plan.shards_of(config.plan.samples), config.replay_shards, config.replay.samples_per_shard, where
-    )
+    require_fit(config.plan.workers, 2 * config.replay.workers, where)
     if wrong := list(not_writable(config.model_dump())):
         raise InputError(
             f"{where}: a NUL or half a character (a lone surrogate) in {', '.join(wrong)}",

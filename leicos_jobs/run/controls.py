@@ -1,6 +1,6 @@
 """Which samples are controlled: a seeded draw of the labelled ones, from seen and unseen demos by their shares.
 
-A sample's rank hashes the seed and its own id, so the order of the plan, shards and retries change nothing, and a plan
+A sample's rank hashes the seed and its own id, so the order of the plan, workers and retries change nothing, and a plan
 that grows keeps those that were drawn unless a new one ranks before them.
 """
 

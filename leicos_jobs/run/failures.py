@@ -11,7 +11,7 @@ import itertools
 import shlex
 import uuid
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -44,19 +44,27 @@ def note(store: Store, failure: Failure, unique: str | None = None) -> None:
     store.create(name, sealed.dump(failure))
 
 
-def read_all(store: Store, stage: str, samples: Container[str] | None = None) -> dict[str, list[Failure]]:
-    """All failures of a stage by sample, or those of `samples`: one listing of the stage. Raises DamageError."""
-    notes: dict[str, list[Failure]] = defaultdict(list)
+def noted(store: Store, stage: str) -> dict[str, list[str]]:
+    """Keys of a stage's notes by sample: one listing."""
+    keys: dict[str, list[str]] = defaultdict(list)
     for key in store.list(layout.failures(stage)):
-        sample = key.split("/")[2]
-        if samples is None or sample in samples:
-            notes[sample] += _read(store, stage, sample, key)
-    return dict(notes)
+        keys[key.split("/")[2]].append(key)
+    return dict(keys)
+
+
+def read_all(store: Store, stage: str) -> dict[str, list[Failure]]:
+    """All failures of a stage by sample. Raises DamageError."""
+    return {sample: read(store, stage, sample, keys) for sample, keys in noted(store, stage).items()}
+
+
+def read(store: Store, stage: str, sample: str, keys: Iterable[str]) -> list[Failure]:
+    """A sample's notes that have these keys. Raises DamageError."""
+    return [note for key in keys for note in _read(store, stage, sample, key)]
 
 
 def read_of(store: Store, stage: str, sample: str) -> list[Failure]:
     """The failures of one sample in a stage, whatever others have. Raises DamageError."""
-    return [note for key in store.list(layout.failures(stage, sample)) for note in _read(store, stage, sample, key)]
+    return read(store, stage, sample, store.list(layout.failures(stage, sample)))
 
 
 def _read(store: Store, stage: str, sample: str, key: str) -> Iterator[Failure]:

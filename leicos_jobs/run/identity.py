@@ -20,6 +20,7 @@ from leicos_jobs.formats.cosmos import prompt_for
 from leicos_jobs.robots.embodiment import Embodiment, is_file
 from leicos_jobs.run.commits import Record, make_key
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.config_former import FORMER
 from leicos_jobs.run.controls import other_demo
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.run.upstream import Upstream
@@ -215,9 +216,13 @@ def _settings_named(config: RunConfig, stage: str) -> dict[str, Any]:
     return values
 
 
+PULLING = {"workers", "samples_per_worker"}
+"""How many pods pull samples: no result depends on it."""
 LATER = {
     "source": {"tasks", "cameras"},
-    "plan": {"prompts"},
+    "plan": {"prompts", *PULLING},
+    "replay": PULLING,
+    "rounds": {"worker_seconds"},
     "curate": {"accept_unproven", "jitter_max", "start_error_ratio_max"},
 }
 """Fields that came after 0.1, by section: where they are unset, keys are what they were without them."""
@@ -285,7 +290,7 @@ def _plan(up: Upstream) -> dict[str, Any] | None:
     if is_trained(config) and checkpoint is None:
         return None
     return {
-        "plan": _as_before("plan", config.plan, {"samples_per_shard", "min_shards", "max_shards"}),
+        "plan": _as_before("plan", config.plan, PULLING),
         "split": config.split.model_dump(mode="json"),
         "prompt": config.prompt.model_dump(mode="json"),
         "task": config.source.task,
@@ -320,7 +325,8 @@ def _report(up: Upstream) -> dict[str, Any]:
     config["source"]["robot"] = _robot(up.config, up.outside)
     for section in LATER:
         known = _as_before(section, getattr(up.config, section))
-        config[section] = {name: value for name, value in config[section].items() if name in known}
+        kept = {name: value for name, value in config[section].items() if name in known}
+        config[section] = kept | FORMER.get(section, {})
     samples = {"samples": up.standing(), "controls": up.controls()}
     return {"config": config, "demos": up.result("replay-demos")} | samples
 

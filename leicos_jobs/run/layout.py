@@ -78,23 +78,39 @@ def resume(stage: str, key: str) -> str:
     return f"resume/{stage}/{key}"
 
 
-def round_folder(workflow: str, number: int) -> str:
-    """Shards of one round of one workflow."""
-    return f"rounds/{workflow}/{number:02d}"
+def round_folder(workflow: str, name: str) -> str:
+    """What the workers of one round of one workflow share. name: the round's number, or the stage that is done once."""
+    return f"rounds/{workflow}/{name}"
 
 
-def round_file(workflow: str, number: int) -> str:
-    """The list of a round's shards."""
-    return f"{round_folder(workflow, number)}/round.json"
+def round_name(number: int) -> str:
+    """Name of a round of generate, gate and label."""
+    return f"{number:02d}"
 
 
-def shard(workflow: str, number: int, index: int) -> str:
-    """One shard's list of samples."""
-    return f"{round_folder(workflow, number)}/{index:05d}.json"
+def round_file(folder: str) -> str:
+    """The list of a round's samples."""
+    return f"{folder}/round.json"
+
+
+def claims(folder: str) -> str:
+    """Prefix of a round's claims."""
+    return f"{folder}/claims/"
+
+
+def claim(folder: str, sample: str) -> str:
+    """That a worker has taken a sample."""
+    return f"{claims(folder)}{sample}.json"
+
+
+def is_claim(key: str) -> bool:
+    """Whether a key is of a claim, which means nothing after its round."""
+    parts = key.split("/")
+    return parts[0] == "rounds" and parts[-2] == "claims"
 
 
 def heartbeat(stage: str, worker: str) -> str:
-    """The object in which a worker names the samples that it works on."""
+    """The object in which a worker names the samples that it works on, and those that it has taken."""
     return f"workers/{stage}/{worker}.json"
 
 

@@ -1,7 +1,7 @@
 """What a stage's work took and takes: pod hours, loading, workers at it, money. All read from the store.
 
 Hours are at least these: a process that was killed leaves no timing, so where the records' own seconds add up to more,
-they count. A worker is an object that names the samples that it works on; one that vanished counts until its shard
+they count. A worker is an object that names the samples that it works on; one that vanished counts until its step
 is tried again.
 """
 

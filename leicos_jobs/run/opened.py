@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from leicos_jobs import __version__
 from leicos_jobs.core.digests import digest_of
@@ -23,6 +23,7 @@ from leicos_jobs.run import inputs as outside
 from leicos_jobs.run import layout, sealed
 from leicos_jobs.run.commits import Commits
 from leicos_jobs.run.config import RunConfig
+from leicos_jobs.run.config_former import without_former
 from leicos_jobs.store import KeyMissingError, Store, open_store
 
 FORMAT = 2
@@ -39,6 +40,11 @@ class RunFile(BaseModel):
     inputs: dict[str, str]
     """Fingerprint of every file and folder outside the run that the configuration names."""
     leicos: str
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _of_former_versions(cls, config: Any) -> Any:
+        return without_former(config)
 
     def differences(self, other: RunFile) -> list[str]:
         """What another one says differently, one line per field."""

@@ -1,20 +1,25 @@
-"""fan-in: decide after the last round whether enough samples are done, and cut the shards of replay and controls."""
+"""fan-in: decide after the last round whether enough samples are done, and list what replay and controls have to do."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import DefectError, InputError
-from leicos_jobs.run import identity, refusals
+from leicos_jobs.core.stages import CONTROLS, REPLAY, Stage
+from leicos_jobs.run import identity, layout, refusals
+from leicos_jobs.run.chain import State
 from leicos_jobs.run.failures import retry_command
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
-from leicos_jobs.run.rounds import Account, account
+from leicos_jobs.run.rounds import Account, Round, account, workers_of, write_round
 
 
-def fan_in(run: Run) -> tuple[Account, list[int], list[int]]:
-    """Decide whether enough succeeded; returns the account and the indices of the shards of replay and of controls.
+def fan_in(run: Run, workflow: str, max_workers: int = 0) -> tuple[Account, int, int]:
+    """Decide whether enough succeeded; returns the account, and how many workers replay and controls have.
+
+    A retried pod finds and keeps the lists that were written. max_workers: 0 is no limit.
 
     Raises InputError where videos wait for an IDM that was not trained, or when the gate refused everything, or so much
     that it stopped the run; DefectError below `rounds.min_success_ratio`, naming what is missing and why.
@@ -49,9 +54,19 @@ def fan_in(run: Run) -> tuple[Account, list[int], list[int]]:
         )
     can = identity.no_replay(run.config, run.robot)
     if all(can[sample.states] for sample in results.samples()):
-        return result, [], []
-    (replay, _), (_, controls) = map(run.config.replay.shards_of, (result.total, result.labelled))
-    return result, list(range(replay)), list(range(controls))
+        return result, 0, 0
+    limit, replay = [max_workers] if max_workers else [], run.config.replay
+
+    def workers(stage: Stage, states: Sequence[State], least: int) -> int:
+        todo = tuple(state.sample.id for state in states if state.pending(stage.name))
+        planned = Round(workers=workers_of(len(todo), least, replay.workers, *limit), samples=todo)
+        return write_round(run, layout.round_folder(workflow, stage.name), planned).workers
+
+    return (
+        result,
+        workers(REPLAY, results.samples_standing.states, replay.samples_per_worker),
+        workers(CONTROLS, results.controls_standing.states, max(1, replay.samples_per_worker // 4)),
+    )
 
 
 def _listed(reasons: Counter[str]) -> str:

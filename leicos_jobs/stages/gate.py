@@ -75,7 +75,7 @@ class Gate(Processor[GateRequest, GateResult]):
     def process(self, requests: Sequence[GateRequest], started: Started) -> Iterator[GateResult]:
         """Judge each video."""
         from leicos_jobs.judge.gate_scores import measure
-        from leicos_jobs.media.decode import read_all, read_frames  # PyAV, which a shard with nothing to do can spare
+        from leicos_jobs.media.decode import read_all, read_frames  # PyAV, which a worker with nothing to do can spare
 
         for request in requests:
             started(request.sample)
@@ -148,7 +148,7 @@ class GateStage(SampleStage):
 
     def finish(self, samples: Sequence[Sample]) -> None:
         """See `SampleStage.finish`. Raises InputError if too many of the plan's videos are refused; they are only read
-        where this shard's alone are too many."""
+        where this worker's alone are too many."""
         results, own = Results(self.run), self.states(samples)
         if not _exceeds(results, own, least=1):
             return

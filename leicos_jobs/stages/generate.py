@@ -88,7 +88,7 @@ class GenerateStage(SampleStage):
     def check(self, state: State, result: GenerateResult, scratch: Path) -> Checked:
         """See `SampleStage.check`. Truth goes to its own place first, named by the video's digest, even if the video is
         then refused: the report tells which planted defects were."""
-        from leicos_jobs.media.probe import verify  # brings PyAV, which a shard with nothing to do can spare
+        from leicos_jobs.media.probe import verify  # brings PyAV, which a worker with nothing to do can spare
 
         sample, config, truth = state.sample, self.run.config.generate, None
         fps = self.episodes[sample.episode].fps

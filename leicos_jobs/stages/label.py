@@ -1,6 +1,6 @@
 """label: video -> one action a frame, by the IDM. It sees the video and the artifact, nothing else of the run.
 
-The seed derives from the video's bytes, so that neither batch, shard, retry nor file name can change a label.
+The seed derives from the video's bytes, so that neither batch, worker, retry nor file name can change a label.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def check_geometry(folder: Path, config: GenerateConfig) -> None:
 
 def check_dataset(folder: Path, camera: str, config: GenerateConfig) -> None:
     """The same for a dataset that an IDM is about to be trained on. Raises InputError."""
-    from leicos_jobs.formats.lerobot_read import Dataset  # brings pyarrow, which a shard with nothing to do can spare
+    from leicos_jobs.formats.lerobot_read import Dataset  # brings pyarrow, which a worker with nothing to do can spare
 
     height, width, _ = Dataset(folder).info["features"][f"observation.images.{camera}"]["shape"]
     _require_size([width, height], config, "the IDM will be trained on the dataset's")

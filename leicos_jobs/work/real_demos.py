@@ -12,7 +12,7 @@ from leicos_jobs.run.results import Results
 
 def read_actions(results: Results, index: int, scratch: Path) -> NDArray[np.float32]:
     """(frames, width) float32 recorded actions of an episode, in motor units. Raises InputError, DamageError."""
-    import pyarrow.parquet as pq  # heavy: a shard with nothing to do can spare it
+    import pyarrow.parquet as pq  # heavy: a worker with nothing to do can spare it
 
     from leicos_jobs.formats import lerobot_layout
     from leicos_jobs.formats.lerobot_v21 import data_file

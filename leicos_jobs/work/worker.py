@@ -1,8 +1,8 @@
-"""The loop that works a list of samples through a backend and commits each as soon as it is verified.
+"""The loop that works samples through a backend and commits each as soon as it is verified.
 
 The backend runs in a child process. What goes wrong counts against the current sample: an exception, the child's death
 or a failed verification as a failure, a vanished worker (found by its heartbeat) as a loss. SIGTERM: the current sample
-gets a few seconds to finish, no new one is taken, exit 75. An empty to-do list is success.
+gets a few seconds to finish, no new one is taken, exit 75. Having nothing to do is success.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,12 +26,14 @@ from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import DefectError, InputError, LeicosError, RetryError, no_room
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.chain import State
+from leicos_jobs.run.claims import Pull
 from leicos_jobs.run.commits import Record, attempt_facts
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.run.sealed import DamageError
-from leicos_jobs.work import heartbeats, messages
+from leicos_jobs.work import messages
 from leicos_jobs.work.child import Child
+from leicos_jobs.work.intake import Intake
 
 GRACE_SECONDS = 5.0
 """How long the current sample may take after SIGTERM; GKE gives a spot pod 15 s in all."""
@@ -52,7 +54,7 @@ class SampleStage(ABC):
 
     name: ClassVar[str]
     another_round: ClassVar[bool] = True
-    """Whether a later round takes what is left. If not, a shard has no time budget."""
+    """Whether a later round takes what is left. If not, a worker has no time budget."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -74,7 +76,7 @@ class SampleStage(ABC):
         """Verify a result. Raises LeicosError saying what is wrong; it then counts against the sample."""
 
     def finish(self, samples: Sequence[Sample]) -> None:
-        """After the last of the shard's samples: a look at all of them. Raises LeicosError to stop the run."""
+        """After the last of the worker's samples: a look at all of them. Raises LeicosError to stop the run."""
         return None
 
 
@@ -91,38 +93,44 @@ class Summary:
 
 @dataclass
 class Worker:
-    """One pass over one shard. `worker` names the shard, the same in every attempt at it."""
+    """One attempt of one worker, which `worker` names, the same in every attempt.
+
+    samples: its own from the start. pull, plan: what it takes more from, and the samples of that list by id.
+    """
 
     stage: SampleStage
     samples: Sequence[Sample]
     worker: str
+    pull: Pull | None = None
+    plan: Mapping[str, Sample] = field(default_factory=dict)
     summary: Summary = field(default_factory=Summary)
 
     def __post_init__(self) -> None:
         self.run = self.stage.run
         self.limits = self.run.config.rounds
         self.attempt = uuid.uuid4().hex
-        self.open = 0
+        self.intake = Intake(
+            self.run, self.stage.name, self.stage.states, self.worker, self.attempt, self.pull, self.plan
+        )
         self.damaged: list[str] = []
+        self.committed: set[str] = set()
         self.current: str | None = None
         """The current sample, as far as the backend has said."""
-        self.alone: set[str] = set()
-        """Samples that share no batch with others: one of them may be what kills workers or backends."""
 
     def work(self) -> Summary:
         """Do what is missing. Raises RetryError when stopped, DefectError when the backend cannot start."""
         signals.install()
         begun = time.monotonic()
-        todo = self._todo()
-        self.open = len(todo)
+        queue = deque(self.intake.begin(self.samples) or self.intake.more(1))
         self._progress()
-        if not todo:
-            logs.event(f"{self.stage.name}.nothing_to_do", samples=len(self.samples))
-            self.stage.finish(self.samples)
+        if not queue:
+            logs.event(f"{self.stage.name}.nothing_to_do", samples=len(self.intake.had))
+            self.intake.beat([])
+            self.stage.finish(self.intake.had)
             return self.summary
         scratch = Path(tempfile.mkdtemp(prefix="leicos-"))
         try:
-            self._through(deque(todo), scratch, begun + self.limits.shard_seconds)
+            self._through(queue, scratch, begun + self.limits.worker_seconds)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
             self.summary.seconds = time.monotonic() - begun
@@ -131,57 +139,59 @@ class Worker:
             uri = self.run.store.uri
             fix = f"run `leicos check {uri} --repair`, then start the run again"
             raise InputError("\n".join(self.damaged), fix=fix)
-        self.stage.finish(self.samples)
+        self.stage.finish(self.intake.had)
         return self.summary
-
-    def _todo(self) -> list[State]:
-        pending = [state for state in self.stage.states(self.samples) if state.pending(self.stage.name)]
-        heartbeats.settle(self.run.store, self.stage.name, self.worker, pending)
-        self._beat([])
-        notes = failures.read_all(self.run.store, self.stage.name, {state.sample.id for state in pending})
-        for state in pending:
-            if failures.suspected(notes.get(state.sample.id, []), state.keys[self.stage.name], self.limits):
-                self.alone.add(state.sample.id)
-        return [state for state in pending if self._quarantine(state, notes.get(state.sample.id, [])) is None]
-
-    def _quarantine(self, state: State, notes: list[failures.Failure]) -> failures.Failure | None:
-        return failures.quarantined(notes, state.keys[self.stage.name], self.limits)
-
-    def _beat(self, states: Sequence[State]) -> None:
-        heartbeats.beat(self.run.store, self.stage.name, self.worker, self.attempt, states)
 
     def _through(self, queue: deque[State], scratch: Path, deadline: float) -> None:
         spec = self.stage.spec(scratch)
         child: Child | None = None
+        batch: list[State] = []
         batch_size = 1
         try:
-            while queue:
+            while queue or self._refill(queue, 1):
                 signals.check()
                 if self.stage.another_round and time.monotonic() > deadline:
-                    self.summary.left = len(queue)
-                    logs.event(f"{self.stage.name}.time_budget_spent", left=len(queue))
-                    return
+                    self.summary.left = len(queue) + self.intake.left
+                    logs.event(f"{self.stage.name}.time_budget_spent", left=self.summary.left)
+                    break
                 if child is None:
                     child, batch_size = self._start(spec)
-                batch = [queue.popleft()]
-                while queue and len(batch) < batch_size and not ({batch[0].sample.id, queue[0].sample.id} & self.alone):
-                    batch.append(queue.popleft())
-                self._beat(batch)
+                self._refill(queue, self.intake.share(batch_size) - len(queue))
+                batch = self._next(queue, batch_size)
+                self.intake.beat(batch)
                 rest, alive = self._batch(child, batch, scratch)
                 if len(batch) > 1:
-                    self.alone |= {state.sample.id for state in rest}
+                    self.intake.alone |= {state.sample.id for state in rest}
+                if any(state.sample.id not in self.committed for state in batch):
+                    self.intake.beat([])
+                batch = []
                 queue.extendleft(reversed(rest))
                 if not alive:
                     child.kill()
                     child = None
-                self._beat([])
+            self.intake.beat([])
         except (LeicosError, OSError) as error:
             if isinstance(error, RetryError) or no_room(error):  # the boundary says it
-                self._beat([])
+                self.intake.stop(state for state in (*batch, *queue) if state.sample.id not in self.committed)
             raise
         finally:
             if child is not None:
                 child.kill()
+
+    def _refill(self, queue: deque[State], wanted: int) -> bool:
+        """Take more where there is more; whether there is anything to do."""
+        if wanted > 0:
+            queue.extend(self.intake.more(wanted, queue))
+            self._progress()
+        return bool(queue)
+
+    def _next(self, queue: deque[State], size: int) -> list[State]:
+        """The next batch off the queue: samples that may be what kills workers share none."""
+        alone = self.intake.alone
+        batch = [queue.popleft()]
+        while queue and len(batch) < size and not ({batch[0].sample.id, queue[0].sample.id} & alone):
+            batch.append(queue.popleft())
+        return batch
 
     def _start(self, spec: BackendSpec[Processor[Any, Any]]) -> tuple[Child, int]:
         """Start the backend's process and wait until its model is loaded."""
@@ -206,7 +216,7 @@ class Worker:
             try:
                 requests.append(self.stage.request(state, folder))
                 opened[state.sample.id] = state
-            except DamageError as error:  # this sample's alone: the others are worked, then the shard says so
+            except DamageError as error:  # this sample's alone: the others are worked, then the worker says so
                 self.damaged.append(error.message)
                 logs.event(f"{self.stage.name}.damaged", sample=state.sample.id, error=error.message)
             except (RetryError, InputError):
@@ -245,7 +255,7 @@ class Worker:
                 case messages.Result(result):
                     state = opened.pop(result.sample)
                     if not self._accept(state, result, folder, now - last):
-                        again += self._retryable([state])
+                        again += self.intake.retryable([state])
                     last, self.current = time.monotonic(), None
                     if signals.stopping():
                         signals.check()
@@ -258,7 +268,7 @@ class Worker:
                     missing = f"the backend ended its batch without a result ({now - begun:.0f} s)"
                     for state in opened.values():
                         self._fail(state, missing)
-                    return again + self._retryable(list(opened.values())), not worn
+                    return again + self.intake.retryable(list(opened.values())), not worn
                 case _:
                     raise DefectError(f"{self.stage.name}: the backend's process said {message} within a batch")
 
@@ -282,6 +292,7 @@ class Worker:
         )
         self.run.commits.commit(record, checked.path)
         self.summary.committed += 1
+        self.committed.add(state.sample.id)
         self._progress()
         logs.event(f"{name}.committed", sample=state.sample.id, seconds=seconds)
         return True
@@ -294,13 +305,7 @@ class Worker:
         for state in states:
             if state.sample.id == sample:
                 self._fail(state, text)
-        return self._retryable(states)
-
-    def _retryable(self, states: list[State]) -> list[State]:
-        """Those of the samples in hand that may be tried again; only their own notes are read."""
-        store, stage = self.run.store, self.stage.name
-        notes = {state.sample.id: failures.read_of(store, stage, state.sample.id) for state in states}
-        return [state for state in states if self._quarantine(state, notes[state.sample.id]) is None]
+        return self.intake.retryable(states)
 
     def _fail(self, state: State, text: str) -> None:
         self.summary.failed += 1
@@ -317,8 +322,8 @@ class Worker:
     def _progress(self) -> None:
         """Argo shows `N/M` from this file beside the pod."""
         if path := os.environ.get("ARGO_PROGRESS_FILE"):
-            total = len(self.samples)
-            Path(path).write_text(f"{total - self.open + self.summary.committed}/{total}\n")
+            total = len(self.intake.had)
+            Path(path).write_text(f"{total - self.intake.opened + self.summary.committed}/{total}\n")
 
     def _timing(self) -> None:
         facts = {
@@ -328,7 +333,7 @@ class Worker:
             "seconds": self.summary.seconds,
             "load_seconds": self.summary.load_seconds,
             "samples": self.summary.committed,
-            "gpus": 1,  # a backend of samples works on one; more of them are more shards
+            "gpus": 1,  # a backend of samples works on one; for more of them there are more workers
         }
         key = layout.timing(self.stage.name, f"{self.worker.replace('/', '-')}-{self.attempt[:8]}")
         self.run.store.put(key, json.dumps(facts).encode())

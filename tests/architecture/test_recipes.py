@@ -38,8 +38,8 @@ def tally(run):
     return whole_stage(Results(run), TALLY, build)
 """
 SAMPLE_ENTRY = """CAPTION = Stage("caption", Kind.SAMPLE, GENERATION, "Say what a video shows.", retries=6,
-    inputs=("round", "shard"), names_workflow=True, needs=("label",), settings=("source.task",), prefix="caption",
-    in_round=True, after_gate=True)
+    inputs=("round", "worker"), names_workflow=True, needs=("label",), settings=("source.task",), prefix="caption",
+    in_round=True, follows="generate", after_gate=True)
 
 """
 SAMPLE_MODULE = """
@@ -73,7 +73,7 @@ class CaptionStage(SampleStage):
     def check(self, state, result, scratch):
         return Checked(None, {"caption": self.run.config.source.task}, {})
 """
-SHARD_TASK = "            step(stages.LABEL, labels, after=stages.GATE),\n"
+WORKER_TASK = "            step(stages.LABEL, labels, after=stages.GATE),\n"
 
 
 @pytest.fixture
@@ -154,12 +154,12 @@ def test_a_whole_stage_takes_three_places(copied: Path) -> None:
 def test_a_stage_of_samples_takes_three_places(copied: Path) -> None:
     edit(copied, TABLE, (END_OF_TABLE, SAMPLE_ENTRY + END_OF_TABLE), ("LABEL, ACCOUNT,", "LABEL, CAPTION, ACCOUNT,"))
     (copied / "leicos_jobs/stages/caption.py").write_text(SAMPLE_MODULE)
-    task = SHARD_TASK.replace("stages.LABEL", "stages.CAPTION").replace("stages.GATE", "stages.LABEL")
-    edit(copied, "hera_workflows/rounds.py", (SHARD_TASK, SHARD_TASK + task))
+    task = WORKER_TASK.replace("stages.LABEL", "stages.CAPTION").replace("stages.GATE", "stages.LABEL")
+    edit(copied, "hera_workflows/rounds.py", (WORKER_TASK, WORKER_TASK + task))
     assert places(copied) == {TABLE, "leicos_jobs/stages/caption.py", "hera_workflows/rounds.py"}
 
-    assert "--shard" in leicos(copied, "caption", "--help")
-    assert tasks(copied, "leicos-generate", "shard") == ["generate", "gate", "label", "caption"]
+    assert "--worker" in leicos(copied, "caption", "--help")
+    assert tasks(copied, "leicos-generate", "worker") == ["generate", "gate", "label", "caption"]
     code = """
 from leicos_jobs.core.stages import SAMPLE
 from leicos_jobs.run.commits import Record

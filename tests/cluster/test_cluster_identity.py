@@ -25,8 +25,8 @@ PLUGINS = installation.ROOT / "tests/plugins"
 MOUNTED = "/opt/plugins"
 SAMPLES = 200
 TROUBLE = 0.04
-PAUSE = 0.5
-"""Seconds of pretended work a sample: a shard must last until its pod is deleted."""
+PAUSE = 0.8
+"""Seconds of pretended work a sample: a worker must last until its pod is deleted."""
 OLD_ENOUGH = 12.0
 """A pod that goes in its first 10 s Argo makes again; afterwards it is an error and another attempt."""
 

@@ -14,7 +14,7 @@ from leicos_jobs.core import stages, workflow_size
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import layout
 from leicos_jobs.run.results import Results
-from leicos_jobs.run.rounds import account, read_shard
+from leicos_jobs.run.rounds import account
 from leicos_jobs.run.status import RunStatus, StageStatus, status
 from leicos_jobs.run.status_text import duration
 from leicos_jobs.stages.fan_in import fan_in
@@ -72,7 +72,7 @@ def test_a_plan_of_which_the_gate_refused_all_ends_with_its_reasons(made: HandMa
         made.through(sample, "generate")
         made.commit("gate", sample, passed=False, reasons=["static"] if number else ["static", "jump"])
     with pytest.raises(InputError, match=r"of 3 samples is labelled: the gate refused 3\n  2 x static\n  1 x stat"):
-        fan_in(made.run)
+        fan_in(made.run, "w")
 
 
 def test_rounds_beyond_the_usual_ones_get_what_room_the_workflow_has_left(
@@ -81,23 +81,22 @@ def test_rounds_beyond_the_usual_ones_get_what_room_the_workflow_has_left(
     """Nothing is ever done here: every round has all samples to do."""
     made.idm()
     made.plan(10)
-    monkeypatch.setattr(workflow_size, "LIMIT", workflow_size.FIXED_BYTES + 14_000)
-    shards = [len(plan_round(made.run, "w", number).shards) for number in range(4)]
-    assert shards[0] == 4
-    assert shards[1:] == sorted(shards[1:], reverse=True)
-    assert shards[-1] == 1, "never none: the samples would be lost"
-    assert [len(plan_round(made.run, "w", number).shards) for number in range(4)] == shards, (
+    monkeypatch.setattr(workflow_size, "LIMIT", workflow_size.FIXED_BYTES + 15_500)
+    workers = [plan_round(made.run, "w", number).workers for number in range(4)]
+    assert workers[0] == 3
+    assert workers[1:] == sorted(workers[1:], reverse=True)
+    assert workers[-1] == 1, "never none: the samples would be lost"
+    assert [plan_round(made.run, "w", number).workers for number in range(4)] == workers, (
         "a retried pod finds its round"
     )
-    for number, count in enumerate(shards):
-        planned = [sample.id for index in range(count) for sample in read_shard(made.run, "w", number, index)]
-        assert planned == [sample.id for sample in Results(made.run).samples()]
+    for number in range(4):
+        assert plan_round(made.run, "w", number).samples == tuple(sample.id for sample in Results(made.run).samples())
 
 
 def test_rounds_go_on_without_an_idm_and_label_when_it_is_there(made: HandMade) -> None:
     samples = made.plan(3)
     first = plan_round(made.run, "w", 0)
-    assert (len(first.shards), first.videos, first.labels) == (3, True, False)
+    assert (first.workers, first.videos, first.labels) == (1, True, False)
     for item in samples[:2]:
         made.commit("generate", item)
         made.commit("gate", item)
@@ -107,12 +106,13 @@ def test_rounds_go_on_without_an_idm_and_label_when_it_is_there(made: HandMade) 
     made.commit("gate", samples[2])
     assert account(made.run).missing == []
     nothing = plan_round(made.run, "w", 1)
-    assert (nothing.shards, nothing.videos, nothing.labels) == ((), False, False)
+    assert (nothing.workers, nothing.videos, nothing.labels) == (0, False, False)
     with pytest.raises(InputError, match="train-idm is not done"):
-        fan_in(made.run)
+        fan_in(made.run, "w")
     made.idm()
     labels = plan_round(made.run, "w", 2)
-    assert (len(labels.shards), labels.videos, labels.labels) == (3, False, True), "no pod for videos that stand"
+    assert (labels.workers, labels.videos, labels.labels) == (1, False, True), "no pod for videos that stand"
+    assert (labels.samples, labels.made) == ((), tuple(item.id for item in samples))
     assert plan_round(made.run, "w", 0) == first, "a retried pod finds what was written"
     assert account(made.run).waiting == 0
 

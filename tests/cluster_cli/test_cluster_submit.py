@@ -25,7 +25,10 @@ from leicos_jobs.store import open_store
 from leicos_jobs.store.s3 import S3Store, parts
 from leicos_jobs.work.sources import fetch_source
 
-PARAMETERS = {"leicos-pipeline": ["run", "config", "max-rounds"], "leicos-replay": ["run"]}
+PARAMETERS = {
+    "leicos-pipeline": ["run", "config", "max-rounds", "max-workers"],
+    "leicos-replay": ["run", "max-workers"],
+}
 
 
 class FakeApi:

@@ -8,11 +8,14 @@ import pytest
 from click.testing import CliRunner
 from cluster_cli.handmade import HandMade
 
-from leicos_jobs.cli import local_run, pipeline
+from leicos_jobs.cli import local_run
 from leicos_jobs.cli.main import cli
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import failures, inputs
 from leicos_jobs.run.opened import create_run
+from leicos_jobs.run.rounds import Round
+from leicos_jobs.work import pulling
+from leicos_jobs.work.worker import Worker
 
 
 class StartedError(Exception):
@@ -54,7 +57,8 @@ def test_workers_of_replay_are_named_after_their_workflow(made: HandMade, monkey
     create_run(made.run.store.uri, made.run.config, known=made.run.inputs)
     made.plan(1)
     names: list[str] = []
-    monkeypatch.setattr(pipeline, "_work", lambda _stage, _run, _samples, name: names.append(name))
+    monkeypatch.setattr(pulling, "listed", lambda _run, _folder, _index: (Round(workers=1, samples=()), {}))
+    monkeypatch.setattr(Worker, "work", lambda worker: names.append(worker.worker))
     for workflow in ("leicos-replay-x", "leicos-replay-y"):
-        CliRunner().invoke(cli, ["replay", "--run", made.run.store.uri, "--workflow", workflow, "--shard", "0"])
-    assert names == ["leicos-replay-x-00000", "leicos-replay-y-00000"]
+        CliRunner().invoke(cli, ["replay", "--run", made.run.store.uri, "--workflow", workflow, "--worker", "0"])
+    assert names == ["leicos-replay-x-replay-00000", "leicos-replay-y-replay-00000"]

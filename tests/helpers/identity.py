@@ -52,11 +52,11 @@ def write_config(
     trouble: float = 0.0,
     pause: float = 0.0,
     replay_pause: float = 0.0,
-    shard: int = 30,
-    shard_seconds: int = 3600,
+    workers: int = 7,
+    worker_seconds: int = 3600,
     trained: bool = False,
 ) -> Path:
-    """A recording of tiny demos, and a configuration for the identity backends. shard: samples in one. trained: the
+    """A recording of tiny demos, and a configuration for the identity backends. trained: the
     generator is post-trained, for which demos have more than 93 frames."""
     from helpers.leisaac import DemoSpec, write_recording
 
@@ -67,14 +67,14 @@ def write_config(
     config = {
         "name": "identity",
         "source": {"files": [str(source)], "task": TASK},
-        "plan": {"samples": samples, "samples_per_shard": shard, "min_shards": 2, "row0": [-1, 16, 22]},
+        "plan": {"samples": samples, "workers": workers, "samples_per_worker": 1, "row0": [-1, 16, 22]},
         "generate": generator | {"frames": 7, "width": SIZE[0], "height": SIZE[1]},
         "gate": {"checks": []},
         "idm": {"backend": "identity"},
         "label": {"settings": {"trouble": trouble / 2, "pause": pause}},
-        "replay": {"backend": "identity", "samples_per_shard": 80, "settings": {"pause": replay_pause}},
+        "replay": {"backend": "identity", "samples_per_worker": 80, "settings": {"pause": replay_pause}},
         "cost": {"generate_seconds": 0.05 + pause, "load_seconds": 0},
-        "rounds": {"min_success_ratio": 1.0, "quarantine_after": 30, "shard_seconds": shard_seconds},
+        "rounds": {"min_success_ratio": 1.0, "quarantine_after": 30, "worker_seconds": worker_seconds},
     }
     path = folder / "identity.yaml"
     path.write_text(yaml.safe_dump(config))

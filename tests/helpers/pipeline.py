@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from leicos_jobs.core.stages import CONTROLS, REPLAY, SHARD, STAGES
+from leicos_jobs.core.stages import CONTROLS, REPLAY, STAGES
 from leicos_jobs.run import rounds
 from leicos_jobs.run.opened import Run, open_run
 from leicos_jobs.stages.fan_in import fan_in
 from leicos_jobs.stages.start import start
-from leicos_jobs.work.worker import Worker
+from leicos_jobs.work.pulling import worker_of
+from leicos_jobs.work.worker import SampleStage, Worker
 
 QUICK: dict[str, Any] = {
     "idm": {"backend": "oracle"},
@@ -30,10 +32,16 @@ def whole(root: Path, name: str) -> None:
     getattr(importlib.import_module(f"leicos_jobs.stages.{module}"), module)(open_run(str(root)))
 
 
-def shard(root: Path, name: str, samples: list[Any]) -> None:
-    """A per-sample stage on these samples."""
+def made(root: Path, name: str) -> SampleStage:
+    """A per-sample stage of the run."""
     module = importlib.import_module(f"leicos_jobs.stages.{name}")
-    Worker(getattr(module, f"{name.title()}Stage")(open_run(str(root))), samples, f"here-{name}").work()
+    stage: SampleStage = getattr(module, f"{name.title()}Stage")(open_run(str(root)))
+    return stage
+
+
+def work(root: Path, name: str, samples: list[Any]) -> None:
+    """A per-sample stage on these samples."""
+    Worker(made(root, name), samples, f"here-{name}").work()
 
 
 def run_through(root: Path, config: dict[str, Any], *, amend: bool = False, upto: str = "report") -> Run:
@@ -44,12 +52,13 @@ def run_through(root: Path, config: dict[str, Any], *, amend: bool = False, upto
         if name == upto:
             return run
     samples = rounds.account(run).missing
-    for name in SHARD:
-        shard(root, name, samples)
-    _, *shards = fan_in(open_run(str(root)))
-    for stage, indices in zip((REPLAY, CONTROLS), shards, strict=True):
-        for index in indices:
-            shard(root, stage.name, rounds.replay_shard(open_run(str(root)), stage, index))
+    for name in (stage.name for stage in STAGES.values() if stage.in_round):
+        work(root, name, samples)
+    workflow = uuid.uuid4().hex
+    _, *counts = fan_in(open_run(str(root)), workflow)
+    for stage, count in zip((REPLAY, CONTROLS), counts, strict=True):
+        for index in range(count):
+            worker_of(stage, made(root, stage.name), workflow, stage.name, index).work()
     for name in ("replay-demos", "curate", "assemble", "report"):
         whole(root, name)
         if name == upto:

@@ -94,11 +94,11 @@ def test_argo_lints_them() -> None:
 
 def test_each_workflow_template_has_few_parameters_with_descriptions() -> None:
     wanted = {
-        "leicos-pipeline": ["run", "config", "max-rounds"],
+        "leicos-pipeline": ["run", "config", "max-rounds", "max-workers"],
         "leicos-prepare": ["run", "config"],
         "leicos-train": ["run", "config"],
-        "leicos-generate": ["run", "max-rounds"],
-        "leicos-replay": ["run"],
+        "leicos-generate": ["run", "max-rounds", "max-workers"],
+        "leicos-replay": ["run", "max-workers"],
         "leicos-report": ["run"],
     }
     found = {manifest["metadata"]["name"]: manifest["spec"]["arguments"]["parameters"] for manifest in MANIFESTS}
@@ -136,7 +136,7 @@ def test_a_pod_runs_leicos_and_can_write_to_tmp_only(found: dict[str, Any]) -> N
     assert "emptyDir" in mounted["/tmp"]
 
 
-def test_shard_pods_put_nothing_into_the_workflow_object() -> None:
+def test_workers_put_nothing_into_the_workflow_object() -> None:
     templates = {found["name"]: found for manifest in MANIFESTS for found in manifest["spec"]["templates"]}
 
     for name in ("generate", "gate", "label", "replay"):

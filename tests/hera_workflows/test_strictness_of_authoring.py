@@ -14,7 +14,7 @@ from hera_workflows import schema
 from hera_workflows.lint import check_size
 from hera_workflows.strict import exactly
 from leicos_jobs.core.errors import DefectError
-from leicos_jobs.core.workflow_size import LIMIT, most_shards, object_bytes
+from leicos_jobs.core.workflow_size import LIMIT, most_workers, object_bytes
 
 CRD = """
 spec:
@@ -100,6 +100,6 @@ def test_argo_itself_is_looked_for_where_it_is_said_to_be(tmp_path: Path, monkey
 def test_a_plan_that_would_not_fit_is_refused_with_the_number_that_would() -> None:
     assert check_size(200, 3) == []
     (problem,) = check_size(100_000, 3)
-    assert str(most_shards(3)) in problem.fix
-    assert object_bytes(most_shards(3), 3) <= LIMIT < object_bytes(most_shards(3) + 1, 3)
-    assert most_shards(1) > most_shards(3) > 200
+    assert str(most_workers(3)) in problem.fix
+    assert object_bytes(most_workers(3), 3) <= LIMIT < object_bytes(most_workers(3) + 1, 3)
+    assert most_workers(1) > most_workers(3) > 200

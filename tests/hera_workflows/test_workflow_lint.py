@@ -42,13 +42,13 @@ BROKEN: list[tuple[str, Callable[[Manifests], object], str]] = [
     ("onExit", lambda m: pipeline(m)["spec"].update(onExit="bye"), "template bye of leicos-pipeline"),
     (
         "unknown argument",
-        lambda m: task(m, "shard", "gate")["arguments"]["parameters"].append({"name": "extra", "value": "1"}),
+        lambda m: task(m, "worker", "gate")["arguments"]["parameters"].append({"name": "extra", "value": "1"}),
         "arguments.extra: gate has no such input",
     ),
     (
         "missing argument",
-        lambda m: task(m, "shard", "gate")["arguments"]["parameters"].pop(),
-        "arguments.shard: is required by gate",
+        lambda m: task(m, "worker", "gate")["arguments"]["parameters"].pop(),
+        "arguments.worker: is required by gate",
     ),
     (
         "input",
@@ -73,7 +73,7 @@ BROKEN: list[tuple[str, Callable[[Manifests], object], str]] = [
     (
         "output of a task that is not waited for",
         lambda m: pipeline_task(m, "replay").update(depends="plan"),
-        "{{tasks.fan-in.outputs.parameters.replay-shards}} is not defined here",
+        "{{tasks.fan-in.outputs.parameters.replay-workers}} is not defined here",
     ),
     (
         "expression",
@@ -98,7 +98,7 @@ BROKEN: list[tuple[str, Callable[[Manifests], object], str]] = [
     ("circle", lambda m: pipeline_task(m, "start").update(depends="report"), "waits for itself"),
     (
         "empty list",
-        lambda m: task(m, "round", "account").update(depends="plan-round && (shard.Succeeded || shard.Failed)"),
+        lambda m: task(m, "round", "account").update(depends="plan-round && (worker.Succeeded || worker.Failed)"),
         "is Skipped when its list is empty",
     ),
     ("command", lambda m: template(m, "plan")["container"].pop("command"), "no command"),

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Stands in for `leicos` where only the workflow is tested: it puts out what the workflow asks for and does nothing else.
-# The first round has three shards, of which one fails for good at generate and one is interrupted once.
+# The first round has three workers, of which one fails for good at generate and one is interrupted once.
 command=$1
 shift
-outputs= round= shard=
+outputs= round= worker=
 while [ $# -gt 0 ]; do
     case $1 in
     --outputs) outputs=$2 ;;
     --round) round=$2 ;;
-    --shard) shard=$2 ;;
+    --worker) worker=$2 ;;
     esac
     shift 2
 done
@@ -20,15 +20,15 @@ start)
         echo "$STUB_POST_TRAIN" >"$outputs/post-train"
     echo false >"$outputs/train-idm"
     ;;
-plan-round) case $round in 0) echo '[0, 1, 2]' ;; 1) echo '[7]' ;; *) echo '[]' ;; esac >"$outputs/shards" ;;
+plan-round) case $round in 0) echo '[0, 1, 2]' ;; 1) echo '[7]' ;; *) echo '[]' ;; esac >"$outputs/workers" ;;
 generate)
-    case $round-$shard-$LEICOS_ATTEMPT in
+    case $round-$worker-$LEICOS_ATTEMPT in
     0-1-*) exit 70 ;;
     0-2-0) exit 75 ;;
     esac
     until [ -z "$STUB_HOLD" ] || [ -e "$STUB_HOLD" ]; do sleep 0.2; done
     ;;
 account) case $round in 0) echo 1 ;; *) echo 0 ;; esac >"$outputs/missing" ;;
-fan-in) echo '[0, 1]' >"$outputs/replay-shards" && echo '[0, 1]' >"$outputs/controls-shards" ;;
+fan-in) echo '[0, 1]' >"$outputs/replay-workers" && echo '[0, 1]' >"$outputs/controls-workers" ;;
 report) mkdir -p "$LEICOS_REPORT_DIRECTORY" && echo '<p>a report</p>' >"$LEICOS_REPORT_DIRECTORY/index.html" ;;
 esac

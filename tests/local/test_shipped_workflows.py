@@ -25,15 +25,15 @@ def phases(result: WorkflowResult) -> dict[str, str]:
     return {name.removeprefix(result.name).removeprefix("."): node.phase for name, node in result.nodes.items()}
 
 
-def test_the_pipeline_goes_to_its_report_although_a_shard_fails(tmp_path: Path) -> None:
+def test_the_pipeline_goes_to_its_report_although_a_worker_fails(tmp_path: Path) -> None:
     result = run("leicos-pipeline", tmp_path)
 
     found = phases(result)
     assert result.succeeded
-    assert found["rounds.shard(1:1).generate"] == "Failed"
-    assert found["rounds.shard(1:1).gate"] == found["rounds.shard(1:1).label"] == "Succeeded"
-    assert result.nodes[f"{result.name}.rounds.shard(2:2).generate"].attempts == 2
-    assert found["rounds.next.shard(0:7)"] == "Succeeded"
+    assert found["rounds.worker(1:1).generate"] == "Failed"
+    assert found["rounds.worker(1:1).gate"] == found["rounds.worker(1:1).label"] == "Succeeded"
+    assert result.nodes[f"{result.name}.rounds.worker(2:2).generate"].attempts == 2
+    assert found["rounds.next.worker(0:7)"] == "Succeeded"
     assert found["rounds.next.next"] == "Skipped"
     assert (found["post-train"], found["train-idm"]) == ("Succeeded", "Skipped")
     assert found["report"] == found["onExit"] == "Succeeded"
@@ -68,7 +68,7 @@ for last; do :; done
 case "$*" in
 start*) echo true >"$last/train-idm" ;;
 plan-round*"--round "[012]*) echo false >"$last/labels" ;;
-plan-round*) echo '[0, 1]' >"$last/shards"; echo false >"$last/videos" ;;
+plan-round*) echo '[0, 1]' >"$last/workers"; echo false >"$last/videos" ;;
 esac
 """)
     stub.chmod(0o755)
@@ -78,14 +78,14 @@ esac
     )  # fmt: skip
     found = phases(result)
     assert result.succeeded, found
-    assert found["rounds.shard(0:0).generate"] == found["train-idm"] == "Succeeded"
-    assert found["rounds.shard(0:0).label"] == "Skipped", "no pod for labels without an IDM"
-    assert found["labels.shard(0:0).generate"] == found["labels.shard(0:0).gate"] == "Skipped"
-    assert found["labels.shard(0:0).label"] == found["labels.shard(1:1).label"] == "Succeeded"
+    assert found["rounds.worker(0:0).generate"] == found["train-idm"] == "Succeeded"
+    assert found["rounds.worker(0:0).label"] == "Skipped", "no pod for labels without an IDM"
+    assert found["labels.worker(0:0).generate"] == found["labels.worker(0:0).gate"] == "Skipped"
+    assert found["labels.worker(0:0).label"] == found["labels.worker(1:1).label"] == "Succeeded"
     called = [line.split()[0] for line in order.read_text().splitlines()]
     assert called.index("generate") < called.index("train-idm") < called.index("label") < called.index("fan-in")
     numbers = [line.split("--round ")[1].split()[0] for line in order.read_text().splitlines() if "plan-round" in line]
-    assert numbers == ["0", "1", "3"], "shards of the second rounds lie beside those of the first"
+    assert numbers == ["0", "1", "3"], "lists of the second rounds lie beside those of the first"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_each_workflow_is_useful_alone(entry: str, first: str, last: str, tmp_pa
     ("broken", "dead", "alive"),
     [
         ("convert", ["plan", "rounds", "fan-in", "report"], ["onExit"]),
-        ("plan-round", ["rounds.shard", "rounds.account"], ["fan-in", "report", "onExit"]),
+        ("plan-round", ["rounds.worker", "rounds.account"], ["fan-in", "report", "onExit"]),
         ("account", ["rounds.next"], ["fan-in", "report", "onExit"]),
         ("fan-in", ["replay", "controls", "report"], ["replay-demos", "onExit"]),
         ("label", [], ["rounds.account", "report", "onExit"]),
@@ -155,15 +155,15 @@ def arguments_of(manifests: list[dict[str, Any]], name: str) -> list[str]:
         ("post-train", {"--run"}),
         ("train-idm", {"--run"}),
         ("plan", {"--run"}),
-        ("plan-round", {"--run", "--workflow", "--round", "--outputs"}),
-        ("generate", {"--run", "--workflow", "--round", "--shard"}),
-        ("gate", {"--run", "--workflow", "--round", "--shard"}),
-        ("label", {"--run", "--workflow", "--round", "--shard"}),
+        ("plan-round", {"--run", "--workflow", "--round", "--max-workers", "--outputs"}),
+        ("generate", {"--run", "--workflow", "--round", "--worker"}),
+        ("gate", {"--run", "--workflow", "--round", "--worker"}),
+        ("label", {"--run", "--workflow", "--round", "--worker"}),
         ("account", {"--run", "--workflow", "--round", "--outputs"}),
-        ("fan-in", {"--run", "--outputs"}),
-        ("replay", {"--run", "--shard", "--workflow"}),
+        ("fan-in", {"--run", "--workflow", "--max-workers", "--outputs"}),
+        ("replay", {"--run", "--worker", "--workflow"}),
         ("replay-demos", {"--run"}),
-        ("controls", {"--run", "--shard", "--workflow"}),
+        ("controls", {"--run", "--worker", "--workflow"}),
         ("curate", {"--run"}),
         ("assemble", {"--run"}),
         ("report", {"--run"}),

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from leicos_jobs.core.digests import SEAL, sealed
 from leicos_jobs.core.errors import ExitCode, InputError
 from leicos_jobs.core.workflow_size import LIMIT, ROUNDS, object_bytes
+from leicos_jobs.run import layout
 from leicos_jobs.run.config import PlanConfig, RunConfig, SourceConfig, load_config, parse_config
 from leicos_jobs.run.opened import create_run, open_run
 from leicos_jobs.run.samples import sample_id
@@ -133,17 +135,14 @@ def sized(**changes: dict[str, int]) -> RunConfig:
 @pytest.mark.parametrize("samples", [1, 64, 10_000, 300_000])
 def test_plans_of_usual_sizes_fit_into_one_workflow(samples: int) -> None:
     config = sized(plan={"samples": samples})
-    assert object_bytes(config.plan.shards_of(samples), ROUNDS, config.replay_shards) <= LIMIT
+    assert object_bytes(config.plan.workers, ROUNDS, 2 * config.replay.workers) <= LIMIT
 
 
 @pytest.mark.parametrize(
     ("changes", "fix"),
     [
-        ({"plan": {"samples": 40_000, "max_shards": 2000}}, r"set plan\.max_shards to at most 39\d "),
-        (
-            {"plan": {"samples": 400_000}, "replay": {"samples_per_shard": 10}},
-            r"raise replay\.samples_per_shard \(10\)",
-        ),
+        ({"plan": {"workers": 2000}}, r"set plan\.workers to at most 35\d"),
+        ({"replay": {"workers": 4000}}, r"lower replay\.workers"),
     ],
 )
 def test_a_plan_whose_workflow_etcd_would_not_take_is_refused(changes: dict[str, dict[str, int]], fix: str) -> None:
@@ -152,6 +151,28 @@ def test_a_plan_whose_workflow_etcd_would_not_take_is_refused(changes: dict[str,
 
 
 def test_a_run_of_before_that_would_be_refused_now_can_be_opened(tmp_path: Path) -> None:
-    large = CONFIG.model_copy(update={"plan": PlanConfig(samples=40_000, max_shards=2000)})
+    large = CONFIG.model_copy(update={"plan": PlanConfig(samples=40_000, workers=2000)})
     create_run(str(tmp_path / "run"), large, known=KNOWN)
     assert open_run(str(tmp_path / "run")).config == large
+
+
+FORMER_FIELDS = [("plan", "samples_per_shard"), ("plan", "min_shards"), ("plan", "max_shards")]
+FORMER_FIELDS += [("replay", "samples_per_shard"), ("rounds", "shard_seconds")]
+
+
+@pytest.mark.parametrize(("section", "name"), FORMER_FIELDS)
+def test_a_field_of_a_former_version_is_refused_with_what_replaces_it(section: str, name: str) -> None:
+    instead = {"plan": "plan.workers", "replay": "replay.workers", "rounds": "rounds.worker_seconds"}[section]
+    with pytest.raises(InputError, match=rf"{section}\.{name}: there are no shards[^\n]*\n  fix: remove it; {instead}"):
+        sized(**{section: {name: 20}})
+
+
+def test_a_run_of_a_former_version_can_be_opened_and_goes_on(tmp_path: Path) -> None:
+    made = create_run(str(tmp_path / "run"), CONFIG, known=KNOWN)
+    written = json.loads(made.store.read(layout.RUN))
+    del written[SEAL]
+    for section, name in FORMER_FIELDS:
+        written["config"][section][name] = 20
+    made.store.put(layout.RUN, json.dumps(sealed(written)).encode())
+    assert open_run(str(tmp_path / "run")).config == CONFIG
+    assert create_run(str(tmp_path / "run"), CONFIG, known=KNOWN).config == CONFIG, "the same, so no --amend is asked"

@@ -11,20 +11,21 @@ from helpers.whole import commit_plan, commit_whole
 
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.judge import times
-from leicos_jobs.run import failures, layout, rounds, starts
+from leicos_jobs.run import failures, layout, starts
 from leicos_jobs.run.commits import Record
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.failures import Failure
 from leicos_jobs.run.measured import Timing
 from leicos_jobs.run.opened import Run, create_run, open_run
 from leicos_jobs.run.results import Results
-from leicos_jobs.run.rounds import Shard, read_round, read_shard, write_shard
+from leicos_jobs.run.rounds import Round, read_round, write_round
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.run.sealed import DamageError, dump
 from leicos_jobs.run.starts import Start
 from leicos_jobs.run.status import status
 
 CONFIG = RunConfig.model_validate({"source": {"files": ["/none.hdf5"], "task": "Lift."}})
+FOLDER = layout.round_folder("w", "00")
 KNOWN = {"/none.hdf5": "sha256:" + "0" * 64}
 
 
@@ -53,11 +54,6 @@ def stage_key(stage: str) -> Callable[[Run], str]:
     return lambda run: layout.stage_record(stage, str(Results(run).key(stage)))
 
 
-def put_shard(run: Run, index: int) -> bytes:
-    write_shard(run, Shard(workflow="w", round=0, index=index, samples=()))
-    return run.store.read(layout.shard("w", 0, index))
-
-
 RECORD = layout.sample_record("gate", "s", "k")
 FAILURE = layout.failures("gate", "s") + "x.json"
 GATE = Record(stage="gate", sample="s", key="k")
@@ -80,9 +76,6 @@ CASES = {
         lambda run: Results(run).samples(),
         lambda _run: b"{}\n",
     ),
-    "a shard": Case(
-        lambda _run: layout.shard("w", 0, 0), lambda run: read_shard(run, "w", 0, 0), lambda run: put_shard(run, 1)
-    ),
     "a failure": Case(
         lambda _run: FAILURE,
         lambda run: failures.read_all(run.store, "gate"),
@@ -95,7 +88,7 @@ CASES = {
     ),
 }
 ALONE = {
-    "a round": (layout.round_file("w", 0), lambda run: read_round(run, "w", 0)),
+    "a round": (layout.round_file(FOLDER), lambda run: read_round(run, FOLDER)),
     "the run": (layout.RUN, lambda run: open_run(run.store.uri)),
 }
 """Objects of which a run has one of a kind, or whose content says nothing of their place."""
@@ -106,8 +99,7 @@ def run(tmp_path: Path) -> Run:
     made = create_run(str(tmp_path / "run"), CONFIG, known=KNOWN)
     commit_plan(made, [SAMPLE])
     made.commits.commit(GATE)
-    put_shard(made, 0)
-    made.store.put(layout.round_file("w", 0), dump(rounds.Round(shards=(0, 1))))
+    write_round(made, FOLDER, Round(workers=2, samples=("s",)))
     failures.note(made.store, Failure(stage="gate", sample="s", key="k", kind="failed", error="x"), unique="x")
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"clip")

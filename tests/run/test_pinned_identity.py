@@ -71,10 +71,10 @@ STAGE_KEYS = {
     "report": "c4b6730fe137828acc859233",
 }
 MANIFESTS = {
-    "leicos-generate.yaml": "f50c2cd2e0dcba42a5f2e5bc0e7a72d7d248ceca3d0890bc024757ec6e7ff6a4",
-    "leicos-pipeline.yaml": "fe4b052b3193927a1330cb37039616ad7c3e3845530d857099f09a8e4bbade03",
+    "leicos-generate.yaml": "595ab665be18970d64ffcf5208c02d54872c3a4426ff0308eb66ff939b73307a",
+    "leicos-pipeline.yaml": "fcce1f3824dfe0470571e82e1bab6180c53229c2c3638c3cb4635afe5086ff99",
     "leicos-prepare.yaml": "2cd0b2a709a8dbe7a2c88b6b846466905927ab6e9942f78b0c2c50df9ef7df65",
-    "leicos-replay.yaml": "09c73e04f30fd6a56513e9057008a40b1ac4f10ebde65fd6e426f4aa9490fb90",
+    "leicos-replay.yaml": "6f6642f5f3e39616b8cc0e100a36ef2976ca0e7076fd532796c757cd3a63ecb5",
     "leicos-report.yaml": "512c0a72ef917fe4cb71d29c4f7ac9551b12a670257dab0d6384aeeeb33428d4",
     "leicos-train.yaml": "f29eaacde7484186491a64d2e25d4a6637d419ecafcbc192ae0952f75cae677b",
 }
@@ -168,8 +168,8 @@ OTHERS: dict[str, Any] = {
     "replay.backend": "mujoco", "replay.settings": {"enable_cameras": True},
 }  # fmt: skip
 NO_RESULT = {
-    "name": "the report's alone", "webhook": "tells", "source.strict": "refuses", "plan.samples_per_shard": "shards",
-    "plan.min_shards": "shards", "plan.max_shards": "shards", "replay.samples_per_shard": "shards",
+    "name": "the report's alone", "webhook": "tells", "source.strict": "refuses", "plan.workers": "pods",
+    "plan.samples_per_worker": "pods", "replay.workers": "pods", "replay.samples_per_worker": "pods",
     "gate.refused_share_max": "stops", "gate.refused_videos_min": "stops",
 }  # fmt: skip
 """Fields that change no sample and no dataset, and why; those of `rounds` and `cost` likewise."""

@@ -11,14 +11,16 @@ from helpers.whole import commit_plan, commit_whole
 
 from leicos_jobs.backends import registry
 from leicos_jobs.core import stages
-from leicos_jobs.core.errors import DefectError, InputError
+from leicos_jobs.core.errors import DefectError, InputError, RetryError
 from leicos_jobs.core.stages import STAGES
 from leicos_jobs.run import layout
 from leicos_jobs.run.commits import Record
 from leicos_jobs.run.opened import Run, create_run, open_run
 from leicos_jobs.run.results import Results, fetch_folder, read_states
-from leicos_jobs.run.rounds import Shard, read_shard, write_shard
+from leicos_jobs.run.rounds import Round, listed, write_round
 from leicos_jobs.work.whole import whole_stage
+
+FOLDER = layout.round_folder("w", "00")
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +113,7 @@ def test_a_stage_whose_inputs_are_not_there_has_no_result_and_says_what_to_run(u
         ({"video": {"crf": 20}}, {"convert", "cosmos-dataset", "train-idm", "plan", "curate", "assemble"}),
         ({"split": {"seed": 5}}, {"train-idm", "plan", "curate", "assemble"}),
         ({"plan": {"samples": 7}}, {"plan", "curate", "assemble"}),
-        ({"plan": {"samples_per_shard": 7}}, set()),
+        ({"plan": {"workers": 7}}, set()),
         ({"curate": {"require_success": False}}, {"curate", "assemble"}),
         ({"idm": {"backend": "compact", "seed": 3}}, {"train-idm"}),
         ({"name": "other", "webhook": "https://x.example"}, set()),
@@ -170,17 +172,22 @@ def test_another_idm_makes_labels_stale_and_videos_stand(uri: str) -> None:
     assert read_states(other, [item])[0].pending("label")
 
 
-def test_a_shard_of_a_plan_that_was_amended_is_refused(uri: str) -> None:
+def test_the_list_of_a_plan_that_was_amended_is_refused(uri: str) -> None:
     run = create_run(uri, configuration(), known=INPUTS)
     items = [sample(0), sample(1)]
     commit_plan(run, items)
-    write_shard(run, Shard(workflow="w", round=0, index=0, samples=tuple(item.id for item in items)))
-    assert read_shard(run, "w", 0, 0) == items
+    written = write_round(run, FOLDER, Round(workers=2, samples=(items[0].id,), made=(items[1].id,)))
+    assert listed(run, FOLDER, 1) == (written, {item.id: item for item in items})
+    assert write_round(run, FOLDER, Round(workers=1, samples=())) == written, "a pod that is tried again keeps it"
+    with pytest.raises(InputError, match="has 2 workers"):
+        listed(run, FOLDER, 2)
+    with pytest.raises(RetryError, match="is not there"):
+        listed(run, layout.round_folder("w", "01"), 0)
     other = amended(uri, plan={"samples": 1})
     commit_plan(other, items[:1])
     with pytest.raises(InputError, match="lists 1 samples that are not in the plan"):
-        read_shard(other, "w", 0, 0)
-    assert read_shard(run, "w", 0, 0) == items, "the older configuration still has its plan"
+        listed(other, FOLDER, 0)
+    assert listed(run, FOLDER, 0)[0] == written, "the older configuration still has its plan"
 
 
 def test_a_folder_is_fetched_whole_or_in_part(uri: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import yaml
 CONFIG = {
     "name": "kills",
     "source": {"task": "Lift the red cube up."},
-    "plan": {"samples": 6, "min_shards": 2},
+    "plan": {"samples": 6, "workers": 2, "samples_per_worker": 1},
     "generate": {"backend": "mujoco", "frames": 24, "width": 128, "height": 96, "settings": {"defect_share": 0.0}},
     "gate": {"checks": ["start-frame"], "start_psnr_min": 10},
     "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1}},

@@ -22,7 +22,7 @@ STARTS = 2
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_config(tmp_path_factory.mktemp("network"), demos=3, samples=6, shard=3)
+    return write_config(tmp_path_factory.mktemp("network"), demos=3, samples=6, workers=2)
 
 
 def run(config: Path, uri: str, log: Path, **more: str) -> int:

@@ -32,11 +32,21 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(leicos(*arguments), env=environment(), capture_output=True, text=True, check=False)
 
 
+def control(folder: Path, workflow: str) -> int:
+    """Do what is missing of the controls, as a workflow does it; returns by how many workers."""
+    where = ("--run", str(folder / "run"), "--workflow", workflow)
+    assert call("fan-in", *where, "--outputs", str(folder / workflow)).returncode == 0
+    workers = json.loads((folder / workflow / "controls-workers").read_text())
+    for worker in workers:
+        assert call("controls", *where, "--worker", str(worker)).returncode == 0
+    return len(workers)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("controls")
     write_config(folder, demos=4, samples=SAMPLES)
-    path = amended(folder, controls_at_most=MOST, samples_per_shard=12)
+    path = amended(folder, controls_at_most=MOST, samples_per_worker=12)
     done = call("run", str(path), "--out", str(folder / "run"), "--workers", "2")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder
@@ -59,8 +69,8 @@ def test_no_more_samples_than_asked_for_are_controlled_each_in_all_its_groups(ru
     for record in records(run).values():
         assert set(record["facts"]["controls"]) == {"truth_resampled", "other_demo", "shuffled"}
         assert set(record["inputs"]) == {"labels", "start", "truth", "other"}
-    shards = {path.name for path in folder.glob("run/logs/*/*controls*")}
-    assert len(shards) == 2, "a shard of 12 replays has a quarter as many controlled samples"
+    workers = {path.name for path in folder.glob("run/logs/*/*controls*")}
+    assert len(workers) == 2, "a worker of 12 replays has a quarter as many controlled samples"
 
 
 def test_controls_replay_what_they_say(run: Run) -> None:
@@ -97,8 +107,7 @@ def test_what_is_committed_is_kept_and_only_the_rest_is_done(run: Run, folder: P
     gone = sorted(before)[0]
     for key in list(run.store.list(f"controls/{gone}/")):
         run.store.delete(key)
-    for shard in ("0", "1"):
-        assert call("controls", "--run", str(folder / "run"), "--shard", shard).returncode == 0
+    assert control(folder, "again") == 1, "one sample is worth one worker"
     after = records(run)
     assert set(after) == set(before)
     kept = before.keys() - {gone}
@@ -108,7 +117,7 @@ def test_what_is_committed_is_kept_and_only_the_rest_is_done(run: Run, folder: P
 def test_a_larger_cap_adds_samples_and_changes_no_dataset(run: Run, folder: Path) -> None:
     before = records(run)
     dataset = (folder / "run/synthetic/latest").resolve()
-    path = amended(folder, controls_at_most=SAMPLES, samples_per_shard=12)
+    path = amended(folder, controls_at_most=SAMPLES, samples_per_worker=12)
     done = call("run", str(path), "--out", str(folder / "run"), "--workers", "2", "--amend")
     assert done.returncode == 0, done.stderr[-3000:]
     now = open_run(str(folder / "run"))
@@ -129,8 +138,7 @@ def test_a_sample_whose_controls_fail_is_quarantined_there_and_stays_in_the_data
             stage="controls", sample=broken.sample.id, key=broken.keys["controls"], kind="failed", error="no contact"
         )
         failures.note(run.store, note)
-    for shard in range(4):
-        assert call("controls", "--run", str(folder / "run"), "--shard", str(shard)).returncode == 0
+    assert control(folder, "broken") == 1
     seen = status(run)
     stage = next(item for item in seen.stages if item.stage == "controls")
     assert (stage.committed, stage.missing, stage.quarantined) == (SAMPLES - 1, 0, 1)

@@ -129,7 +129,7 @@ class Leicos:
 
 @pytest.fixture(scope="module")
 def leicos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leicos]:
-    config = write_config(tmp_path_factory.mktemp("damage"), demos=3, samples=6, shard=3, trained=True)
+    config = write_config(tmp_path_factory.mktemp("damage"), demos=3, samples=6, workers=2, trained=True)
     server = Server(environment())
     with plugins():
         yield Leicos(config, server)

@@ -9,7 +9,6 @@ import pytest
 from helpers.leisaac import DemoSpec, write_recording
 
 from leicos_jobs.backends.requests import GenerateResult
-from leicos_jobs.core import stages
 from leicos_jobs.core.errors import LeicosError
 from leicos_jobs.judge import score
 from leicos_jobs.run import failures
@@ -60,7 +59,7 @@ def test_a_refused_planted_defect_is_counted(run: Run, tmp_path: Path) -> None:
     states = read_states(run, Results(run).samples())
     refuse(run, states[0], tmp_path, "truncated")
     refuse(run, states[1], tmp_path, None)
-    notes = {stage: failures.read_all(run.store, stage) for stage in stages.SHARD}
+    notes = {stage: failures.read_all(run.store, stage) for stage in ("generate", "gate", "label")}
     scored = [score.Scored(state, why_quarantined(state, notes, run.config.rounds)) for state in states]
     for item in scored:
         score._read(run, item, tmp_path)

@@ -1,4 +1,4 @@
-"""The whole-system identity test: ids in the pixels, trouble in the workers, kills, two workers on a shard, rounds."""
+"""The whole-system identity test: ids in the pixels, trouble in the workers, kills, two of one worker, rounds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from helpers.identity import check_dataset, environment, leicos, write_config
 from leicos_jobs.store import Store, open_store
 
 SAMPLES = 200
-SHARD = 70
-PAUSE, SHARD_SECONDS = 0.25, 10
-"""A shard takes longer than its budget, so that what is left goes to another round; replay has none and goes on."""
+WORKERS = 3
+PAUSE, WORKER_SECONDS = 0.25, 10
+"""Workers take longer than their budget, so that what is left goes to another round; replay has none and goes on."""
 KILLS = (("generate", 20, 80), ("label", 135, 165))
 """Stage, and the least and the most samples that it has committed when the whole tree is killed."""
 
@@ -48,8 +48,8 @@ def test_every_row_is_its_own_samples(place: str, tmp_path: Path, request: pytes
         trouble=0.04,
         pause=PAUSE,
         replay_pause=PAUSE,
-        shard=SHARD,
-        shard_seconds=SHARD_SECONDS,
+        workers=WORKERS,
+        worker_seconds=WORKER_SECONDS,
     )
     scratch = tmp_path / "scratch"  # a killed run cannot tidy up
     scratch.mkdir()
@@ -69,7 +69,7 @@ def test_every_row_is_its_own_samples(place: str, tmp_path: Path, request: pytes
 
     begun = {key for path in tmp_path.glob("run*/**/logs/*/*.log") for key in _begun(path.name, path.read_text())}
     assert begun & {key for meddler in meddlers for key in meddler.begun}, "no two workers worked on the same sample"
-    rounds = [key.split("/")[1:3] for key in store.list("rounds/") if key.endswith("/00000.json")]
+    rounds = [key.split("/")[1:3] for key in store.list("rounds/") if key.endswith("/round.json")]
     assert any(number != "00" for _, number in rounds), "no workflow needed a second round"
 
 
@@ -99,26 +99,27 @@ def _begun(name: str, text: str) -> set[tuple[str, str]]:
 
 
 class Meddler(threading.Thread):
-    """A second worker on a shard that is being worked on: whichever commits first wins, and nothing else changes."""
+    """A second attempt of a worker that is at work: whichever commits first wins, and nothing else changes."""
 
     def __init__(self, uri: str, environ: dict[str, str], folder: Path, process: subprocess.Popen[bytes]) -> None:
         super().__init__(daemon=True)
         self.uri, self.environ, self.folder, self.process = uri, environ, folder, process
         self.store = open_store(uri)
-        self.known = set(self._shards())
+        self.known = set(self._claimed())
         self.begun: set[tuple[str, str]] = set()
         self.start()
 
-    def _shards(self) -> list[str]:
-        return sorted(key for key in self.store.list("rounds/") if not key.endswith("/round.json"))
+    def _claimed(self) -> set[tuple[str, str]]:
+        """Workflow and number of each round of which a worker has taken something."""
+        keys = (key.split("/") for key in self.store.list("rounds/") if "/claims/" in key)
+        return {(workflow, number) for _, workflow, number, *_ in keys if number.isdigit()}
 
     def run(self) -> None:
-        """Take the first shard that this start of the run has cut."""
+        """Join the first worker of the first round that this start of the run works on."""
         while self.process.poll() is None:
-            fresh = [key for key in self._shards() if key not in self.known]
-            if fresh:
-                _, workflow, number, name = fresh[0].split("/")
-                self._work("--workflow", workflow, "--round", number, "--shard", str(int(name[:5])))
+            if fresh := sorted(self._claimed() - self.known):
+                workflow, number = fresh[0]
+                self._work("--workflow", workflow, "--round", number, "--worker", "0")
                 return
             time.sleep(0.1)
 

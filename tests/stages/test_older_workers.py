@@ -91,7 +91,7 @@ class Workflows:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.old = write_config(folder, demos=3, samples=6, shard=3, trained=True)
+        self.old = write_config(folder, demos=3, samples=6, workers=2, trained=True)
         self.new = changed(self.old, folder / "new.yaml")
         self.finish(self.new, folder / "alone")
         self.wanted = snapshot(folder / "alone")

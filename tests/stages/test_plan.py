@@ -27,7 +27,7 @@ from leicos_jobs.stages.plan import plan
 DEMOS, ROWS = 8, 61
 BASE = {
     "source": {"task": "Lift the red cube up."},
-    "plan": {"samples": 12, "row0": [-1, 16], "min_shards": 3, "samples_per_shard": 5},
+    "plan": {"samples": 12, "row0": [-1, 16], "samples_per_worker": 5},
     "generate": {"backend": "cosmos-predict2.5", "frames": 210, "width": 640, "height": 480},
 }
 
@@ -135,7 +135,7 @@ def test_identities_follow_what_decides_a_video_and_nothing_else(run: Run) -> No
         return [sample.id for sample in make_samples(items, changed(run, **sections), checkpoint)]
 
     same = ids()
-    assert ids(plan={"max_shards": 7}, gate={"motion_min": 0.1}, curate={"require_success": False}) == same
+    assert ids(plan={"workers": 7}, gate={"motion_min": 0.1}, curate={"require_success": False}) == same
     for other in (
         ids("another checkpoint"),
         ids(plan={"first_seed": 22}),
@@ -148,7 +148,7 @@ def test_identities_follow_what_decides_a_video_and_nothing_else(run: Run) -> No
 
 def test_the_forecast_counts_what_the_plan_will_hold(run: Run) -> None:
     found = forecast(open_run(run.store.uri))
-    assert (found.samples, found.held_out, found.shards) == (12, 3, 3)
+    assert (found.samples, found.held_out, found.workers) == (12, 3, 3)
     cost = run.config.cost
     hours = (12 * cost.generate_seconds + 3 * cost.load_seconds) / 3600
     assert found.gpu_hours == pytest.approx(hours)

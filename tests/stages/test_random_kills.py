@@ -31,7 +31,7 @@ def started(config: Path, root: Path) -> subprocess.Popen[bytes]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], float]:
     """The configuration, its dataset, and the seconds that a run took."""
     folder = tmp_path_factory.mktemp("kills")
-    config = write_config(folder, demos=3, samples=SAMPLES, shard=4)
+    config = write_config(folder, demos=3, samples=SAMPLES, workers=4)
     begin = time.monotonic()
     assert started(config, folder / "alone").wait(900) == 0, (folder / "alone.log").read_text()[-3000:]
     return config, rows(folder / "alone"), time.monotonic() - begin

@@ -1,4 +1,4 @@
-"""A shard with nothing to do imports neither PyAV nor pyarrow nor torch: it is done before they would be there."""
+"""A worker with nothing to do imports neither PyAV nor pyarrow nor torch: it is done before they would be there."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from helpers.whole import commit_episodes, commit_plan, commit_whole
 
 from leicos_jobs.core import stages
+from leicos_jobs.run import layout
 from leicos_jobs.run.commits import Record
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.episodes import Episode
 from leicos_jobs.run.opened import Run, create_run
 from leicos_jobs.run.results import read_states
-from leicos_jobs.run.rounds import Shard, write_shard
+from leicos_jobs.run.rounds import Round, write_round
 from leicos_jobs.run.samples import Sample
 
 HEAVY = ("av", "h5py", "mujoco", "pyarrow", "torch")
@@ -62,13 +63,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
             facts = {"passed": True, "reasons": []} if stage == "gate" else {}
             record = Record(stage=stage, key=state.keys[stage], sample=state.sample.id, sha256="0" * 64, facts=facts)
             run.commits.commit(record)
-    write_shard(run, Shard(workflow="w", round=0, index=0, samples=tuple(item.id for item in samples)))
+    ids = tuple(item.id for item in samples)
+    for name, planned in (
+        ("00", Round(workers=1, samples=ids, made=ids)),
+        *((n, Round(workers=1, samples=ids)) for n in ("replay", "controls")),
+    ):
+        write_round(run, layout.round_folder("w", name), planned)
     return run
 
 
 @pytest.mark.parametrize("stage", stages.SAMPLE)
-def test_a_shard_that_is_done_brings_nothing_heavy(finished: Run, stage: str) -> None:
-    where = ["--workflow", "w", "--shard", "0", *(["--round", "0"] if stages.STAGES[stage].in_round else [])]
+def test_a_worker_that_finds_all_done_brings_nothing_heavy(finished: Run, stage: str) -> None:
+    where = ["--workflow", "w", "--worker", "0", *(["--round", "0"] if stages.STAGES[stage].in_round else [])]
     command = [sys.executable, "-c", COMMAND, stage, "--run", str(Path(finished.store.uri)), *where]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -31,7 +31,7 @@ def started(config: Path, root: Path, log: Path, program: Program = leicos) -> s
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], float]:
     folder = tmp_path_factory.mktemp("together")
-    config = write_config(folder, samples=SAMPLES, shard=4)
+    config = write_config(folder, samples=SAMPLES, workers=4)
     begin = time.monotonic()
     assert started(config, folder / "alone", folder / "log").wait(900) == 0, (folder / "log").read_text()[-3000:]
     return config, rows(folder / "alone"), time.monotonic() - begin

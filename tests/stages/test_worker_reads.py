@@ -20,7 +20,7 @@ from leicos_jobs.work.worker import Worker
 
 SAMPLES = 6
 OTHERS = 40
-"""Failed samples that belong to other shards."""
+"""Failed samples that belong to other workers."""
 
 
 class Clumsy(Processor[str, Result]):
@@ -72,5 +72,5 @@ def test_the_failures_of_other_samples_cost_a_worker_nothing(tmp_path: Path, oth
     stage.marker = tmp_path / "tried"
     summary = Worker(stage, [made(number) for number in range(SAMPLES)], "shard-0").work()
     assert (summary.committed, summary.failed) == (SAMPLES, 1)
-    # one listing as the shard begins, one of the sample that failed, and its own note
+    # one listing as the worker begins, one of the sample that failed, and its own note
     assert store.asked == {"list all": 1, "list one": 1, "create one": 1, "read one": 1}

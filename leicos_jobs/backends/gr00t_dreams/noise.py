@@ -1,4 +1,4 @@
-"""Start noise of the sampler: a pure function of (seed, window), whatever the batch, shard or retry.
+"""Start noise of the sampler: a pure function of (seed, window), whatever the batch, worker or retry.
 
 Upstream draws torch.randn without a seed (flow_matching_action_head_idm.py, get_action), so its labels differ from run
 to run. Here window t of a video takes block t of a Philox 4x64-10 stream keyed by the video's seed (Salmon et al.,
