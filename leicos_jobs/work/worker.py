@@ -148,11 +148,14 @@ class Worker:
         batch: list[State] = []
         batch_size = 1
         try:
-            while queue or self._refill(queue, 1):
+            while True:
                 signals.check()
-                if self.stage.another_round and time.monotonic() > deadline:
-                    self.summary.left = len(queue) + self.intake.left
-                    logs.event(f"{self.stage.name}.time_budget_spent", left=self.summary.left)
+                left = len(queue) + self.intake.left
+                if left and self.stage.another_round and time.monotonic() > deadline:
+                    self.summary.left = left
+                    logs.event(f"{self.stage.name}.time_budget_spent", left=left)
+                    break
+                if not queue and not self._refill(queue, 1):
                     break
                 if child is None:
                     child, batch_size = self._start(spec)

@@ -73,7 +73,7 @@ def test_too_many_refusals_stop_the_run_before_more_is_generated(tmp_path: Path,
     with pytest.raises(InputError, match="refused 3 of 3"):
         plan_round(run, "later", 1)
     with pytest.raises(InputError, match="refused 3 of 3"):
-        fan_in(run)
+        fan_in(run, "w")
     assert not check.check(run.store.uri).damaged
 
     assert not [key for key in orphans(run) if key.startswith(("calibrations/", "stops/"))]
@@ -89,12 +89,12 @@ def test_a_run_of_which_all_is_refused_is_the_users_to_correct(tmp_path: Path, s
     run = planned(tmp_path, source, refused_videos_min=100)
     work(run, 0, 4)
     with pytest.raises(InputError, match=r"none of 4 samples is labelled: the gate refused 4(.|\n)*4 x start-frame"):
-        fan_in(run)
+        fan_in(run, "w")
 
 
 def test_a_run_of_which_nothing_is_done_is_none(tmp_path: Path, source: Path) -> None:
     with pytest.raises(DefectError):
-        fan_in(planned(tmp_path, source))
+        fan_in(planned(tmp_path, source), "w")
 
 
 def test_the_source_is_scored_once_and_another_camera_of_frames_again(tmp_path: Path, source: Path) -> None:
