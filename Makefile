@@ -7,6 +7,7 @@ RUN_DIR ?= runs/lift-cube
 #   make run TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 export MUJOCO_GL ?= egl
+LOCK := $(if $(filter aarch64,$(shell uname -m)),requirements-aarch64.lock,requirements.lock)
 
 # Tests that need no model, no simulator, no server and no other program that takes long to start.
 FAST := tests/architecture tests/core tests/robots tests/hera_workflows tests/run/test_config.py \
@@ -16,21 +17,23 @@ FAST := tests/architecture tests/core tests/robots tests/hera_workflows tests/ru
   tests/local/test_manifest_strictness.py tests/stages/test_plan.py tests/chart/test_jobs_image.py \
   tests/cli/test_errors.py tests/backends/test_example_backend.py
 
-.PHONY: help run check test lint types test-cluster test-cluster-long test-lerobot soak fuzz render lock lock-check clean
+.PHONY: help run check test lint types test-cluster test-cluster-long test-lerobot soak fuzz render lock lock-arm lock-check docs \
+  docs-check wheels release-dry-run clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-$(VENV)/.done: requirements.lock pyproject.toml
+$(VENV)/.done: $(LOCK) pyproject.toml
 	@echo "installing into $(VENV) (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
 	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/python -m pip install -q torch --index-url $(TORCH_INDEX); \
-	  grep -v -E '^(torch|triton|nvidia-|cuda-)' requirements.lock > $(VENV)/requirements.txt; \
-	  else cp requirements.lock $(VENV)/requirements.txt; fi
+	  grep -v -E '^(torch|triton|nvidia-|cuda-)' $(LOCK) > $(VENV)/requirements.txt; \
+	  else cp $(LOCK) $(VENV)/requirements.txt; fi
 	$(BIN)/python -m pip install -q -r $(VENV)/requirements.txt
 	$(BIN)/python -m pip install -q --no-deps --ignore-requires-python isaaclab-so101==0.1.0
-	$(BIN)/python -m pip install -q --no-deps -e .
+	@# setuptools warns of every editable installation
+	PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install -q --no-deps -e .
 	@$(BIN)/python -m leicos_jobs.cli.doctor
 	@touch $@
 
@@ -49,11 +52,12 @@ lint: $(VENV)/.done  ## ruff, layers, what nothing uses, generated files
 	$(BIN)/vulture
 	$(BIN)/python -m hera_workflows.render --check
 	$(BIN)/python helm/generate_readme.py --check
+	$(BIN)/python docs/tools/generate.py --check
 
 types: $(VENV)/.done  ## mypy strict
 	$(BIN)/mypy
 
-test: lint types  ## lint, types and all tests that need no cluster
+test: lint types docs  ## lint, types and all tests that need no cluster
 	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "not cluster and not soak"
 
 test-cluster: $(VENV)/.done  ## a real Kubernetes with Argo: conformance, chart, pools, the whole pipeline
@@ -79,12 +83,34 @@ soak: $(VENV)/.done  ## whole runs: killed, damaged, side by side, amended, over
 fuzz: $(VENV)/.done  ## an hour of broken recordings and configurations: no traceback, nothing that looks finished
 	PYTHONPATH=.:tests $(BIN)/python tests/formats/fuzz.py --minutes 60
 
-render: $(VENV)/.done  ## write the Argo manifests from hera_workflows
+render: $(VENV)/.done  ## write what is made from code: Argo's manifests, the chart's README, pages of docs/
 	$(BIN)/python -m hera_workflows.render
+	$(BIN)/python helm/generate_readme.py
+	$(BIN)/python docs/tools/generate.py
+
+docs: $(VENV)/.done  ## the documentation's site, in build/site; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build  # not --quiet: it would not count warnings
+	@echo "build/site/index.html"
+
+docs-check: docs  ## run every command block of the documentation that needs no cluster and no GPU (LONG=--long: all)
+	$(BIN)/python docs/tools/blocks.py $(LONG)
+
+wheels: $(VENV)/.done  ## build the wheel and install it with each extra into a fresh environment (needs an index)
+	$(BIN)/python .ci/wheels.py
+
+release-dry-run: $(VENV)/.done  ## everything of a release but the pushing: docs/releasing.md
+	$(BIN)/python .ci/release.py
 
 lock:  ## requirements.lock from the current environment of $(BIN): for Linux on x86-64
 	echo "# For Linux on x86-64. Written by make lock, checked by make lock-check." > requirements.lock
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v -E '^(leicos|isaaclab)' >> requirements.lock
+
+lock-arm: $(VENV)/.done  ## requirements-aarch64.lock, with the versions of requirements.lock (needs an index)
+	$(BIN)/python -m pip install -q uv
+	grep -v '^#' requirements.lock > $(VENV)/constraints.txt
+	echo "# For Linux on aarch64: the extras local, workflows, cluster and docs. Written by make lock-arm." > requirements-aarch64.lock
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra workflows --extra cluster --extra docs --python-version 3.11 \
+	  --python-platform aarch64-manylinux_2_28 -c $(VENV)/constraints.txt --no-header --no-annotate -q >> requirements-aarch64.lock
 
 lock-check: $(VENV)/.done  ## the lock is complete and within pyproject's bounds; both still resolve (needs an index)
 	$(BIN)/python -m pytest tests/architecture/test_lock.py

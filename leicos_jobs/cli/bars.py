@@ -8,10 +8,15 @@ from contextlib import contextmanager
 
 import click
 
+from leicos_jobs.cli.output import quiet
+
 
 @contextmanager
 def bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, fed with (done, in all)."""
+    """A progress bar on standard error, fed with (done, in all); none with --quiet."""
+    if quiet():
+        yield lambda _done, _total: None
+        return
     with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
         def progress(done: int, total: int) -> None:

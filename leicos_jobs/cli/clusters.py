@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from leicos_jobs.cli.output import json_option, note
 from leicos_jobs.core.errors import InputError
 
 
@@ -65,7 +68,8 @@ def render(out: Path | None) -> None:
 @click.option("--workers", type=int, help="Workers per round: does the Workflow object fit etcd's limit?")
 @click.option("--rounds", type=int, default=3, show_default=True, help="Rounds, with --workers.")
 @click.option("--replay-workers", type=int, default=0, show_default=True, help="Replay pods, with --workers.")
-def lint(paths: tuple[Path, ...], workers: int | None, rounds: int, replay_workers: int) -> None:
+@json_option
+def lint(paths: tuple[Path, ...], workers: int | None, rounds: int, replay_workers: int, as_json: bool) -> None:
     """Check manifests offline: undefined references, missing commands and resources, item and object size."""
     from hera_workflows import lint as linter
     from leicos_jobs.core.yaml_text import documents
@@ -79,8 +83,10 @@ def lint(paths: tuple[Path, ...], workers: int | None, rounds: int, replay_worke
     problems = linter.check(loaded or shipped_manifests())
     if workers is not None:
         problems += linter.check_size(workers, rounds, replay_workers)
-    for problem in problems:
+    if as_json:
+        click.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
+    for problem in () if as_json else problems:
         click.echo(str(problem), err=True)
     if problems:
         raise InputError(f"{len(problems)} problem(s) in the manifests", fix="correct them; Argo would fail later")
-    click.echo("no problems", err=True)
+    note("no problems")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from leicos_jobs.cli.bars import bar
+from leicos_jobs.cli.output import note
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.text import require_sentence
 
@@ -119,7 +120,7 @@ def _convert(places: Sequence[Path], sources: Sequence[str], out: Path, version:
         if first != out:
             shutil.rmtree(first, ignore_errors=True)
     for item in report.left_out:
-        click.echo(f"left out: {item.file} {item.demo}: {item.reason}", err=True)
+        note(f"left out: {item.file} {item.demo}: {item.reason}")
     click.echo(f"{out}: {report.episodes} episodes, {report.frames} frames at {report.fps:g} fps")
 
 
@@ -207,5 +208,5 @@ def to_leisaac(source: str, out: Path, robot: str | None, no_pictures: bool, no_
         (report.disagreeing, "are marked successful, but did not succeed when their actions were carried out here"),
     ):
         if numbers:
-            click.echo(f"{len(numbers)} of {report.episodes} episodes {text}", err=True)
+            note(f"{len(numbers)} of {report.episodes} episodes {text}")
     click.echo(f"{out}: {report.episodes} episodes, {report.rows} rows")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from leicos_jobs.cli.bars import bar
+from leicos_jobs.cli.output import note
 from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.errors import ExitCode, InputError
 
@@ -61,7 +62,7 @@ def run(
     if config is not None:
         chosen = load_config(config, files=[name if "://" in name else str(Path(name).resolve()) for name in source])
     elif source:
-        chosen = config_for(source, task, camera, robot=robot, accept_unmarked=accept_unmarked, say=_say)
+        chosen = config_for(source, task, camera, robot=robot, accept_unmarked=accept_unmarked, say=note)
     elif out is not None:
         chosen = open_run(out).config
     else:
@@ -103,12 +104,8 @@ def init(
             f"--backend {unknown[0]}: no section that names a backend",
             fix="write generate=NAME, idm=NAME or replay=NAME",
         )
-    chosen = config_for(source, task, camera, robot=robot, accept_unmarked=accept_unmarked, backends=named, say=_say)
+    chosen = config_for(source, task, camera, robot=robot, accept_unmarked=accept_unmarked, backends=named, say=note)
     click.echo(commented_yaml(chosen), nl=False)
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 @click.command(epilog="Example: leicos record demos.hdf5 --episodes 90 --seed 0")

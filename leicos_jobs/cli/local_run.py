@@ -10,14 +10,15 @@ from pathlib import Path
 
 import click
 
+from leicos_jobs.cli.output import note, quiet
 from leicos_jobs.core import signals
-from leicos_jobs.core.errors import ExitCode
-from leicos_jobs.local import Node, NodeEvent, WorkflowResult, run_workflow, shipped_manifests
+from leicos_jobs.core.errors import STOPPED, ExitCode
+from leicos_jobs.local import INTERRUPTED, Node, NodeEvent, WorkflowResult, run_workflow, shipped_manifests
 from leicos_jobs.run import failures
 from leicos_jobs.run.check_config import check_backends
 from leicos_jobs.run.config import RunConfig
 from leicos_jobs.run.opened import create_run
-from leicos_jobs.run.summary import summary
+from leicos_jobs.run.summary import headline, summary
 from leicos_jobs.stages.start import amended
 
 ENTRY = "leicos-pipeline"
@@ -31,7 +32,8 @@ class Progress:
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.running: dict[str, Node] = {}
-        self.live = sys.stderr.isatty()
+        self.silent = quiet()
+        self.live = sys.stderr.isatty() and not self.silent
 
     def __call__(self, event: NodeEvent) -> None:
         """Take an event of the interpreter."""
@@ -48,12 +50,15 @@ class Progress:
             self._line()
 
     def _ended(self, node: Node) -> None:
-        word, color = MARKS[node.phase]
+        stopped = node.message == INTERRUPTED
+        word, color = ("stopped", "yellow") if stopped else MARKS[node.phase]
+        if self.silent and (stopped or node.phase == "Succeeded"):
+            return
         seconds = (node.finished or node.started) - node.started
         clock = f"{time.monotonic() - self.began:6.1f} s"
         name = node.display_name.removesuffix("(0)")
-        text = f"{clock}  {click.style(word, fg=color):<6} {label(node.name) or name} ({seconds:.1f} s)"
-        if node.phase != "Succeeded":
+        text = f"{clock}  {click.style(word, fg=color)} {label(node.name) or name} ({seconds:.1f} s)"
+        if node.phase != "Succeeded" and not stopped:
             text += f"\n         {node.message}; log: {node.log}"
         self._clear()
         click.echo(text, err=True)
@@ -87,10 +92,10 @@ def run_here(
     check_backends(config)
     run = amended(out, config) if amend else create_run(out, config)
     if retry_quarantined:
-        click.echo(failures.forget(run.store), err=True)
+        note(failures.forget(run.store))
     local = "://" not in out
     logs = (Path(out) if local else Path("runs") / config.name) / "logs" / time.strftime("%Y%m%d-%H%M%S")
-    click.echo(f"run {run.store.uri}, logs {logs}", err=True)
+    note(f"run {run.store.uri}, logs {logs}")
     began, used = time.monotonic(), cpu_seconds()
     result = run_workflow(
         shipped_manifests(),
@@ -101,6 +106,11 @@ def run_here(
         on_event=Progress(),
         max_backoff=2.0,
     )
+    if result.interrupted:
+        click.echo(
+            f"{headline(config.name, STOPPED)}; the same command goes on, `leicos status {out}` says how far it is"
+        )
+        return ExitCode.RETRY
     click.echo(summary(run, result.phase, effort=effort(cpu_seconds() - used, time.monotonic() - began)))
     return exit_code(result)
 
@@ -120,9 +130,6 @@ def exit_code(result: WorkflowResult) -> int:
     """The workflow's outcome as one of `ExitCode`: the command's own code where one failed."""
     if result.succeeded:
         return ExitCode.DONE
-    if result.interrupted:
-        click.echo("interrupted; start again to go on", err=True)
-        return ExitCode.RETRY
     for node in result.failures():
         pods = [pod for pod in result.nodes.values() if pod.parent == node.name and pod.log is not None]
         last = pods[-1] if pods else node

@@ -1,13 +1,15 @@
-"""Commands that look: inspect, status, check, config, label-videos, gc, verify."""
+"""Commands that look: inspect, status, check, config, label-videos, gc, verify, explain."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from leicos_jobs.cli.output import json_option, note
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.robots.data import DEFAULT
 
@@ -21,7 +23,7 @@ from leicos_jobs.robots.data import DEFAULT
     help="Camera that convert would take; again for several. Default: the usual one.",
 )
 @click.option("--accept-unmarked", is_flag=True, help="A demo without a success mark counts as successful.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option
 @click.option("--strict", is_flag=True, help="Exit with 78 if there is a problem. A failed demo is none.")
 def inspect(target: str, cameras: tuple[str, ...], accept_unmarked: bool, as_json: bool, strict: bool) -> None:
     """Say what a recording, a LeRobot dataset or a run holds, every problem in it, and what convert would do."""
@@ -38,7 +40,7 @@ def inspect(target: str, cameras: tuple[str, ...], accept_unmarked: bool, as_jso
 @click.command(epilog="Example: leicos status runs/lift --watch")
 @click.argument("uri", metavar="RUN")
 @click.option("--watch", is_flag=True, help="Again every 10 seconds until nothing is missing.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option
 def status(uri: str, watch: bool, as_json: bool) -> None:
     """Say how far a run is, from its store alone: committed, missing, quarantined and why, rate, cost."""
     from leicos_jobs.run.opened import open_run
@@ -56,7 +58,7 @@ def status(uri: str, watch: bool, as_json: bool) -> None:
 @click.command(epilog="Example: leicos check runs/lift --repair")
 @click.argument("uri", metavar="RUN")
 @click.option("--repair", is_flag=True, help="Remove what is damaged, so that the next start does it again.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option
 def check(uri: str, repair: bool, as_json: bool) -> None:
     """Compare every object of a run with what was written, each once, and name the damaged ones.
 
@@ -79,7 +81,10 @@ def check(uri: str, repair: bool, as_json: bool) -> None:
 @click.argument("target", required=False, metavar="FILE|RUN")
 @click.option("--schema", is_flag=True, help="Print the JSON schema instead.")
 def config(target: str | None, schema: bool) -> None:
-    """Check a configuration file and print it resolved, print a run's own, or print the schema of all fields."""
+    """Check a configuration file as `leicos start` does and print it resolved, print a run's own, or the schema.
+
+    All three are JSON, which is YAML too: `leicos config RUN > again.yaml` begins another run with it.
+    """
     from leicos_jobs.run.config import load_config
 
     if schema:
@@ -94,10 +99,10 @@ def config(target: str | None, schema: bool) -> None:
 
         click.echo(json.dumps(config_of(target), indent=2))
         return
-    from leicos_jobs.run.check_config import check_backends
+    from leicos_jobs.stages.start import require_startable
 
     loaded = load_config(Path(target))
-    check_backends(loaded)
+    require_startable(loaded)
     click.echo(json.dumps(loaded.model_dump(mode="json"), indent=2))
 
 
@@ -127,7 +132,8 @@ def label_videos(
 @click.command(epilog="Example: leicos gc runs/lift --delete")
 @click.argument("uri", metavar="RUN")
 @click.option("--delete", is_flag=True, help="Remove them; without it they are only listed.")
-def gc(uri: str, delete: bool) -> None:
+@json_option
+def gc(uri: str, delete: bool, as_json: bool) -> None:
     """List objects that no record counts: losers of races, results under former settings, former attempts' partials.
 
     Do not use --delete while the run's workflow is running.
@@ -136,13 +142,17 @@ def gc(uri: str, delete: bool) -> None:
     from leicos_jobs.run.orphans import orphans
 
     run = open_run(uri)
-    count = total = 0
+    sizes = {}
     for key in orphans(run):
-        count, total = count + 1, total + (run.store.size(key) or 0)
-        click.echo(key)
+        sizes[key] = run.store.size(key) or 0
+        if not as_json:
+            click.echo(key)
         if delete:
             run.store.delete(key)
-    click.echo(f"{count} objects, {total / 1e6:.1f} MB {'removed' if delete else 'could be removed'}", err=True)
+    if as_json:
+        click.echo(json.dumps({"removed": delete, "bytes": sizes}, indent=2))
+    done = "removed" if delete else "could be removed"
+    note(f"{len(sizes)} objects, {sum(sizes.values()) / 1e6:.1f} MB {done}")
 
 
 @click.command(epilog="Example: leicos verify gr00t-dreams --checkout GR00T-Dreams --checkpoint ckpt --sample a.mp4")
@@ -157,16 +167,36 @@ def verify(backend: str, checkout: Path | None, checkpoint: Path | None, sample:
     check(backend, checkout, checkpoint, sample)
 
 
-@click.command(epilog="Example: leicos explain lift.yaml")
-@click.argument("path", type=click.Path(path_type=Path))
-def explain(path: Path) -> None:
-    """Print the tutorial's Cosmos commands for a configuration, what runs instead, and why it differs."""
-    from leicos_jobs.backends.cosmos_predict25.explain import explain as tell
-    from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
-    from leicos_jobs.run.config import load_config
+@click.command(
+    epilog="""\b
+Examples:
+  leicos explain disk-full
+  leicos explain 75
+  leicos explain lift.yaml
+"""
+)
+@click.argument("subject", required=False, metavar="CODE|CONFIG")
+@json_option
+def explain(subject: str | None, as_json: bool) -> None:
+    """Say what an error's code means and what to do; without one, list them all.
 
-    loaded = load_config(path)
-    ours = loaded.generate.backend == "cosmos-predict2.5"
-    settings = CosmosSettings.model_validate(loaded.generate.settings if ours else {})
-    size = (loaded.generate.width, loaded.generate.height)
-    click.echo("\n".join(tell(settings, loaded.source.task or "Task_of_the_demo", loaded.generate.frames, size)))
+    For a configuration's file: each step of the LeIsaac x Cosmos tutorial, what does it here, and why it differs.
+    """
+    from leicos_jobs.core.error_codes import entries, with_exit
+
+    known = entries()
+    if subject is not None and Path(subject).is_file():
+        from leicos_jobs.inspect.tutorial import steps_for
+        from leicos_jobs.run.config import load_config
+
+        steps = steps_for(load_config(Path(subject)))
+        told: object = [asdict(step) for step in steps]
+        text = "\n".join(line for step in steps for line in step.lines())
+    else:
+        codes = list(known) if subject is None else with_exit(subject) or [subject]
+        if unknown := [code for code in codes if code not in known]:
+            fix = "`leicos explain` lists all codes; for a configuration name its file"
+            raise InputError(f"{unknown[0]}: neither a code nor a file", fix=fix)
+        told = {code: known[code].model_dump(mode="json", exclude={"modules"}) for code in codes}
+        text = "\n".join(known[code].text(code) if len(codes) == 1 else f"{code}: {known[code].what}" for code in codes)
+    click.echo(json.dumps(told, indent=2) if as_json else text)

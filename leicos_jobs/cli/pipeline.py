@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from leicos_jobs.cli.output import json_option
 from leicos_jobs.core.pod import in_pod
 from leicos_jobs.core.stages import STAGES, Kind, Stage
 from leicos_jobs.run.cluster_uri import cluster_uri
@@ -136,17 +138,31 @@ Examples:
 @click.option(
     "--pod-start", type=click.FloatRange(0), default=60, show_default=True, help="With --simulate: seconds of a pod."
 )
-def plan(uri: str, dry_run: bool, simulate: bool, gpus: int | None, seeds: int, lost: float, pod_start: float) -> None:
+@json_option
+def plan(
+    uri: str,
+    dry_run: bool,
+    simulate: bool,
+    gpus: int | None,
+    seeds: int,
+    lost: float,
+    pod_start: float,
+    as_json: bool,
+) -> None:
     """Choose the samples and write their conditioning clips and start states."""
-    from leicos_jobs.run.forecast import forecast
-    from leicos_jobs.run.pool_size import pool_sizes
+    from leicos_jobs.run.forecast import Forecast, forecast
+    from leicos_jobs.run.pool_size import PoolSizes, pool_sizes
     from leicos_jobs.stages import plan as stage
 
     run = open_run(uri)
-    click.echo(forecast(run).text())
+    told: list[Forecast | PoolSizes] = [forecast(run)]
     if simulate:
-        click.echo(pool_sizes(run, gpus or run.config.plan.workers, seeds, lost, pod_start).text())
-    elif not dry_run:
+        told.append(pool_sizes(run, gpus or run.config.plan.workers, seeds, lost, pod_start))
+    if as_json:
+        click.echo(json.dumps({type(item).__name__: asdict(item) for item in told}, indent=2))
+    else:
+        click.echo("\n".join(item.text() for item in told))
+    if not (dry_run or simulate):
         stage.plan(run)
 
 

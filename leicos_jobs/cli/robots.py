@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from leicos_jobs.cli.output import json_option
+
 EPILOG = """\b
 Examples:
   leicos robot from dataset > mine.yaml
@@ -21,15 +23,15 @@ def robot() -> None:
 
 @robot.command(epilog="Example: leicos robot check mine.yaml")
 @click.argument("name", metavar="FILE|NAME")
-def check(name: str) -> None:
+@json_option
+def check(name: str, as_json: bool) -> None:
     """Check a robot's file, or show a shipped robot, as a table."""
     from leicos_jobs.inspect.robots import table
     from leicos_jobs.robots.embodiment import embodiment, parse
     from leicos_jobs.run.inputs import read_file
 
     found = parse(read_file(Path(name)), name) if Path(name).is_file() else embodiment(name)
-    for line in table(found):
-        click.echo(line)
+    click.echo(found.model_dump_json(indent=2) if as_json else "\n".join(table(found)))
 
 
 @robot.command(name="from", epilog="Example: leicos robot from dataset --name mine --out mine.yaml")

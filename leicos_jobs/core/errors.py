@@ -29,6 +29,10 @@ class ExitCode(IntEnum):
     """The input or the configuration is wrong: trying again cannot help."""
 
 
+STOPPED, DISK_FULL = "stopped", "disk-full"
+"""Codes of errors that are raised anywhere (error_codes.yaml has all)."""
+
+
 class LeicosError(Exception):
     """Base of all expected errors.
 
@@ -37,11 +41,15 @@ class LeicosError(Exception):
     """
 
     exit_code: ExitCode = ExitCode.DEFECT
+    code: str | None = None
+    """A code of error_codes.yaml; None: the module that raises it decides."""
 
-    def __init__(self, message: str, *, fix: str | None = None) -> None:
+    def __init__(self, message: str, *, fix: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
+        if code is not None:
+            self.code = code
 
     def __str__(self) -> str:
         return self.message if self.fix is None else f"{self.message}\n  fix: {self.fix}"
@@ -103,7 +111,8 @@ def _no_room_for(path: Path) -> RetryError:
     where = f"free some space in {scratch}, or name a larger disk by TMPDIR,"
     if not path.is_relative_to(scratch):
         where = "free some space there (scratch files: where TMPDIR says)"
-    return RetryError(f"{_FULL}{path}", fix=f"{where} and start again; committed work is kept")
+    fix = f"{where} and start again; committed work is kept"
+    return RetryError(f"{_FULL}{path}", fix=fix, code=DISK_FULL)
 
 
 def _scratch() -> Path:

@@ -13,7 +13,7 @@ import socket
 import threading
 from types import FrameType
 
-from leicos_jobs.core.errors import RetryError
+from leicos_jobs.core.errors import STOPPED, RetryError
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _stop = threading.Event()
@@ -59,4 +59,4 @@ def stopping() -> bool:
 def check() -> None:
     """Raise RetryError (exit 75) if a stop was asked for; called between units of work."""
     if _stop.is_set():
-        raise RetryError("stopped by a signal; what was committed stays, start again to go on")
+        raise RetryError("stopped by a signal; what was committed stays, start again to go on", code=STOPPED)

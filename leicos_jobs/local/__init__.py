@@ -7,7 +7,7 @@ It must not know Hera, stages or stores: it sees manifests, processes and files.
 """
 
 from leicos_jobs.local.results import Node, NodeEvent, WorkflowResult
-from leicos_jobs.local.runner import run_workflow
+from leicos_jobs.local.runner import INTERRUPTED, run_workflow
 from leicos_jobs.local.shipped import shipped_manifests
 
-__all__ = ["Node", "NodeEvent", "WorkflowResult", "run_workflow", "shipped_manifests"]
+__all__ = ["INTERRUPTED", "Node", "NodeEvent", "WorkflowResult", "run_workflow", "shipped_manifests"]

@@ -24,6 +24,7 @@ from leicos_jobs.local.pods import GRACE, POLL, Pods
 from leicos_jobs.local.results import ERROR, FAILED, OMITTED, SKIPPED, SUCCEEDED, Node, NodeEvent, WorkflowResult
 
 INTERRUPTED = "interrupted"
+"""Message of a workflow, and of its pods, that was asked to stop."""
 NAMESPACE = "local"
 """{{workflow.namespace}}: this machine has none."""
 TIMESTAMP = "%Y-%m-%dT%H:%M:%SZ"

@@ -13,6 +13,8 @@ Fault = Literal["missing", "unreadable", "no-video", "truncated", "frames", "fps
 class VideoError(InputError):
     """A video that is not what it must be; `fault` names which check failed, `path` the file."""
 
+    code = "video"
+
     def __init__(self, path: Path, fault: Fault, message: str, *, fix: str | None = "write it again") -> None:
         super().__init__(f"{path}: {message}", fix=fix)
         self.path = path

@@ -17,6 +17,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class DamageError(InputError):
     """An object of a run is not what was written. `key` names it."""
 
+    code = "damaged"
+
     def __init__(self, key: str, uri: str, what: str) -> None:
         super().__init__(
             f"{uri}/{key} is damaged: {what}", fix=f"run `leicos check {uri} --repair`, then start the run again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from leicos_jobs.core.errors import InputError
 from leicos_jobs.run import check_config
 from leicos_jobs.run.amendment import foresee
 from leicos_jobs.run.config import RunConfig, load_config, parse_config
-from leicos_jobs.run.inputs import fingerprints
+from leicos_jobs.run.inputs import RUN_PREFIX, fingerprints, names
 from leicos_jobs.run.opened import Run, create_run, open_run, require_same_inputs
 from leicos_jobs.store import S3, KeyMissingError, open_object, open_store
 
@@ -42,6 +43,14 @@ def resolve_config(text: str) -> RunConfig:
             )
         return parse_config(files[0].read_bytes(), f"ConfigMap {text}, {files[0].name}")
     return load_config(Path(text))
+
+
+def require_startable(config: RunConfig) -> None:
+    """Refuse what `start` would refuse of a configuration that no run has yet. Raises InputError."""
+    check_config.check_backends(config)
+    inside = {name: name for name in names(config) if name.startswith(RUN_PREFIX)}  # only the run can tell
+    with tempfile.TemporaryDirectory(prefix="leicos-") as nowhere:
+        fingerprints(config, open_store(nowhere), inside)
 
 
 def start(uri: str, config: str, *, amend: bool = False) -> Run:

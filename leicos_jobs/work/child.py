@@ -20,6 +20,7 @@ from typing import Any
 from leicos_jobs.backends.base import Processor
 from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.core import logs, signals
+from leicos_jobs.core.error_codes import code_of
 from leicos_jobs.core.errors import DefectError, InputError, RetryError, no_room
 from leicos_jobs.core.programs import die_with
 from leicos_jobs.work import messages
@@ -36,7 +37,7 @@ def child_main(connection: Connection, spec: BackendSpec[Processor[Any, Any]], p
     try:
         backend = spec.make()
     except InputError as error:
-        connection.send(messages.Refused(error.message, error.fix))
+        connection.send(messages.Refused(error.message, error.fix, code_of(error)))
         return
     except Exception as error:  # noqa: BLE001 - the parent decides, from what is sent
         if passing := _passing(error):
@@ -123,8 +124,8 @@ class Child:
         match answer:
             case messages.Ready():
                 return answer
-            case messages.Refused(message, fix):
-                raise InputError(message, fix=fix)
+            case messages.Refused(message, fix, code):
+                raise InputError(message, fix=fix, code=code)
             case messages.Retry(message, fix):
                 raise RetryError(message, fix=fix)
             case messages.Broken(text, where):

@@ -33,10 +33,11 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """The backend cannot work with what it was given: an InputError's message and fix."""
+    """The backend cannot work with what it was given: an InputError's message, fix and code."""
 
     message: str
     fix: str | None
+    code: str | None = None
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ class Worker:
         if self.damaged:
             uri = self.run.store.uri
             fix = f"run `leicos check {uri} --repair`, then start the run again"
-            raise InputError("\n".join(self.damaged), fix=fix)
+            raise InputError("\n".join(self.damaged), fix=fix, code="damaged")
         self.stage.finish(self.intake.had)
         return self.summary
 

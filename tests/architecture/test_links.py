@@ -72,4 +72,5 @@ def code_of(text: str, path: Path) -> str:
     """Code of a page, in which `make` is the program and not the verb; of other files all of it."""
     if path.suffix != ".md":
         return text
+    text = re.sub(r"^```text\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     return "\n".join(re.findall(r"^ {4}[^\n]*$|^```.*?^```|`[^`\n]+`", text, re.MULTILINE | re.DOTALL))

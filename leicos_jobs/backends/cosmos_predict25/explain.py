@@ -28,6 +28,17 @@ class Step:
     ours: tuple[str, ...]
     why: tuple[str, ...]
 
+    def lines(self) -> list[str]:
+        """For people."""
+        return [
+            *(f"== {self.title}", "  the tutorial:"),
+            *(f"    {line}" for line in self.theirs),
+            "  leicos:",
+            *(f"    {line}" for line in self.ours),
+            "  why:",
+            *(f"    - {reason}" for reason in self.why),
+        ]
+
 
 def tutorial_line(task: str = "Lift the red cube up.", episode: int = 0) -> str:
     """The line that the tutorial's generate_batch_config.py --use-prompt writes for an episode, field for field."""
@@ -57,13 +68,7 @@ def steps(settings: CosmosSettings, task: str, frames: int, size: tuple[int, int
 
 def explain(settings: CosmosSettings, task: str, frames: int, size: tuple[int, int]) -> list[str]:
     """The same as lines for people."""
-    lines = []
-    for step in steps(settings, task, frames, size):
-        lines += [f"== {step.title}", "  the tutorial:"]
-        lines += [f"    {line}" for line in step.theirs]
-        lines += ["  leicos:", *(f"    {line}" for line in step.ours), "  why:"]
-        lines += [f"    - {reason}" for reason in step.why]
-    return lines
+    return [line for step in steps(settings, task, frames, size) for line in step.lines()]
 
 
 def _dataset(task: str) -> Step:
