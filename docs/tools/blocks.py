@@ -100,14 +100,22 @@ def execute(text: str, folder: Path, scratch: Path) -> subprocess.CompletedProce
     )  # fmt: skip
 
 
-def prepare(folder: Path, scratch: Path) -> None:
+def place_of(prepared: Path) -> Path:
+    """Where it is made and where each page's copy lies: a run knows its recording by the whole path."""
+    return prepared.with_name("page")
+
+
+def prepare(prepared: Path, scratch: Path) -> None:
     """The recording, its configuration and dataset, and a finished run."""
+    folder = place_of(prepared)
+    folder.mkdir(parents=True)
     head = 'name: lift\nsource: {files: [demos.hdf5], task: "Lift the red cube up."}\n'
     (folder / "lift.yaml").write_text(head + SMALL)
     shutil.copytree(ROOT / "examples", folder / "examples")
     done = execute(PREPARE, folder, scratch)
     if done.returncode:
         raise SystemExit(f"the folder for the blocks could not be prepared:\n{done.stdout}{done.stderr}")
+    folder.rename(prepared)
 
 
 def check(page: Path, prepared: Path, scratch: Path, long: bool) -> list[str]:
@@ -115,7 +123,7 @@ def check(page: Path, prepared: Path, scratch: Path, long: bool) -> list[str]:
     here = [block for block in blocks(page) if not block.markers - ({"long"} if long else set())]
     if not here:
         return []
-    folder = scratch / "page"
+    folder = place_of(prepared)
     shutil.copytree(prepared, folder, symlinks=True)
     failed = []
     try:
@@ -148,7 +156,6 @@ def main(arguments: list[str] | None = None) -> int:
         scratch = Path(name)
         prepared = options.prepared or scratch / "prepared"
         if not prepared.exists():
-            prepared.mkdir()
             prepare(prepared, scratch)
         for page in options.pages or pages():
             failed += check(page, prepared, scratch, options.long)
