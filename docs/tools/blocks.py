@@ -26,7 +26,7 @@ FENCE = re.compile(r"^( *)```sh(?P<markers>[^\n]*)\n(?P<text>.*?)^ *```", re.MUL
 MARKERS = {"cluster", "gpu", "network", "long"}
 SMALL = """
 generate: {backend: mujoco, frames: 30, width: 64, height: 48, settings: {defect_share: 0.0}}
-plan: {samples: 4, min_shards: 1}
+plan: {samples: 4}
 gate: {checks: []}
 idm: {settings: {steps: 30, head_steps: 20, checkpoint_every: 15, threads: 1}}
 curate: {require_success: false, accept_unproven: true, tracking_error_deg_max: 1000, limit_violation_share_max: 1.0}

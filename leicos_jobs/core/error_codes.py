@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from leicos_jobs.core.errors import ExitCode, LeicosError
 from leicos_jobs.core.yaml_text import mapping
 
-DEFECT = "defect"
-"""Of what nobody foresaw."""
+DEFECT, INPUT = "defect", "input"
+"""Of what nobody foresaw; of what no narrower code exists for."""
 
 
 class Entry(BaseModel):
@@ -63,8 +63,9 @@ def code_of(error: BaseException) -> str:
     if not isinstance(error, LeicosError):
         return DEFECT
     named = [code for module in _raised_in(error.__traceback__) if (code := code_of_module(module))]
-    special = [code for code in named if code != DEFECT]
-    return error.code or (special[-1] if special else DEFECT)
+    narrow = [code for code in named if code != INPUT]
+    general = DEFECT if error.exit_code is ExitCode.DEFECT else INPUT
+    return error.code or (narrow[-1] if narrow else general)
 
 
 def code_of_module(module: str) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 from helpers.pages import ROOT
 
 from leicos_jobs.core import error_codes
-from leicos_jobs.core.error_codes import DEFECT, code_of, code_of_module, entries
+from leicos_jobs.core.error_codes import DEFECT, INPUT, code_of, code_of_module, entries
 from leicos_jobs.core.errors import DISK_FULL, STOPPED, ExitCode, InputError, LeicosError, no_room
 
 EXITS = {"InputError": ExitCode.INPUT, "RetryError": ExitCode.RETRY, "DefectError": ExitCode.DEFECT}
@@ -75,7 +75,7 @@ def test_every_error_of_the_source_has_a_code_that_can_end_so() -> None:
 
 def test_no_code_is_named_that_does_not_exist_and_none_exists_for_nothing() -> None:
     used = {site.code or code_of_module(site.module) for site in sites()}
-    by_class = {DEFECT, "damaged"}
+    by_class = {DEFECT, INPUT, "damaged"}
     assert used - set(entries()) == set()
     assert set(entries()) - used - by_class == set()
 
@@ -107,6 +107,7 @@ def test_an_error_has_the_code_of_the_innermost_module_or_its_own(tmp_path: Path
         open_run(str(tmp_path))
     assert (code_of(wrong.value), code_of(none.value)) == ("config", "run")
     assert code_of(LeicosError("x", code="damaged")) == "damaged"
+    assert (code_of(InputError("x")), code_of(LeicosError("x"))) == (INPUT, DEFECT)
     assert code_of(ValueError("nobody foresaw it")) == DEFECT
     full = no_room(OSError(28, "No space left on device"))
     assert full is not None
