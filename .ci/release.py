@@ -1,4 +1,4 @@
-"""A release but for the pushing: versions agree, the changelog has it, the wheel is built, the commands are printed.
+"""A release but for the pushing: versions agree, wheel and chart are packed, the commands of the rest are printed.
 
 docs/releasing.md is the recipe.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,15 +63,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="leicos-release-") as name:
         build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", name, str(ROOT)]
         subprocess.run(build, check=True)
-        if helm := shutil.which("helm"):
-            subprocess.run(
-                [helm, "package", str(ROOT / "helm" / "leicos"), "-d", name], check=True, stdout=subprocess.DEVNULL
-            )
-        else:
-            print(
-                "note: no helm on the PATH, the chart is not packaged (tests/chart renders and checks it)",
-                file=sys.stderr,
-            )
+        import helm_python  # loads Helm's own engine
+
+        helm_python.package(str(ROOT / "helm" / "leicos"), destination=name)
         for path in sorted(Path(name).iterdir()):
             print(f"built {path.name}, {path.stat().st_size / 1e6:.1f} MB")
     print("then, as docs/releasing.md says:")
