@@ -13,6 +13,8 @@ import pytest
 from helpers.identity import environment, leicos
 
 from leicos_jobs.formats.action_tables import read_table
+from leicos_jobs.media.decode import read_all
+from leicos_jobs.media.probe import probe
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import parse_config
 from leicos_jobs.run.opened import create_run, open_run
@@ -57,6 +59,31 @@ def test_single_html_needs_no_other_file(undisturbed: Path) -> None:
     assert sources
     assert {source.partition(";")[0] for source in sources} == {"data:image/png", "data:video/mp4"}
     assert not re.findall(r'href="(?!https?:|#)', page), "a link that leads nowhere from a mail"
+
+
+def test_the_first_screen_says_where_the_dataset_is_and_what_loads_it(undisturbed: Path) -> None:
+    page = (undisturbed / "report/latest/index.html").read_text()
+    first = page[: page.index("<h2>Checks")]
+    folder = (undisturbed / "synthetic/latest").resolve()
+    assert first.index('class="verdict') < first.index("What was made") < first.index(f"<pre>{folder}</pre>")
+    for line in ("LeRobotDataset(", "LeRobotSingleDataset(", "leicos to-lerobot", "leicos merge", "leicos to-leisaac"):
+        assert line in first, line
+    assert "dollars" not in first, "nothing is rented for a run in a folder"
+    assert "leicos 0." in page[page.index("Configuration and versions") :]
+
+
+def test_generated_videos_stand_beside_their_replay(undisturbed: Path) -> None:
+    folder = undisturbed / "report/latest"
+    shown = re.findall(r'<video[^>]* src="(beside_[0-9a-f]{8}\.mp4)"', (folder / "index.html").read_text())
+    assert len(shown) == 3
+    for name in shown:
+        both = probe(folder / name)
+        assert both.width > 2 * 128
+        assert (both.height, both.frames) == (96, 24)
+        last = read_all(folder / name)[-1].astype(int)
+        halves = last[:, :128], last[:, -128:]
+        assert all(half.std() > 10 for half in halves), "a picture at each side"
+        assert abs(halves[0] - halves[1]).mean() > 1, "and not twice the same"
 
 
 def test_the_last_words_of_a_local_run_name_no_price(undisturbed: Path) -> None:
