@@ -27,6 +27,7 @@ from leicos_jobs.run.chain import State, walk
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
 from leicos_jobs.run.samples import Sample
+from leicos_jobs.view.newest import newest
 
 PAGE = 50
 """Rows of a page."""
@@ -190,7 +191,7 @@ class Index:
         """Who is in the dataset, once curate has said it."""
         with table:
             table.execute("UPDATE samples SET accepted = NULL")
-            if (record := results.current("curate")) is None:
+            if (record := newest(results, "curate")) is None:
                 return
             decisions = map(json.loads, self._run.commits.read_lines(record, layout.CURATED))
             table.executemany(

@@ -16,6 +16,7 @@ from leicos_jobs.run.results import Results
 from leicos_jobs.view.curves import HEIGHT, WIDTH, panels
 from leicos_jobs.view.index import PAGE, SORTS, Index, Query
 from leicos_jobs.view.lineage import lineage
+from leicos_jobs.view.newest import newest
 
 SHOWN = {"plan": "", "sample": "sample", "demo": "demo", "row0": "row0", "seed": "seed", "split": "split",
          "outcome": "outcome", "tracking": "tracking, degrees"}  # fmt: skip
@@ -62,7 +63,7 @@ class Pages:
             address=address,
             reading=self._index.reading,
             verdict=self._verdict(results),
-            done={name: results.current(name) is not None for name in stages.WHOLE},
+            done={name: newest(results, name) is not None for name in stages.WHOLE},
             report=report_key(results),
         )
 
@@ -91,7 +92,7 @@ class Pages:
         return self._pages.get_template("failures.html.j2").render(groups=groups, reading=self._index.reading)
 
     def _verdict(self, results: Results) -> tuple[bool, str]:
-        record = results.current("report")
+        record = newest(results, "report")
         if record is None:
             return False, "There is no report yet: this run is not finished."
         return bool(record.facts.get("good")), str(record.facts.get("verdict", ""))
@@ -117,7 +118,7 @@ def report_key(results: Results) -> str:
     """Folder of the report's files in the run: the finished one's, else that of what is there so far; or empty."""
     from leicos_jobs.run import layout
 
-    if (record := results.current("report")) is not None:
+    if (record := newest(results, "report")) is not None:
         return f"{record.folder}/"
     so_far = layout.so_far("")
     return so_far if results.run.store.size(f"{so_far}index.html") is not None else ""

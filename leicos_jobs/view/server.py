@@ -26,6 +26,7 @@ from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
 from leicos_jobs.view.files import Files, part
 from leicos_jobs.view.index import Index
+from leicos_jobs.view.newest import newest
 from leicos_jobs.view.pages import Pages, report_key
 
 HOST = "127.0.0.1"
@@ -105,7 +106,7 @@ class Viewer:
     def _report(self, name: str) -> tuple[str, IO[bytes]] | None:
         """A file of the report, which stands beside others in its folder."""
         results = Results(self.run)
-        if (record := results.current("report")) is not None:
+        if (record := newest(results, "report")) is not None:
             known = record.files.get(name)
             return (Path(name).suffix, self.files.open(record.path(name), known)) if known else None
         if (folder := report_key(results)) and f"{folder}{name}" in set(self.run.store.list(folder)):

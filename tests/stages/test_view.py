@@ -151,7 +151,7 @@ def test_nothing_else_than_the_run_is_served_and_only_to_this_machine(tmp_path: 
         serve(run, tmp_path, port)
 
 
-def test_pages_of_many_samples_are_filtered_sorted_and_small(tmp_path: Path) -> None:
+def test_pages_of_many_samples_are_filtered_sorted_and_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 450
     run = planned(str(tmp_path / "run"), count)
     index = Index(run, tmp_path)
@@ -169,6 +169,15 @@ def test_pages_of_many_samples_are_filtered_sorted_and_small(tmp_path: Path) -> 
     assert index.page(Query(text="%"))[1] == 0
     assert index.page(Query(text=tiny_sample(7).id[:12]))[0][0]["seed"] == 7
     assert index.page(Query(kind="'; DROP TABLE samples; --"))[1] == 0
+    index.look()
+    records_read = list[str]()
+    read = run.commits.get
+
+    def noted(stage: str, sample: str, key: str) -> Record | None:
+        records_read.append(sample)
+        return read(stage, sample, key)
+
+    monkeypatch.setattr(run.commits, "get", noted)
     asked = {"sort": "id; DROP TABLE samples", "page": "-1", "down": "1", "kind": "not generated"}
     pages.samples(asked)
     tracemalloc.start()
@@ -177,6 +186,7 @@ def test_pages_of_many_samples_are_filtered_sorted_and_small(tmp_path: Path) -> 
     tracemalloc.stop()
     assert len(page) < 100_000
     assert peak < 3_000_000, "a page holds its own rows alone"
+    assert not records_read, "a page reads no sample's record"
     assert page.count("/sample/") == PAGE
 
 
