@@ -34,6 +34,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Required, TypedDict, TypeVar, Unpack, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from leicos_jobs.backends import requests
@@ -265,3 +267,10 @@ class Replayer(SampleBackend[S, requests.ReplayRequest, requests.ReplayResult], 
         """Why it cannot replay demos of this robot whose source has the simulator's states, or has not; None if it
         can. Their samples are then not replayed, and the report says why."""
         return None if states else "the source has no simulator states to start from"
+
+    def film(
+        self, request: requests.ReplayRequest, size: tuple[int, int], every: int
+    ) -> Iterator[NDArray[np.uint8]] | None:
+        """Pictures of a replay for people, (height, width, 3) RGB: before each `every`-th control step of its actions,
+        so that picture k shows row k of the labels. size: (width, height). None if it draws none."""
+        return None

@@ -106,9 +106,7 @@ class LiftCubeReplayer(Replayer[S], name="", version=0):
             yield ReplayResult(request.sample, self._replay(request))
 
     def _replay(self, request: ReplayRequest) -> ReplayMetrics:
-        simulation = self.simulation(request.control_hz)
-        simulation.reset(poses.from_leisaac(self._start(request)))
-        targets = JOINTS.to_recorded(request.require_actions(JOINTS.width))
+        simulation, targets = self.begun(request)
         episode = Episode(request.sample, request.start, targets, request.hold, request.seed, lift_cube.CUBE_HALF)
         trace = Trace(episode, simulation.limits)
         while not trace.done:
@@ -117,6 +115,12 @@ class LiftCubeReplayer(Replayer[S], name="", version=0):
         metrics = trace.metrics()
         judged = ReplayMetrics(success_rate=float(metrics["success"]), repeats=1, **metrics)
         return judged.model_copy(update=UNJUDGED) if self.settings.task == "none" else judged
+
+    def begun(self, request: ReplayRequest) -> tuple[Simulation, NDArray[np.float32]]:
+        """The simulation at a request's start, and (n, 6) rad its targets."""
+        simulation = self.simulation(request.control_hz)
+        simulation.reset(poses.from_leisaac(self._start(request)))
+        return simulation, JOINTS.to_recorded(request.require_actions(JOINTS.width))
 
     def _start(self, request: ReplayRequest) -> dict[str, Any]:
         """The state, without anything that the arm could touch where there is no task."""

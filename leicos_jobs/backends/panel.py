@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
@@ -93,6 +95,12 @@ class PanelReplayer(Replayer[PanelSettings], name="panel", version=1, batch=16):
                 for result in engine.process([request], lambda sample: None)
             }
             yield ReplayResult(request.sample, combine(said, self.settings.agree or len(said)))
+
+    @override
+    def film(self, request: ReplayRequest, size: tuple[int, int], every: int) -> Iterator[NDArray[np.uint8]] | None:
+        """Of the first engine that draws."""
+        films = (engine.film(request, size, every) for engine in self._engines.values())
+        return next((pictures for pictures in films if pictures is not None), None)
 
     @override
     def close(self) -> None:

@@ -59,7 +59,7 @@ class Progress:
         name = node.display_name.removesuffix("(0)")
         text = f"{clock}  {click.style(word, fg=color)} {label(node.name) or name} ({seconds:.1f} s)"
         if node.phase != "Succeeded" and not stopped:
-            text += f"\n         {node.message}; log: {node.log}"
+            text += f"\n         {first_line(node)}; log: {node.log}"
         self._clear()
         click.echo(text, err=True)
 
@@ -72,6 +72,11 @@ class Progress:
     def _clear(self) -> None:
         if self.live:
             click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def first_line(node: Node) -> str:
+    """Of a node's message; the log has the rest."""
+    return node.message.partition("\n")[0]
 
 
 def label(name: str) -> str:
@@ -133,7 +138,7 @@ def exit_code(result: WorkflowResult) -> int:
     for node in result.failures():
         pods = [pod for pod in result.nodes.values() if pod.parent == node.name and pod.log is not None]
         last = pods[-1] if pods else node
-        click.echo(f"{label(node.name)}: {last.message}", err=True)
+        click.echo(f"{label(node.name)}: {first_line(last)}", err=True)
         if last.log is not None and last.log.is_file():
             for line in last.log.read_text(errors="replace").splitlines()[-12:]:
                 click.echo(f"  | {line}", err=True)

@@ -30,6 +30,7 @@ _YOURS = {
     "to-lerobot": ("leicos_jobs.cli.datasets:to_lerobot", "Convert recordings to a LeRobot dataset, v2.1 or v3.0."),
     "merge": ("leicos_jobs.cli.datasets:merge", "Merge LeRobot datasets and runs into one dataset."),
     "to-leisaac": ("leicos_jobs.cli.datasets:to_leisaac", "Write a run or dataset as LeIsaac's HDF5, with its states."),
+    "view": ("leicos_jobs.cli.view:view", "Look at a run in a browser: samples, videos, curves, lineage, failures."),
     "status": ("leicos_jobs.cli.look:status", "Say how far a run is, from its store alone."),
     "check": ("leicos_jobs.cli.look:check", "Compare every object of a run with what was written; repair."),
     "config": ("leicos_jobs.cli.look:config", "Check a configuration, or print its JSON schema."),

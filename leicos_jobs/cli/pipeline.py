@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from leicos_jobs.cli.output import json_option
+from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.pod import in_pod
 from leicos_jobs.core.stages import STAGES, Kind, Stage
 from leicos_jobs.run.cluster_uri import cluster_uri
@@ -212,6 +213,24 @@ def fan_in(uri: str, workflow: str, max_workers: int, outputs: Path) -> None:
 
     _, replay, controls = stage.fan_in(open_run(uri), workflow, max_workers)
     _output(outputs, replay_workers=list(range(replay)), controls_workers=list(range(controls)))
+
+
+@click.command(epilog="Example: leicos report runs/lift")
+@click.argument("target", required=False, metavar="[RUN]")
+@click.option("--run", "named", metavar="URI", help="The same, as the other stages take it.")
+def report(target: str | None, named: str | None) -> None:
+    """Write the HTML report. Of a run that has failed or is still at work, what is there so far: report/so-far/."""
+    from leicos_jobs.run.results import Results
+    from leicos_jobs.stages import report as stage
+
+    if (uri := target or named) is None:
+        raise InputError("no run is named", fix="leicos report RUN")
+    run = open_run(cluster_uri(uri) if in_pod() else uri)
+    if Results(run).key("report") is None and not in_pod():
+        click.echo(f"the run is not finished; report so far: {stage.so_far(run)}")
+        return
+    record = stage.report(run)
+    click.echo(f"report: {run.store.uri}/{record.path('index.html')}")
 
 
 @click.command(epilog="Example: leicos finish --run runs/lift --status Succeeded")

@@ -133,8 +133,8 @@ CURATE = Stage("curate", Kind.WHOLE, REPORTING, "Choose the samples that enter t
     needs=("plan",), prefix="curate")  # fmt: skip
 ASSEMBLE = Stage("assemble", Kind.WHOLE, REPORTING, "Write the synthetic LeRobot v2.1 dataset with provenance.",
     hours=12, needs=("plan", "curate", "convert"), prefix="synthetic")  # fmt: skip
-REPORT = Stage("report", Kind.WHOLE, REPORTING, "Write the HTML report.",
-    hours=2, needs=("convert", "plan", "curate", "assemble"), prefix="report")  # fmt: skip
+REPORT = Stage("report", Kind.WHOLE, REPORTING, "Write the HTML report, also of what is there so far.",
+    version=2, hours=2, needs=("convert", "plan", "curate", "assemble"), prefix="report")  # fmt: skip
 FINISH = Stage("finish", Kind.STEP, EVERY, "Exit handler: summary and webhook.", hours=0.25)
 
 STAGES = {

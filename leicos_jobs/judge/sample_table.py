@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ Write = Callable[[dict[str, Any]], str]
 """Renders one page of the table."""
 
 
-def write_pages(samples: Sequence[Scored], reasons: dict[str, str], folder: Path, write: Write) -> list[dict[str, Any]]:
+def write_pages(
+    samples: Sequence[Scored], reasons: Mapping[str, str], folder: Path, write: Write
+) -> list[dict[str, Any]]:
     """Write samples-1.html, samples-2.html, ...; returns each page's name, first and last row, counted from 1.
 
     No page is written for what fits into one: the report shows it itself. reasons: sample -> why curate left it out,
@@ -38,7 +40,7 @@ def write_pages(samples: Sequence[Scored], reasons: dict[str, str], folder: Path
     return pages
 
 
-def table(samples: Sequence[Scored], reasons: dict[str, str]) -> Iterator[dict[str, Any]]:
+def table(samples: Sequence[Scored], reasons: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """The rows: lineage and outcome of each sample."""
     for item in samples:
         sample = item.state.sample

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from leicos_jobs.backends.requests import ReplayMetrics
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.formats.lerobot_read import Dataset
-from leicos_jobs.judge import checks, metrics, times
-from leicos_jobs.judge.gate_limits import gate_scores
+from leicos_jobs.judge import checks, gate_limits, metrics, times
 from leicos_jobs.judge.proof import judge_held_out, label_checks
 from leicos_jobs.judge.truth import DEMO_GROUPS, SAMPLE_GROUPS, held_out_labels, read_truth
 from leicos_jobs.media.decode import read_all, read_frames
@@ -39,7 +38,6 @@ VIDEOS_CHECKED = 128
 """Generated videos whose frame rate is looked at."""
 CLIPS_CHECKED = 64
 """Different starts whose clip and state are compared with the dataset."""
-
 
 Controls = dict[str, dict[str, ReplayMetrics]]
 """Group of controls -> sample or episode -> what its replay measured."""
@@ -72,35 +70,46 @@ class Score:
     samples: list[Scored]
     controls: Controls
     numbers: dict[str, Any]
+    actions: dict[int, F32] = field(default_factory=dict)
+    """(rows, width) motor units of the real demos, by episode."""
 
 
-def collect(results: Results) -> Score:
-    """Read a finished run and score it."""
-    run, standing = results.run, results.samples_standing
-    samples = [Scored(state, standing.quarantined.get(state.sample.id)) for state in standing.states]
+def collect(results: Results, read_at_most: int | None = None) -> Score:
+    """Read a run and score it, as far as it has come. read_at_most: read the labels of about so many samples."""
+    run = results.run
+    planned, converted = results.current("plan") is not None, results.current("convert") is not None
+    states = results.samples_standing.states if planned else []
+    samples = [Scored(state, results.samples_standing.quarantined.get(state.sample.id)) for state in states]
+    step = max(1, len(samples) // (read_at_most or len(samples) or 1))
     with tempfile.TemporaryDirectory(prefix="leicos-") as name:
         scratch = Path(name)
-        for item in samples:
+        for item in samples[::step]:
             _read(run, item, scratch)
-        dataset = Dataset(fetch_folder(run, results.needed("convert"), scratch))
-        actions = {episode.index: episode.actions for episode in dataset.episodes()}
-        real = held_out_labels(results, scratch)
-        starts = _starts(run, samples, dataset, scratch)
+        actions: dict[int, F32] = {}
+        starts: tuple[list[tuple[U8, U8]], list[tuple[F32, F32]]] = ([], [])
+        if converted:
+            dataset = Dataset(fetch_folder(run, results.needed("convert"), scratch))
+            actions = {episode.index: episode.actions for episode in dataset.episodes()}
+            starts = _starts(run, samples, dataset, scratch)
+        real = held_out_labels(results, scratch) if results.current("train-idm") else {}
         rates = _rates(run, samples, scratch)
     controls = read_controls(results)
-    timings = list(times.counted(results, results.all_states))
+    timings = list(times.counted(results, results.all_states if planned else []))
+    scores = gate_limits.gate_scores(results, [item.state for item in samples]) if converted and planned else {}
     numbers: dict[str, Any] = {
-        "idm": _idm(run, samples, actions, real),
+        "idm": _idm(run, samples, actions, real) if converted else {},
         "replay": replay_table(samples, controls) | {"controls": controls_table(results)},
-        "gate": gate_table(samples) | {"scores": gate_scores(results, [item.state for item in samples])},
+        "gate": gate_table(samples) | {"scores": scores},
         "no_replay": dict(Counter(item.state.no_replay for item in samples if item.state.no_replay)),
         "stages": times.by_stage(timings),
+        "pod_hours": times.pod_hours(timings),
         "wall_seconds": times.wall_seconds(timings),
     }
     verdicts = _checks(run, samples, numbers["idm"], controls, (actions, real), starts)
-    verdicts.append(checks.time_base(rates, episodes.read(run)[0].fps))
-    numbers["checks"] = [{"name": item.name, "passed": item.passed, "text": item.text} for item in verdicts]
-    return Score(samples, controls, numbers)
+    if rates:
+        verdicts.append(checks.time_base(rates, episodes.read(run)[0].fps))
+    numbers["checks"] = [{"name": item.name, "passed": item.passed, "text": item.shown} for item in verdicts]
+    return Score(samples, controls, numbers, actions)
 
 
 def _starts(
@@ -145,7 +154,7 @@ def _checks(
 ) -> list[checks.Check]:
     """All checks that the run has data for."""
     actions, real = known
-    found = checks.conditioning(*starts)
+    found = checks.conditioning(*starts) if starts[0] else []
     if real:
         found += label_checks(run.robot, actions, real, idm["held_out_demos"])
     truth = {
@@ -167,12 +176,9 @@ def _checks(
     ]
     if pairs:
         found.append(checks.truth_reproduction(pairs))
-    owned = [(item.state, item.seen) for item in samples]
-    found.append(
-        checks.ownership(
-            [(state.sample.id, state.generate.sha256, seen) for state, seen in owned if state.generate and seen]
-        )
-    )
+    videos = [(item.state.sample.id, item.state.generate, item.seen) for item in samples]
+    if owned := [(name, video.sha256, seen) for name, video, seen in videos if video is not None and seen]:
+        found.append(checks.ownership(owned))
     return found
 
 
@@ -192,7 +198,8 @@ def read_controls(results: Results) -> Controls:
     """What the drawn samples' records and the replays of demos say; empty groups before. Raises DamageError."""
     record = results.current("replay-demos")
     data = json.loads(results.run.commits.read_file(record, layout.CONTROLS)) if record else {}
-    of_samples = {state.sample.id: state.controls for state in results.controls_standing.states}
+    states = results.controls_standing.states if results.current("plan") else []
+    of_samples = {state.sample.id: state.controls for state in states}
     return {
         group: {name: groups[group] for name, groups in of_samples.items() if group in groups}
         for group in SAMPLE_GROUPS
@@ -204,6 +211,8 @@ def read_controls(results: Results) -> Controls:
 
 def controls_table(results: Results) -> dict[str, int]:
     """How many labelled samples can be replayed, how many of them were drawn for controls, and what became of those."""
+    if results.current("plan") is None:
+        return {"labelled": 0, "drawn": 0, "controlled": 0, "quarantined": 0}
     drawn = results.controls_standing
     return {
         "labelled": sum(state.replayable for state in results.samples_standing.states),

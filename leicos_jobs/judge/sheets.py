@@ -16,7 +16,7 @@ GAP = 4
 CAPTION = 32
 FONT = 22
 """Pixels; the report shows a sheet at about half its size."""
-COLORS = {"good": (46, 125, 50), "bad": (183, 58, 44), "plain": (90, 90, 90)}
+COLORS = {"good": (0, 105, 92), "bad": (179, 38, 30), "plain": (90, 90, 90)}
 
 
 @dataclass(frozen=True)

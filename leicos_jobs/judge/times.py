@@ -28,6 +28,16 @@ def by_stage(timings: Sequence[Timing]) -> list[dict[str, Any]]:
     return sorted(totals.values(), key=lambda row: ORDER.index(row["stage"]) if row["stage"] in ORDER else len(ORDER))
 
 
+def pod_hours(timings: Sequence[Timing]) -> dict[str, float]:
+    """Hours of pods by pool, in the order of the stages: what the price table of the configuration is about."""
+    hours: dict[str, float] = {}
+    for item in sorted(timings, key=lambda item: ORDER.index(item.stage) if item.stage in ORDER else len(ORDER)):
+        if item.stage in ORDER:
+            pool = str(stages.STAGES[item.stage].pool)
+            hours[pool] = hours.get(pool, 0.0) + item.seconds / 3600
+    return hours
+
+
 def wall_seconds(timings: Sequence[Timing]) -> float:
     """From the first stage's start to the last one's end, interruptions included."""
     spans = [(item.ended - item.seconds, item.ended) for item in timings if item.ended is not None]

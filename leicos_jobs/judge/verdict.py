@@ -41,3 +41,12 @@ def verdict(
     by_checks = int(curated.get("judged_by_checks", 0))
     how = "the run's checks of its labels are green" if by_checks else "the task is done in replay"
     return DatasetVerdict(True, f"Train on this: {episodes} episodes; {how}, and no check failed.")
+
+
+def unfinished(why: Sequence[str]) -> DatasetVerdict:
+    """Of a run without a result. why: what failed; empty while it is at work."""
+    if why:
+        return DatasetVerdict(False, f"This run has failed, and there is no dataset: {why[0]}")
+    return DatasetVerdict(
+        False, "This run is not finished: there is no dataset yet. This page shows what is there so far."
+    )

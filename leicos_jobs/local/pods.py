@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from leicos_jobs.core.pod import EXPLANATION_MAX
 from leicos_jobs.local.model import OUTPUTS, Output
 from leicos_jobs.local.nodes import Nodes
 from leicos_jobs.local.processes import NOT_STARTED, Keeper, Process
@@ -20,6 +21,8 @@ POLL = 0.02
 PROGRESS_EVERY = 1.0
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 FILE_NAME_LIMIT = 200
+TOLD = "leicos: error: "
+"""What the last words of a failed leicos command begin with."""
 
 
 @dataclass(eq=False)
@@ -150,6 +153,8 @@ class Pods:
         pod.node.outputs, lost = read_outputs(pod)
         self._read_progress(pod)
         phase, message = outcome(code, pod.reason, lost)
+        if code != 0 and not pod.reason and pod.node.log is not None and (told := explanation(pod.node.log)):
+            message += f": {told}"  # in a cluster it is the container's termination message
         self._nodes.mark(pod.node, phase, message)
 
     def _log(self, node: Node) -> Path:
@@ -179,6 +184,15 @@ def read_outputs(pod: Pod) -> tuple[dict[str, str], str | None]:
             text = output.file.default
         found[output.name] = text.removesuffix("\n")
     return found, None
+
+
+def explanation(log: Path) -> str:
+    """The error that a leicos command's log ends with, as `core.pod.explain` tells it to a cluster; empty if none."""
+    try:
+        _, found, told = log.read_text(errors="replace").rpartition(TOLD)
+    except OSError:
+        return ""
+    return told.strip()[:EXPLANATION_MAX] if found else ""
 
 
 def outcome(code: int, reason: str, lost: str | None) -> tuple[str, str]:

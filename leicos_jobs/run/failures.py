@@ -115,8 +115,11 @@ def forget(store: Store) -> str:
     return f"failures forgotten: {said or 'there were none'}"
 
 
+def go_on_command(uri: str) -> str:
+    """The command that goes on with a run, by where it lives."""
+    return f"leicos resubmit {shlex.quote(uri)}" if uri.startswith(S3) else f"leicos run --out {shlex.quote(uri)}"
+
+
 def retry_command(uri: str) -> str:
-    """The command that calls `forget` and goes on, by where the run lives."""
-    if uri.startswith(S3):
-        return f"leicos resubmit {shlex.quote(uri)} --retry-quarantined"
-    return f"leicos run --out {shlex.quote(uri)} --retry-quarantined"
+    """The same, which also calls `forget`."""
+    return f"{go_on_command(uri)} --retry-quarantined"

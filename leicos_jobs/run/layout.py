@@ -124,6 +124,11 @@ def timing(stage: str, name: str) -> str:
     return f"timings/{stage}/{name}.json"
 
 
+def so_far(name: str) -> str:
+    """A file of the report of a run that is not finished, or the prefix of them all."""
+    return f"{STAGES['report'].prefix}/so-far/{name}"
+
+
 def former(digest: str) -> str:
     """A configuration that was amended."""
     return f"run-{digest[:16]}.json"

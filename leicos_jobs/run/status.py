@@ -140,7 +140,7 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
         for stage in stages.SAMPLE
     )
     measured = found | whole
-    makers = _makers(results.all_states if planned else [], records)
+    made_by = makers(results.all_states if planned else [], records)
     labelled = sum(state.label is not None for state in states)
     refused = sum(state.refused is not None for state in states)
     quarantined = sum(state.label is None and state.sample.id in standing.quarantined for state in states)
@@ -157,8 +157,8 @@ def status(run: Run, earlier: RunStatus | None = None) -> RunStatus:
         stages=rows,
         quarantine_reasons=_reasons(tallies),
         gate_reasons=dict(Counter(reason for state in states for reason in _refusals(state)).most_common()),
-        makers=makers,
-        mixed=tuple(name for name, values in makers.items() if len(values) > 1),
+        makers=made_by,
+        mixed=tuple(name for name, values in made_by.items() if len(values) > 1),
         gpu_hours=sum(
             item.gpu_seconds / 3600
             for stage, item in measured.items()
@@ -254,7 +254,7 @@ def _reasons(tallies: dict[str, _Tally]) -> tuple[Reason, ...]:
     return tuple(sorted(found, key=lambda reason: (-reason.count, reason.stage, reason.error)))
 
 
-def _makers(states: Sequence[State], whole: dict[str, StageRecord | None]) -> dict[str, dict[str, int]]:
+def makers(states: Sequence[State], whole: dict[str, StageRecord | None]) -> dict[str, dict[str, int]]:
     """Who made the records that count: a run of mixed commits or images can be right, but one wants to know."""
     counts: dict[str, Counter[str]] = {"leicos": Counter(), "git": Counter(), "image": Counter()}
     attempts = [record.attempt for record in whole.values() if record is not None]

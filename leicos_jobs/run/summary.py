@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from leicos_jobs.run import layout
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
 from leicos_jobs.run.status import RunStatus, status
@@ -24,6 +25,8 @@ def summary(run: Run, outcome: str, workflow: str | None = None, effort: str | N
         if red := told.facts.get("failed_checks"):
             lines.append(f"FAILED CHECKS: {', '.join(red)} (see the report)")
         lines.append(f"report: {run.store.uri}/{told.path('index.html')}")
+    elif run.store.size(page := layout.so_far("index.html")) is not None:
+        lines.append(f"report so far: {run.store.uri}/{page}")
     lines.append(f"run: {run.store.uri}")
     if argo := os.environ.get(ARGO_URL):
         lines.append(f"workflow: {argo.rstrip('/')}/workflows" + (f"/{workflow}" if workflow else ""))

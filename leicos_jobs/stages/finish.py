@@ -19,13 +19,17 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from leicos_jobs.core import logs, pod
 from leicos_jobs.run.opened import open_run
+from leicos_jobs.run.results import Results
 from leicos_jobs.run.summary import headline, summary
 
 URL = "LEICOS_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10.0
 CAUSES_MAX = 3
 SUCCEEDED = "Succeeded"
-OF_OTHER_NODES = re.compile(r"child '.*' (failed|errored)|No more retries left|Max duration limit exceeded")
+OF_OTHER_NODES = re.compile(
+    r"child '.*' (failed|errored)|No more retries left|Max duration limit exceeded"
+    r"|retryStrategy\.expression evaluated to false"
+)
 """What Argo 4.1 says of a DAG or of a node with retries: that another node failed, not why."""
 
 
@@ -64,6 +68,20 @@ def finish(uri: str, outcome: str, workflow: str | None = None, failures: str = 
     print(text)
     if address and not send(address, text):
         logs.event("finish.webhook_not_sent", outcome=outcome)
+    if outcome != SUCCEEDED:  # last, since it takes its time
+        _report_so_far(uri, outcome, why)
+
+
+def _report_so_far(uri: str, outcome: str, why: list[str]) -> None:
+    """Write the report of what is there, and say where, unless the run has one. Never raises."""
+    from leicos_jobs.stages.report import so_far
+
+    try:
+        run = open_run(uri)
+        if Results(run).current("report") is None:
+            print(f"report so far: {so_far(run, why or [f'the workflow ended as {outcome}'])}")
+    except Exception as error:  # noqa: BLE001 - as above
+        logs.event("finish.no_report", error=f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def causes(failures: str) -> list[str]:

@@ -2,43 +2,47 @@
 
 The Argo UI shows HTML artifacts under a policy that forbids script, video and data: URIs, so index.html has its
 pictures as files; single.html is for a presigned link or a mail (docs/decisions/argo.md 2.6).
+
+Of a run that has failed or is still at work the same page is written to report/so-far/, which no record counts.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import platform
-import re
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from leicos_jobs.core import logs
-from leicos_jobs.core.errors import InputError
+from leicos_jobs.core.errors import InputError, LeicosError
 from leicos_jobs.core.stages import REPORT
-from leicos_jobs.formats.lerobot_v21 import video_file
-from leicos_jobs.judge.sample_table import outcome, table, tone, write_pages
+from leicos_jobs.judge.coverage import coverage, object_places
+from leicos_jobs.judge.page import Progress, embed, render
+from leicos_jobs.judge.pictures import draw
 from leicos_jobs.judge.score import Score, Scored, collect, optional
-from leicos_jobs.judge.verdict import DatasetVerdict, verdict
-from leicos_jobs.run import episodes, identity
+from leicos_jobs.judge.verdict import DatasetVerdict, unfinished, verdict
+from leicos_jobs.run import episodes, layout
 from leicos_jobs.run.commits import StageRecord
+from leicos_jobs.run.failures import go_on_command
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
+from leicos_jobs.run.status import status
 from leicos_jobs.stages.curate import read_decisions
+from leicos_jobs.stages.replay import ReplayStage, replay_spec
 from leicos_jobs.work.whole import whole_stage
 
 REPORT_DIRECTORY = "LEICOS_REPORT_DIRECTORY"
 """Environment variable: the output artifact's folder in the pod."""
 ARTIFACT_BUCKET = "LEICOS_ARTIFACT_BUCKET"
 """Environment variable of the chart: the bucket that Argo's artifacts go to."""
-SHOWN = 12
-"""Videos on a contact sheet."""
-TRAJECTORIES = 3
-TASKS_SHOWN = 3
+SO_FAR_READ = 200
+"""Samples whose labels are read for a page of a run that is not finished."""
 
 
 def report(run: Run) -> StageRecord:
@@ -47,16 +51,13 @@ def report(run: Run) -> StageRecord:
 
     def build(folder: Path) -> dict[str, Any]:
         score = collect(results)
-        with tempfile.TemporaryDirectory(prefix="leicos-") as name:
-            pictures = draw(results, score, folder, Path(name))
-        page = render(results, score, pictures, folder)
-        (folder / "index.html").write_text(page)
-        (folder / "single.html").write_text(embed(page, folder))
-        (folder / "score.json").write_text(json.dumps(score.numbers, indent=1))
         found = verdict_of(results, score)
-        return {"pictures": len(pictures), "failed_checks": failed(score), "verdict": found.text, "good": found.good}
+        pictures = write(results, score, found, folder)
+        return {"pictures": pictures, "failed_checks": failed(score), "verdict": found.text, "good": found.good}
 
     record = whole_stage(results, REPORT, build)
+    for key in list(run.store.list(layout.so_far(""))):
+        run.store.delete(key)
     export(run, record)
     decisions = read_decisions(results)
     if not any(item.accepted for item in decisions):
@@ -66,6 +67,69 @@ def report(run: Run) -> StageRecord:
             fix=f"look at {run.store.uri}/{record.path('index.html')}; loosen `curate`, or improve the stages before",
         )
     return record
+
+
+def so_far(run: Run, why: Sequence[str] = ()) -> str:
+    """Write the page of a run without a report, from what is there; returns where. why: what failed, line by line."""
+    results = Results(run)
+    progress = Progress(status(run), why, go_on_command(run.store.uri))
+    with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+        folder = Path(name)
+        write(results, collect(results, SO_FAR_READ), unfinished(why), folder, progress)
+        former, made = (
+            set(run.store.list(layout.so_far(""))),
+            {layout.so_far(path.name): path for path in folder.iterdir()},
+        )
+        for key, path in made.items():
+            run.store.upload(key, path)
+        for key in former - made.keys():
+            run.store.delete(key)
+    return f"{run.store.uri}/{layout.so_far('index.html')}"
+
+
+def write(results: Results, score: Score, found: DatasetVerdict, folder: Path, progress: Progress | None = None) -> int:
+    """Write the page, its pictures and its numbers to an empty folder; returns how many pictures there are."""
+    run = results.run
+    decisions = read_decisions(results) if results.current("curate") is not None else []
+    accepted = {item.sample for item in decisions if item.accepted}
+    if score.actions:
+        inside = [item for item in score.samples if item.state.sample.id in accepted]
+        fps = episodes.read(run, results)[0].fps
+        covered = coverage(inside, score.actions, run.robot.action.degrees_per_unit(), fps)
+        score.numbers["fps"] = fps
+        score.numbers["coverage"] = covered and covered | {"places": object_places(run, score.samples, accepted)}
+    with tempfile.TemporaryDirectory(prefix="leicos-") as name:
+        pictures = draw(results, score, Filming(run, Path(name)), folder, Path(name))
+    reasons = {item.sample: item.reason for item in decisions}
+    page = render(results, score, found, reasons, pictures, folder, progress)
+    (folder / "index.html").write_text(page)
+    (folder / "single.html").write_text(embed(page, folder))
+    (folder / "score.json").write_text(json.dumps(score.numbers, indent=1))
+    return len(list(folder.glob("*.png")))
+
+
+class Filming:
+    """Replays labels again for people to see, where the configured simulator runs here and draws. Never raises what a
+    picture is not worth: the report is written without it."""
+
+    def __init__(self, run: Run, scratch: Path) -> None:
+        self.run, self.scratch = run, scratch
+        self.stage = ReplayStage(run)
+
+    def __call__(self, item: Scored) -> Iterator[NDArray[np.uint8]] | None:
+        """Pictures of one sample's replay, one per frame; None if there are none."""
+        if item.labels is None or not item.state.replayable or item.state.replay is None:
+            return None
+        config = self.run.config
+        try:
+            request = self.stage.request_for(item.state.sample, item.labels)
+            stride = self.stage.episodes[item.state.sample.episode].stride
+            backend = replay_spec(self.run, self.scratch).make()
+            film = backend.film(request, (config.generate.width, config.generate.height), stride)
+            return None if film is None else iter(list(film))
+        except (LeicosError, ImportError, OSError, RuntimeError) as error:
+            logs.event("report.no_film", sample=item.state.sample.id, error=f"{type(error).__name__}: {error}")
+            return None
 
 
 def failed(score: Score) -> list[str]:
@@ -94,126 +158,3 @@ def export(run: Run, record: StageRecord) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in record.files:
         (target / name).write_bytes(run.commits.read_file(record, name))
-
-
-def draw(results: Results, score: Score, folder: Path, scratch: Path) -> dict[str, str]:
-    """Make all pictures in `folder`; returns name -> file name."""
-    try:
-        from leicos_jobs.judge import plots
-        from leicos_jobs.judge.sheets import contact_sheet
-    except ImportError as error:
-        raise InputError(f"the report needs {error.name}", fix="pip install 'leicos[report]'") from None
-    run, pictures = results.run, dict[str, str]()
-
-    def picture(name: str) -> Path:
-        pictures[name] = f"{name}.png"
-        return folder / pictures[name]
-
-    contact_sheet(demo_strips(results, scratch), picture("demos"))
-    strips = sample_strips(run, score.samples, scratch)
-    if strips:
-        contact_sheet(strips, picture("generated"))
-    joints = run.robot.action.names
-    idm = score.numbers["idm"]
-    titles = {"held_out_demos": "real videos of demos that the IDM never saw", "generated": "generated videos"}
-    for name, title in titles.items():
-        if name in idm:
-            plots.joint_errors(idm[name], joints, picture(f"errors_{name}"), title)
-    if any(isinstance(item, dict) and item.get("count") for item in score.numbers["replay"]["all"].values()):
-        plots.success_bars(score.numbers["replay"], picture("success"))
-    if score.numbers["gate"]["scores"]:
-        plots.gate_scores(score.numbers["gate"]["scores"], picture("gate"))
-    fps = episodes.read(run, results)[0].fps
-    for number, item in enumerate(best_and_worst(score.samples)):
-        if item.labels is not None and item.truth is not None:
-            title = f"sample {item.state.sample.id[:8]} from {item.state.sample.demo} ({item.state.sample.split})"
-            plots.trajectory(item.labels, item.truth, joints, fps, picture(f"trajectory_{number}"), title)
-    return pictures
-
-
-def demo_strips(results: Results, scratch: Path) -> list[Any]:
-    """The first demos, with their side of the split."""
-    from leicos_jobs.judge.sheets import Strip
-
-    run, dataset = results.run, results.needed("convert")
-    items = episodes.read(run, results)
-    sides = episodes.split(items, run.config)
-    strips = []
-    for item in items[: SHOWN // 2]:
-        video = run.commits.fetch_file(dataset, video_file(item.episode_index, run.config.source.camera), scratch)
-        side = sides[item.episode_index].replace("_", " ")
-        strips.append(Strip(video, f"{item.demo}  {item.frames} frames  {side}"))
-    return strips
-
-
-def sample_strips(run: Run, samples: Sequence[Scored], scratch: Path) -> list[Any]:
-    """Generated videos: refused ones first (two), then a spread over the others, with what became of them."""
-    from leicos_jobs.judge.sheets import Strip
-
-    made = [item for item in samples if item.state.generate is not None]
-    refused = [item for item in made if item.state.refused is not None][:2]
-    rest = [item for item in made if item not in refused]
-    step = max(1, len(rest) // (SHOWN - len(refused)))
-    strips = []
-    for item in rest[::step][: SHOWN - len(refused)] + refused:
-        if item.state.generate is not None:
-            video = run.commits.fetch(item.state.generate, scratch)
-            strips.append(Strip(video, f"{item.state.sample.id[:8]}  {outcome(item)}", tone(item)))
-    return strips
-
-
-def best_and_worst(samples: Sequence[Scored]) -> list[Scored]:
-    """Samples at the 10th, 50th and 90th percentile of label error: neither the best nor the worst picked by hand."""
-    known = [item for item in samples if item.labels is not None and item.truth is not None]
-    known.sort(key=lambda item: float(abs(item.labels - item.truth).mean()))  # type: ignore[operator]
-    if len(known) < TRAJECTORIES:
-        return known
-    return [known[round(share * (len(known) - 1))] for share in (0.1, 0.5, 0.9)]
-
-
-def render(results: Results, score: Score, pictures: dict[str, str], folder: Path) -> str:
-    """index.html; pages of samples that are too many for it are written to `folder`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from leicos_jobs.judge.plots import NAMES
-
-    environment = Environment(loader=PackageLoader("leicos_jobs.judge", ""), autoescape=True, undefined=StrictUndefined)
-    run = results.run
-    environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.0%}"
-    environment.filters["degrees"] = lambda value: "-" if value is None else f"{value:.2f}"
-    environment.filters["interval"] = interval
-    reasons = {item.sample: item.reason for item in read_decisions(results)}
-    paged = environment.get_template("samples.html.j2")
-    pages = write_pages(score.samples, reasons, folder, lambda page: paged.render(page, config=run.config))
-    tasks = list(dict.fromkeys(item.state.sample.task or run.config.source.task or "" for item in score.samples))
-    return environment.get_template("report.html.j2").render(
-        config=run.config,
-        verdict=verdict_of(results, score),
-        uri=run.store.uri,
-        numbers=score.numbers,
-        tasks=tasks if len(tasks) <= TASKS_SHOWN else [*tasks[:TASKS_SHOWN], f"{len(tasks) - TASKS_SHOWN} more tasks"],
-        pictures=pictures,
-        pages=pages,
-        rows=[] if pages else list(table(score.samples, reasons)),
-        convert=optional(results, "convert"),
-        assembled=optional(results, "assemble"),
-        generator=identity.generator_identity(run.config),
-        checkpoint=results.artifact("post-train"),
-        idm_facts=optional(results, "train-idm"),
-        joints=run.robot.action.names,
-        control_names={name: text.replace("\n", " ") for name, text in NAMES.items()},
-        machine=f"{platform.machine()}, Python {platform.python_version()}",
-    )
-
-
-def interval(rate: Mapping[str, Any]) -> str:
-    """A share with its 95 % interval, from what `score.rate` says."""
-    return f"{rate['share']:.0%} ({rate['low']:.0%} to {rate['high']:.0%})" if rate["count"] else "-"
-
-
-def embed(page: str, folder: Path) -> str:
-    """The page with its pictures inside, and without links to files that are not beside it."""
-    for path in sorted(folder.glob("*.png")):
-        data = base64.b64encode(path.read_bytes()).decode()
-        page = page.replace(f'src="{path.name}"', f'src="data:image/png;base64,{data}"')
-    return re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", page)

@@ -68,7 +68,7 @@ STAGE_KEYS = {
     "replay-demos": "d5096911bca92fd69125e1a0",
     "curate": "9905d862c6accb7329174a89",
     "assemble": "b85ee17951865a55a9a751fe",
-    "report": "c4b6730fe137828acc859233",
+    "report": "d2b12f50b0b2458bc59147a9",
 }
 MANIFESTS = {
     "leicos-generate.yaml": "595ab665be18970d64ffcf5208c02d54872c3a4426ff0308eb66ff939b73307a",

@@ -13,6 +13,8 @@ import pytest
 from helpers.identity import environment, leicos
 
 from leicos_jobs.formats.action_tables import read_table
+from leicos_jobs.media.decode import read_all
+from leicos_jobs.media.probe import probe
 from leicos_jobs.run.commits import StageRecord
 from leicos_jobs.run.config import parse_config
 from leicos_jobs.run.opened import create_run, open_run
@@ -21,7 +23,8 @@ from leicos_jobs.stages import report
 
 pytestmark = pytest.mark.xdist_group("small-run")
 SECTIONS = (
-    "Checks", "Replay", "Recorded demos", "Generated videos", "Label error", "Gate", "Reconstructed state", "Time",
+    "What was made", "Checks", "Generated beside replayed", "Replay", "Label error", "Coverage", "Learning curves",
+    "Gate", "Recorded demos", "Generated videos", "Reconstructed state", "Cost and time", "Configuration and versions",
     "Samples",
 )  # fmt: skip
 CONTROLS = ("truth", "truth_resampled", "other_demo", "shuffled")
@@ -30,12 +33,12 @@ CONTROLS = ("truth", "truth_resampled", "other_demo", "shuffled")
 def test_the_page_is_static_and_whole(undisturbed: Path) -> None:
     folder = undisturbed / "report/latest"
     page = (folder / "index.html").read_text()
-    assert re.findall(r"<h2>(.*?)</h2>", page) == list(SECTIONS)
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", page) == list(SECTIONS)
     assert "<script" not in page
     assert "data:" not in page, "the Argo UI does not show data: URIs"
     pictures = re.findall(r'src="([^"]+)"', page)
     assert {"demos.png", "generated.png", "success.png", "errors_held_out_demos.png", "gate.png"} <= set(pictures)
-    for name in (*pictures, *re.findall(r'href="([^"]+)"', page)):
+    for name in (*pictures, *re.findall(r'href="([^#"][^"]*)"', page)):
         assert (folder / name).is_file(), name
 
 
@@ -54,8 +57,33 @@ def test_single_html_needs_no_other_file(undisturbed: Path) -> None:
     assert "<script" not in page
     sources = re.findall(r'src="([^"]{1,40})', page)
     assert sources
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert not re.findall(r'href="(?!https?:)', page), "a link that leads nowhere from a mail"
+    assert {source.partition(";")[0] for source in sources} == {"data:image/png", "data:video/mp4"}
+    assert not re.findall(r'href="(?!https?:|#)', page), "a link that leads nowhere from a mail"
+
+
+def test_the_first_screen_says_where_the_dataset_is_and_what_loads_it(undisturbed: Path) -> None:
+    page = (undisturbed / "report/latest/index.html").read_text()
+    first = page[: page.index("<h2>Checks")]
+    folder = (undisturbed / "synthetic/latest").resolve()
+    assert first.index('class="verdict') < first.index("What was made") < first.index(f"<pre>{folder}</pre>")
+    for line in ("LeRobotDataset(", "LeRobotSingleDataset(", "leicos to-lerobot", "leicos merge", "leicos to-leisaac"):
+        assert line in first, line
+    assert "dollars" not in first, "nothing is rented for a run in a folder"
+    assert "leicos 0." in page[page.index("Configuration and versions") :]
+
+
+def test_generated_videos_stand_beside_their_replay(undisturbed: Path) -> None:
+    folder = undisturbed / "report/latest"
+    shown = re.findall(r'<video[^>]* src="(beside_[0-9a-f]{8}\.mp4)"', (folder / "index.html").read_text())
+    assert len(shown) == 3
+    for name in shown:
+        both = probe(folder / name)
+        assert both.width > 2 * 128
+        assert (both.height, both.frames) == (96, 24)
+        last = read_all(folder / name)[-1].astype(int)
+        halves = last[:, :128], last[:, -128:]
+        assert all(half.std() > 10 for half in halves), "a picture at each side"
+        assert abs(halves[0] - halves[1]).mean() > 1, "and not twice the same"
 
 
 def test_the_last_words_of_a_local_run_name_no_price(undisturbed: Path) -> None:

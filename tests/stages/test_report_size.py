@@ -13,9 +13,12 @@ pytest.importorskip("matplotlib")
 
 from helpers.whole import commit_plan, commit_whole
 
+from leicos_jobs.judge.page import embed, render
+from leicos_jobs.judge.pictures import Pictures
 from leicos_jobs.judge.sample_table import ROWS, TEXT
 from leicos_jobs.judge.score import Controls, Score, Scored, gate_table, replay_table
 from leicos_jobs.judge.truth import DEMO_GROUPS, SAMPLE_GROUPS
+from leicos_jobs.judge.verdict import DatasetVerdict
 from leicos_jobs.run import layout
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.commits import Record
@@ -24,8 +27,7 @@ from leicos_jobs.run.failures import Failure
 from leicos_jobs.run.opened import create_run
 from leicos_jobs.run.results import Results
 from leicos_jobs.run.samples import Sample, dump_lines
-from leicos_jobs.stages.curate import Decision
-from leicos_jobs.stages.report import embed, render
+from leicos_jobs.stages.curate import Decision, read_decisions
 
 LIMIT = 2_000_000
 LONG = "a reason of the backend's own that never ends, " * 100
@@ -64,7 +66,7 @@ def results(tmp_path: Path) -> Results:
     decided = [Decision(sample=f"{2:020x}", accepted=True, reason=""), Decision(sample="3", accepted=False, reason="x")]
     commit_whole(run, "curate", {layout.CURATED: dump_lines(decided)})
     error = {"response_deg": [1.0], "previous_action_deg": [2.0]}
-    commit_whole(run, "assemble", episodes=9, state_error=error)
+    commit_whole(run, "assemble", episodes=9, frames=900, state_error=error)
     return Results(run)
 
 
@@ -74,8 +76,11 @@ def page(results: Results, samples: list[Scored], folder: Path) -> str:
     numbers = {
         "replay": replay_table(samples, controls) | {"controls": of_controls}, "gate": gate_table(samples),
         "checks": [], "idm": {}, "no_replay": {}, "stages": [], "wall_seconds": 0.0,
+        "pod_hours": {}, "fps": 30.0,
     }  # fmt: skip
-    return render(results, Score(samples, controls, numbers), {"demos": "demos.png"}, folder)
+    reasons = {item.sample: item.reason for item in read_decisions(results)}
+    verdict, pictures = DatasetVerdict(True, "Train on this."), Pictures({"demos": "demos.png"}, [])
+    return render(results, Score(samples, controls, numbers), verdict, reasons, pictures, folder)
 
 
 def test_the_page_of_ten_thousand_samples_stays_small_and_leads_to_every_sample(
@@ -95,7 +100,7 @@ def test_the_page_of_ten_thousand_samples_stays_small_and_leads_to_every_sample(
         assert set(beside) <= set(linked) - {name}
         seen += re.findall(r'<td class="n">5</td><td class="n">(\d+)</td>', part)
     assert seen == [str(number) for number in range(10_000)]
-    assert "href" not in embed(text, tmp_path), "a mail has no pages beside it"
+    assert 'href="samples' not in embed(text, tmp_path), "a mail has no pages beside it"
 
 
 def test_what_fits_is_in_the_page_itself_with_reasons_cut(results: Results, tmp_path: Path) -> None:

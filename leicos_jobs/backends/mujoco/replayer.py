@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from leicos_jobs.backends.lift_cube_replay import LiftCubeReplayer, LiftCubeSettings, Simulation
+from leicos_jobs.backends.requests import ReplayRequest
 
 
 class MujocoReplayerSettings(LiftCubeSettings):
@@ -28,3 +33,15 @@ class MujocoReplayer(LiftCubeReplayer[MujocoReplayerSettings], name="mujoco", ve
     @override
     def simulation(self, control_hz: float) -> Simulation:
         return self._simulation(control_hz)
+
+    @override
+    def film(self, request: ReplayRequest, size: tuple[int, int], every: int) -> Iterator[NDArray[np.uint8]]:
+        from leicos_jobs.backends.mujoco.render import Renderer
+
+        _, targets = self.begun(request)
+        simulation = self._simulation(request.control_hz)
+        with closing(Renderer(*size)) as renderer:
+            for step, target in enumerate(targets):
+                if step % every == 0:
+                    yield np.array(renderer.draw(simulation.qpos))
+                simulation.step(target)
