@@ -46,7 +46,7 @@ def verdict(
 def unfinished(why: Sequence[str]) -> DatasetVerdict:
     """Of a run without a result. why: what failed; empty while it is at work."""
     if why:
-        return DatasetVerdict(False, f"This run has failed, and there is no dataset: {why[0]}")
+        return DatasetVerdict(False, "This run has failed, and there is no dataset. Why stands below.")
     return DatasetVerdict(
         False, "This run is not finished: there is no dataset yet. This page shows what is there so far."
     )

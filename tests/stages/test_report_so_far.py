@@ -42,7 +42,7 @@ def test_a_run_at_work_says_so_and_shows_no_failure(begun: str) -> None:
     page = Path(so_far(open_run(begun))).read_text()
     assert "This run is not finished" in page
     assert "has failed" not in page
-    assert re.findall(r"<h2[^>]*>(.*?)</h2>", page) == ["How far it is", "Cost and time", "Configuration and versions"]
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", page) == ["How far it is", "Configuration and versions"]
 
 
 def test_what_is_there_is_shown_and_nothing_of_an_earlier_look(undisturbed: Path, tmp_path: Path) -> None:
