@@ -20,6 +20,7 @@ USES = {
     "mujoco": ["leicos record demos.hdf5 --episodes 1 --width 64 --height 48 --workers 1", "leicos inspect demos.hdf5"],
     "physx": ["python -c 'import ovphysx'"],
     "report": ["python -c 'import leicos_jobs.judge.plots'"],
+    "rerun": ["python -c 'import rerun'"],
     "workflows": ["leicos lint"],
     "cluster": ["python -c 'import leicos_jobs.cluster.workflows, kubernetes'"],
     "cosmos": ["python -c 'import leicos_jobs.backends.cosmos.pipeline'"],

