@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cosmos_helpers import FPS, FRAMES, HEIGHT, WIDTH, fake_settings, read_journal, requests
+from cosmos_helpers import fake_settings, requests
+from helpers.generate_worker import FPS, FRAMES, HEIGHT, WIDTH, read_journal
 
 from leicos_jobs.backends.cosmos_predict25.command_line import CommandLine
 from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator, GenerationError
