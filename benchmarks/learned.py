@@ -32,7 +32,7 @@ from typing import Any
 import yaml
 
 LEICOS = [sys.executable, "-m", "leicos_jobs.cli.main"]
-GATE_OFF = {"start_psnr_min": 0, "static_max": 0, "jump_ratio_max": 1e9, "vanish_share_min": 0}
+GATE_OFF: dict[str, Any] = {"checks": []}
 KEPT = ("log.txt", "learned.yaml", "verdicts.json", "replays.json", "generated.png")
 OUT_BYTES = 15_000_000
 STOP_SECONDS = 60.0
@@ -248,7 +248,7 @@ def keep_ungated(args: argparse.Namespace) -> None:
     for name in ("score.json", "generated.png"):
         shutil.copyfile(folder / "report/latest" / name, args.work / name)
     config = yaml.safe_load((args.work / "learned.yaml").read_text())
-    config["gate"] = {}
+    config["gate"] = {"refused_share_max": 1}  # all are judged: none stops the run
     (args.work / "gated.yaml").write_text(yaml.safe_dump(config))
 
 

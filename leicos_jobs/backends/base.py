@@ -192,6 +192,12 @@ class Generator(SampleBackend[S, requests.GenerateRequest, requests.GenerateResu
         return ()
 
     @classmethod
+    def shared_files(cls, settings: S, prompt: str) -> tuple[str, ...]:
+        """Names, below its folder `work`, of files that a video of this prompt needs and that it makes where they are
+        not there or damaged. The run keeps them for other workers, so a name says all that determines its file."""
+        return ()
+
+    @classmethod
     def lines(cls, settings: S) -> Sequence[requests.PlanLine] | None:
         """The samples themselves, where it has only those; None: it makes what is asked. Raises InputError."""
         return None

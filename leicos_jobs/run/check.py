@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 ALONE: dict[str, type[BaseModel]] = {"calibrations": Calibration, "stops": Stop}
 """Folders of records that say nothing of other objects."""
 SAMPLE_STAGES = {STAGES[name].prefix: name for name in SAMPLE}
-CACHES = ("resume", "timings", "workers", "logs", "argo")
+CACHES = ("resume", "timings", "workers", "logs", "argo", layout.shared())
 """Folders that nothing is believed from."""
 
 

@@ -6,7 +6,7 @@ here changes the user's ids and keys, is pinned in tests/run/test_pinned_identit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,6 +57,13 @@ def generator_folders(config: RunConfig) -> tuple[str, ...]:
     """Folders outside the run that the generator takes its videos from."""
     backend = registry.load("generate", config.generate.backend)
     return backend.folders(registry.settings("generate", config.generate.backend, config.generate.settings))
+
+
+def shared_files(config: RunConfig, prompts: Iterable[str]) -> set[str]:
+    """Names of the files that the generator shares among workers for videos of these prompts."""
+    backend = registry.load("generate", config.generate.backend)
+    settings = registry.settings("generate", config.generate.backend, config.generate.settings)
+    return {name for prompt in prompts for name in backend.shared_files(settings, prompt)}
 
 
 def is_trained(config: RunConfig) -> bool:

@@ -62,6 +62,11 @@ def stop(key: str, suffix: str = ".json") -> str:
     return f"stops/{key}{suffix}"
 
 
+def shared(name: str = "") -> str:
+    """A file that a generator made for all workers, such as a prompt's embedding: a cache, never an input."""
+    return f"shared/{name}" if name else "shared"
+
+
 def truth(sample: str, video_sha256: str, sha256: str) -> str:
     """What a generator that knows the truth wrote beside a video; only scoring reads it. Named by the digests of both,
     so that truth and video can never be mixed up when two workers race."""

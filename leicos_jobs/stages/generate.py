@@ -13,7 +13,7 @@ from leicos_jobs.backends.registry import BackendSpec
 from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.formats.action_tables import write_table
-from leicos_jobs.run import episodes, layout, refusals, starts
+from leicos_jobs.run import episodes, identity, layout, refusals, starts
 from leicos_jobs.run.chain import State
 from leicos_jobs.run.episodes import Episode
 from leicos_jobs.run.opened import Run
@@ -21,6 +21,7 @@ from leicos_jobs.run.results import Results, read_states
 from leicos_jobs.run.samples import Sample
 from leicos_jobs.work.artifacts import fetch_artifact
 from leicos_jobs.work.real_demos import read_actions
+from leicos_jobs.work.resume import KeptFiles
 from leicos_jobs.work.worker import Checked, SampleStage
 
 
@@ -34,6 +35,7 @@ class GenerateStage(SampleStage):
         self.results = Results(run)
         self.needs_demo = registry.load("generate", run.config.generate.backend).needs_demo
         self.robot = run.robot
+        self.shared: KeptFiles | None = None
 
     @cached_property
     def episodes(self) -> dict[int, Episode]:
@@ -49,6 +51,7 @@ class GenerateStage(SampleStage):
         config = self.run.config.generate
         checkpoint = fetch_artifact(self.results, "post-train", scratch)
         work = scratch / "generator"
+        self.shared = KeptFiles(self.run.store, layout.shared(), work)
         return registry.spec("generate", config.backend, config.settings, work=work, checkpoint=checkpoint)
 
     def request(self, state: State, scratch: Path) -> GenerateRequest:
@@ -56,6 +59,9 @@ class GenerateStage(SampleStage):
         refusals.require_few(self.results)
         sample, config = state.sample, self.run.config.generate
         episode = self.episodes[sample.episode]
+        if self.shared is not None:
+            for name in identity.shared_files(self.run.config, [sample.prompt]):
+                self.shared.bring(name)
         out = scratch / sample.id
         out.mkdir()
         start = starts.read(self.run, sample.start)
@@ -91,6 +97,9 @@ class GenerateStage(SampleStage):
         from leicos_jobs.media.probe import verify  # brings PyAV, which a worker with nothing to do can spare
 
         sample, config, truth = state.sample, self.run.config.generate, None
+        if self.shared is not None:
+            for name in identity.shared_files(self.run.config, [sample.prompt]):
+                self.shared.keep(name)
         fps = self.episodes[sample.episode].fps
         if result.truth is not None and result.video.is_file():
             sha256 = sha256_file(result.video)

@@ -82,7 +82,7 @@ def _become(arguments: Sequence[str], environment: Mapping[str, str], log: Path,
         os._exit(code)
 
 
-class _Forking:
+class Forking:
     """A backend's process is a fork as well."""
 
     @staticmethod
@@ -137,7 +137,7 @@ def main() -> None:
     for name in ("leicos_jobs.cli.here", "leicos_jobs.cli.pipeline", "leicos_jobs.cli.local_run"):
         importlib.import_module(name)
     pods.Process = ForkedProcess  # type: ignore[misc]
-    child.multiprocessing = _Forking  # type: ignore[assignment]
+    child.multiprocessing = Forking  # type: ignore[assignment]
     for plot in ("joint_errors", "success_bars", "trajectory"):
         setattr(plots, plot, _undrawn)
     if sys.argv[1:] == ["serve"]:

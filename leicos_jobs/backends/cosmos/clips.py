@@ -61,7 +61,7 @@ class Latents:
 
     def on(self, device: torch.device) -> Latents:
         """In a GPU's memory where they are small against it."""
-        fits = device.type == "cuda" and self.latents.nbytes < torch.cuda.mem_get_info(device)[0] / 8
+        fits = device.type == "cuda" and self.latents.nbytes < torch.cuda.mem_get_info(device)[0] / 32
         return Latents(self.latents.to(device), self.prompts) if fits else self
 
 

@@ -16,6 +16,7 @@ import torch
 
 from leicos_jobs.backends.cosmos.clips import Latents
 from leicos_jobs.backends.cosmos.recipes import Recipe
+from leicos_jobs.backends.cosmos.team import Team
 from leicos_jobs.backends.cosmos.training import Schedule, Training, compile_for_training, drawn
 from leicos_jobs.formats.cosmos import CONDITIONING_FRAMES
 
@@ -64,7 +65,7 @@ def flow_loss(
 
 
 class FlowTraining:
-    """Training of a denoiser on latents. embeddings: by prompt, (1, tokens, channels)."""
+    """Training of a denoiser on latents, trained and held out. embeddings: by prompt, (1, tokens, channels)."""
 
     def __init__(
         self,
@@ -73,17 +74,19 @@ class FlowTraining:
         embeddings: dict[str, torch.Tensor],
         recipe: Recipe,
         seed: int,
-        compiled: bool,
+        team: Team,
     ) -> None:
-        self.denoiser, self.recipe, self.seed = denoiser, recipe, seed
+        self.denoiser, self.recipe, self.seed, self.team = denoiser, recipe, seed, team
         self.device = next(denoiser.parameters()).device
         self.trained, self.held_out = (part.on(self.device) for part in data)
         self.embeddings = {prompt: value.float() for prompt, value in embeddings.items()}
         if recipe.method == "lora":
-            add_lora(denoiser, recipe)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)  # every process begins with the same matrices
+                add_lora(denoiser, recipe)
         if recipe.checkpointing:
             denoiser.enable_gradient_checkpointing()
-        if compiled and self.device.type == "cuda":
+        if recipe.compile and self.device.type == "cuda":
             compile_for_training(denoiser)
 
     def run(
@@ -106,6 +109,8 @@ class FlowTraining:
             report,
             validate,
             recipe.validate_every,
+            team=self.team,
+            seed=self.seed,
         )
         training.run()
         if recipe.method == "lora":
@@ -126,13 +131,15 @@ class FlowTraining:
         return round(total / len(chosen), 6)
 
     def _loss(self, step: int) -> torch.Tensor:
+        """All processes draw the same for the whole batch, and take their share."""
         batch = self.recipe.batch
         chosen = torch.randint(len(self.trained), (batch,), generator=drawn(self.seed, step, torch.device("cpu")))
-        clean, text = self._taken(self.trained, chosen.tolist())
+        clean, text = self._taken(self.trained, self.team.share(chosen).tolist())
         source = drawn(self.seed, step, self.device)
-        noise = torch.randn(clean.shape, generator=source, device=self.device)
+        noise = torch.randn((batch, *clean.shape[1:]), generator=source, device=self.device)
+        level = noise_levels(source, batch, self.recipe)
         with self._cast():
-            return flow_loss(self.denoiser, clean, text, noise_levels(source, batch, self.recipe), noise)
+            return flow_loss(self.denoiser, clean, text, self.team.share(level), self.team.share(noise))
 
     def _taken(self, data: Latents, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         clean = data.latents[indices].to(self.device, non_blocking=True).float()
@@ -140,9 +147,9 @@ class FlowTraining:
         return clean, text
 
     def _cast(self) -> AbstractContextManager[Any]:
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" and self.denoiser.dtype == torch.float32:
             return nullcontext()
-        return torch.autocast("cuda", torch.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16)
 
 
 def add_lora(denoiser: Any, recipe: Recipe) -> None:

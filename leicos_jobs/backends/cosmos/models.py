@@ -60,7 +60,7 @@ DENOISERS: dict[str, dict[str, Any]] = {
 }
 """Arguments of CosmosTransformer3DModel by size."""
 _TINY_VAE = {"base_dim": 4, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
-_SEED = 20260101
+SEED = 20260101
 _TINY_TOKENS = 16
 
 
@@ -73,7 +73,7 @@ def empty_denoiser(size: str) -> CosmosTransformer3DModel:
 def tiny() -> tuple[CosmosTransformer3DModel, AutoencoderKLWan]:
     """Denoiser and VAE of size tiny, with the same random weights each time."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
+        torch.manual_seed(SEED)
         return CosmosTransformer3DModel(**DENOISERS["tiny"]), AutoencoderKLWan(**_TINY_VAE)
 
 

@@ -1,13 +1,17 @@
 """A clip, a prompt and a seed to frames, by diffusers' own pipeline, chunk after chunk.
 
 Output frame 0 is the first of the clip's last five frames (docs/decisions/cosmos.md 2). Chunk k starts from the last
-five frames of chunk k-1 and uses seed + k. Noise is drawn on the CPU, so that it does not depend on the GPU.
+five frames of chunk k-1 and uses seed + k. Noise is drawn on the CPU, so that it does not depend on the GPU. The last
+chunk may be decoded in another thread, while the next video is denoised.
 """
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,7 @@ from diffusers import Cosmos2_5_PredictBasePipeline
 
 from leicos_jobs.backends.cosmos import loading, models
 from leicos_jobs.backends.cosmos.images import U8, prepare
-from leicos_jobs.backends.cosmos.machine import choose_device, choose_dtype
+from leicos_jobs.backends.cosmos.machine import choose_device, choose_dtype, generation_need
 from leicos_jobs.backends.cosmos.prompts import Prompts, Unchecked, encode_with, tiny_encode
 from leicos_jobs.backends.cosmos.settings import CONDITIONING, CosmosSettings
 from leicos_jobs.core.errors import InputError
@@ -43,38 +47,68 @@ class Wanted:
     frames: int
     width: int
     height: int
+    fps: float = 30.0
+    """Of the dataset; only Cosmos 3 is told."""
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """A video that is done but for the decoding of its last chunk. parts: the pictures of the chunks before it.
+    latents: of the last one. ready: when the GPU has computed them; None on a CPU."""
+
+    wanted: Wanted
+    parts: list[U8]
+    latents: torch.Tensor
+    ready: torch.cuda.Event | None
 
 
 class VideoModel:
-    """The loaded model. `stop` ends a video that is being made after the step in work."""
+    """The loaded model. `stop` ends a video that is being made after the step in work.
 
-    def __init__(self, settings: CosmosSettings, checkpoint: Path | None = None) -> None:
-        """Load everything but the text encoder. checkpoint: folder that post-train made. Raises InputError: no GPU, too
-        little memory, weights, a checkpoint of another size."""
+    One thread may `denoise` while another one calls `finish`.
+    """
+
+    def __init__(self, settings: CosmosSettings, checkpoint: Path | None = None, work: Path | None = None) -> None:
+        """Load everything but the text encoder. checkpoint: folder that post-train made. work: folder in which
+        embeddings are shared, see `CosmosSettings.embedding_file`. Raises InputError: no GPU, too little memory,
+        weights, a checkpoint of another size."""
         diffusers.utils.logging.set_verbosity_error()  # it warns of types that are as they should be
         self.settings = settings
-        self.device = choose_device(settings)
+        self.device = self._choose_device()
         self.dtype = choose_dtype(settings, self.device)
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # the number of threads changes the last bit of sums, and so the video's bytes
         self.stop = threading.Event()
         self.digest = "random"
-        denoiser, vae, base = self._load(checkpoint)
         self._guard = _guardrail() if settings.guardrail else None
-        self.pipe = Cosmos2_5_PredictBasePipeline(
-            text_encoder=None, tokenizer=None, transformer=denoiser.eval(), vae=vae.eval(),
-            scheduler=models.scheduler(), safety_checker=Unchecked(),
-        )  # fmt: skip
+        self.pipe = self._assemble(checkpoint, work)
         self.pipe.set_progress_bar_config(disable=True)
         if settings.vae_tiling:
             self.pipe.vae.enable_tiling()
-        if not (settings.offload and base):
-            self.pipe.to(self.device)
         if settings.compile and self.device.type == "cuda":
             self.pipe.transformer.compile()
+        self._decoder = copy.copy(self.pipe.vae)  # the same weights; what it remembers between frames is its own
+        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def _assemble(self, checkpoint: Path | None, work: Path | None) -> Any:
+        """diffusers' pipeline, on the device but for what `offload` says, and the prompts' embeddings."""
+        settings = self.settings
+        denoiser, vae, base = self._load(checkpoint)
+        pipe = Cosmos2_5_PredictBasePipeline(
+            text_encoder=None, tokenizer=None, transformer=denoiser.eval(), vae=vae.eval(),
+            scheduler=models.scheduler(), safety_checker=Unchecked(),
+        )  # fmt: skip
+        if not (settings.offload and base):
+            pipe.to(self.device)
         self.prompts = Prompts(
-            encode_with(base, self.device, self.dtype, self.pipe, settings.offload) if base else tiny_encode, checkpoint
+            encode_with(base, self.device, self.dtype, pipe, settings.offload) if base else tiny_encode,
+            checkpoint,
+            lambda text: work / name if work and (name := settings.embedding_file(text)) else None,
         )
+        return pipe
+
+    def _choose_device(self) -> torch.device:
+        return choose_device(self.settings, generation_need(self.settings))
 
     def _load(self, checkpoint: Path | None) -> tuple[Any, Any, Path | None]:
         """Denoiser, VAE, and the folder with the text encoder; None where there is none."""
@@ -84,22 +118,13 @@ class VideoModel:
 
     def prepare(self, prompts: list[str]) -> None:
         """Compute the embeddings that are not known yet, before the first video."""
-        texts = [text for text in prompts if text.strip()]
-        self.prompts.prepare([*texts, self.settings.negative_prompt] if self._guided and texts else texts)
+        self.prompts.prepare(self.settings.texts(prompts))
 
-    @property
-    def _guided(self) -> bool:
-        return self.settings.guidance > 1
-
-    def make(self, wanted: Wanted) -> U8:
-        """(frames, height, width, 3) uint8 RGB. Raises UnusableError for what is this video's own fault."""
-        if not wanted.prompt.strip():
-            raise UnusableError("its prompt is empty: give source.task words")
-        if len(wanted.clip) < CONDITIONING:
-            raise UnusableError(f"its clip has {len(wanted.clip)} frames, {CONDITIONING} are needed")
-        self.prepare([wanted.prompt])
+    def make(self, wanted: Wanted, denoised: Denoised | None = None) -> U8:
+        """(frames, height, width, 3) uint8 RGB, or what is left to do of `denoised`, with no other video at work.
+        Raises UnusableError for what is this video's own fault, a lack of memory included."""
         try:
-            return self._make(wanted)
+            return self.finish(denoised or self.denoise(wanted))
         except torch.OutOfMemoryError as error:
             text = str(error).splitlines()[0]
         self.release()  # outside of the handler: its traceback holds the tensors
@@ -108,30 +133,54 @@ class VideoModel:
             "offload: true or a smaller generate.width and height need less"
         )
 
-    def _make(self, wanted: Wanted) -> U8:
+    def denoise(self, wanted: Wanted) -> Denoised:
+        """All of a video but the decoding of its last chunk. Raises UnusableError, torch.OutOfMemoryError."""
+        if not wanted.prompt.strip():
+            raise UnusableError("its prompt is empty: give source.task words")
+        if len(wanted.clip) < CONDITIONING:
+            raise UnusableError(f"its clip has {len(wanted.clip)} frames, {CONDITIONING} are needed")
+        self.prepare([wanted.prompt])
         parts: list[U8] = []
         with torch.no_grad():
             given = prepare(wanted.clip[-CONDITIONING:], (wanted.width, wanted.height), self.settings.native.grid)
-            for number in range(self.settings.chunks(wanted.frames)):
-                video = self._decode(self._denoise(wanted, given, wanted.seed + number), number)
-                shown = video[..., : wanted.height, : wanted.width]
-                parts.append(_pixels(shown if number == 0 else shown[:, :, CONDITIONING:]))
-                fresh = parts[-1][CONDITIONING:] if number == 0 else parts[-1]
-                if fresh.max() <= BLACK:
-                    raise UnusableError(f"chunk {number} is black: do the weights fit?")
+            for number in range(self.settings.chunks(wanted.frames) - 1):
+                video = self._decode(self.pipe.vae, self._chunk(wanted, given, number), number)
+                parts.append(_shown(video, wanted, number))
                 given = video[:, :, -CONDITIONING:]
-        return self._checked(wanted.prompt, np.concatenate(parts)[: wanted.frames])
+            latents = self._chunk(wanted, given, len(parts))
+        ready = torch.cuda.Event() if self._stream else None  # type: ignore[no-untyped-call]
+        if ready is not None:
+            ready.record(torch.cuda.current_stream(self.device))
+        return Denoised(wanted, parts, latents, ready)
 
-    def _denoise(self, wanted: Wanted, given: torch.Tensor, seed: int) -> torch.Tensor:
+    def finish(self, denoised: Denoised) -> U8:
+        """Decode what is left: (frames, height, width, 3) uint8 RGB. Raises UnusableError, torch.OutOfMemoryError."""
+        wanted, number = denoised.wanted, len(denoised.parts)
+        with torch.no_grad(), self._beside(denoised):
+            last = _shown(self._decode(self._decoder, denoised.latents, number), wanted, number)
+        return self._checked(wanted.prompt, np.concatenate([*denoised.parts, last])[: wanted.frames])
+
+    @contextmanager
+    def _beside(self, denoised: Denoised) -> Iterator[None]:
+        """On the GPU's second queue, so that decoding does not wait for the video that is being denoised."""
+        if self._stream is None or denoised.ready is None:
+            yield
+            return
+        with torch.cuda.stream(self._stream):
+            self._stream.wait_event(denoised.ready)
+            denoised.latents.record_stream(self._stream)
+            yield
+
+    def _chunk(self, wanted: Wanted, given: torch.Tensor, number: int) -> torch.Tensor:
         """Latents of one chunk. given: (1, 3, 5, H, W), -1..1."""
         if self.stop.is_set():
             raise UnusableError("stopped")
         dtype = self.pipe.transformer.dtype
-        negative = self.prompts.embedding(self.settings.negative_prompt) if self._guided else None
+        negative = self.prompts.embedding(self.settings.negative_prompt) if self.settings.guided else None
         result = self.pipe(
             video=given, height=given.shape[-2], width=given.shape[-1], num_frames=self.settings.native.frames,
             num_inference_steps=self.settings.steps, guidance_scale=self.settings.guidance,
-            generator=torch.Generator().manual_seed(seed), output_type="latent",
+            generator=torch.Generator().manual_seed(wanted.seed + number), output_type="latent",
             prompt_embeds=self.prompts.embedding(wanted.prompt).to(self.device, dtype),
             negative_prompt_embeds=None if negative is None else negative.to(self.device, dtype),
             callback_on_step_end=self._after_step,
@@ -142,16 +191,21 @@ class VideoModel:
         pipe._interrupt = self.stop.is_set()
         return {}
 
-    def _decode(self, latents: torch.Tensor, number: int) -> torch.Tensor:
+    def _decode(self, vae: Any, latents: torch.Tensor, number: int) -> torch.Tensor:
         """(1, 3, T, H, W), about -1..1, in the model's type."""
         if not bool(torch.isfinite(latents).all()):
             raise UnusableError(f"chunk {number} is not finite (NaN): do the weights fit, is guidance too high?")
-        mean = self.pipe.latents_mean.to(latents.device, latents.dtype)
-        inverse = self.pipe.latents_std.to(latents.device, latents.dtype)  # diffusers keeps 1 / std under this name
-        video: torch.Tensor = self.pipe.vae.decode((latents / inverse + mean).to(self.dtype), return_dict=False)[0]
+        video: torch.Tensor = vae.decode(self._restored(latents), return_dict=False)[0]
         if not bool(torch.isfinite(video).all()):
             raise UnusableError(f"chunk {number} is not finite (NaN) after decoding; try dtype: float32")
         return video
+
+    def _restored(self, latents: torch.Tensor) -> torch.Tensor:
+        """As the VAE made them, in the model's type."""
+        mean = self.pipe.latents_mean.to(latents.device, latents.dtype)
+        inverse = self.pipe.latents_std.to(latents.device, latents.dtype)  # diffusers keeps 1 / std under this name
+        restored: torch.Tensor = latents / inverse + mean
+        return restored.to(self.dtype)
 
     def _checked(self, prompt: str, frames: U8) -> U8:
         if self._guard is None:
@@ -168,6 +222,15 @@ class VideoModel:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _shown(video: torch.Tensor, wanted: Wanted, number: int) -> U8:
+    """The pictures that a chunk adds to its video. Raises UnusableError if they are black."""
+    cut = video[..., : wanted.height, : wanted.width]
+    shown = _pixels(cut if number == 0 else cut[:, :, CONDITIONING:])
+    if shown[CONDITIONING if number == 0 else 0 :].max() <= BLACK:
+        raise UnusableError(f"chunk {number} is black: do the weights fit?")
+    return shown
 
 
 def _pixels(video: torch.Tensor) -> U8:

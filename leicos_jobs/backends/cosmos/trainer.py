@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,17 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from leicos_jobs.backends.cosmos import clips, loading, models, weights
+from leicos_jobs.backends.cosmos import clips, loading, models, team, weights
 from leicos_jobs.backends.cosmos.autoencoder import FrameAutoencoder
 from leicos_jobs.backends.cosmos.autoencoder_training import train_autoencoder
 from leicos_jobs.backends.cosmos.flow import FlowTraining
 from leicos_jobs.backends.cosmos.images import U8, fit
-from leicos_jobs.backends.cosmos.machine import choose_device, choose_dtype
+from leicos_jobs.backends.cosmos.machine import choose_device, choose_dtype, training_need
 from leicos_jobs.backends.cosmos.pipeline import UnusableError, VideoModel, Wanted
 from leicos_jobs.backends.cosmos.prompts import Prompts, encode_with, tiny_encode
 from leicos_jobs.backends.cosmos.settings import CONDITIONING, CosmosSettings
 from leicos_jobs.backends.requests import PostTrainRequest
 from leicos_jobs.core import logs
+from leicos_jobs.core.errors import DefectError
 from leicos_jobs.formats.cosmos import Clip
 from leicos_jobs.media.encode import write_video
 
@@ -40,10 +42,11 @@ class Trainer:
         held_out: Sequence[Clip],
         identity: str,
     ) -> None:
-        """Raises InputError: no GPU, too little memory."""
+        """Raises InputError: no GPU, too little memory, processes that cannot share the batch."""
         self.settings, self.request, self.recipe = settings, request, settings.recipe
         self.trained, self.held_out, self.identity = trained, held_out, identity
-        self.device = choose_device(settings)
+        self.device = choose_device(settings, training_need(settings))
+        self.processes = team.size_of(self.recipe.processes, self.recipe.batch, self.device)
         self.dtype = choose_dtype(settings, self.device)
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # the number of threads changes the last bit of sums
@@ -76,18 +79,35 @@ class Trainer:
 
     def train(self) -> list[dict[str, Any]]:
         """Train the denoiser; returns its loss curve."""
+        request = replace(self.request, report=_no_report)
+        arguments = self.settings, request, self.trained, self.identity
+        with team.leading(self.processes, self.device, follow, *arguments) as processes:
+            curve = self._train(processes)
+        self.curves += [{"part": "denoiser", **point} for point in curve]
+        return curve
+
+    def follow(self, processes: team.Team) -> None:
+        """Train the denoiser beside the process that prepared it: its latents and embeddings are in the folder."""
+
+        def missing() -> clips.Latents:
+            raise DefectError("the latents of the training are not where the leading process keeps them")
+
+        nothing = clips.Latents(torch.zeros(0), ())
+        self.data = clips.cached(self.request.resume, "trained", self.identity, missing), nothing
+        self.prompts = Prompts(tiny_encode, self.request.resume)
+        self._train(processes)
+
+    def _train(self, processes: team.Team) -> list[dict[str, Any]]:
         self.denoiser = self._denoiser().to(self.device)
         texts = {text: self.prompts.embedding(text) for side in self.data for text in side.prompts}
-        flow = FlowTraining(self.denoiser, self.data, texts, self.recipe, self.request.seed, self.recipe.compile)
+        flow = FlowTraining(self.denoiser, self.data, texts, self.recipe, self.request.seed, processes)
         done = self._total - self.recipe.steps
-        curve = flow.run(
+        return flow.run(
             self.request.resume,
             self.identity,
             lambda step: self.request.report(done + step, self._total),
             self._preview,
         )
-        self.curves += [{"part": "denoiser", **point} for point in curve]
-        return curve
 
     def export(self) -> str:
         """Write the checkpoint's networks and embeddings; returns the denoiser's digest."""
@@ -131,9 +151,9 @@ class Trainer:
 
     def _denoiser(self) -> Any:
         settings = self.settings
-        dtype = torch.float32 if self.recipe.method == "full" else self.dtype
+        dtype = getattr(torch, self.recipe.precision) if self.recipe.method == "full" else self.dtype
         if settings.size == "small":
-            return models.small(self.request.seed)
+            return models.small(self.request.seed).to(dtype)
         if settings.weights is None:
             return models.tiny()[0].to(dtype)
         return weights.load_denoiser(weights.locate(settings.weights, "weights"), settings.size, dtype)
@@ -155,6 +175,17 @@ class Trainer:
         gc.collect()
 
 
+def follow(
+    settings: CosmosSettings, request: PostTrainRequest, trained: Sequence[Clip], identity: str, processes: team.Team
+) -> None:
+    """What the processes do that do not lead."""
+    Trainer(settings, request, trained, (), identity).follow(processes)
+
+
+def _no_report(_done: int, _total: int) -> None:
+    """The leader reports."""
+
+
 def _as_shown(images: U8, width: int, height: int) -> U8:
     """(N, height, width, 3) uint8: as the network is shown them."""
     video = (fit(images, width, height)[0] + 1) * 127.5
@@ -168,6 +199,9 @@ class _Preview(VideoModel):
         self._networks = denoiser, vae
         super().__init__(settings.model_copy(update={"compile": False, "guardrail": False, "offload": False}))
         self.prompts = prompts
+
+    def _choose_device(self) -> torch.device:
+        return torch.device(self._networks[0].device)
 
     def _load(self, checkpoint: Path | None) -> tuple[Any, Any, Path | None]:
         return *self._networks, None

@@ -18,14 +18,22 @@ import torch
 import torch._dynamo
 
 from leicos_jobs.backends import checkpoints
+from leicos_jobs.backends.cosmos.rounding import RoundedAdamW
+from leicos_jobs.backends.cosmos.team import Team
 from leicos_jobs.core import logs, signals
 from leicos_jobs.core.errors import InputError
 
+BETAS, WEIGHT_DECAY = (0.9, 0.99), 0.01
+"""AdamW's."""
+AVERAGED_EVERY = 20
+"""Steps between two averagings where the averaged weights lie in host memory."""
 EVERY = 10
 """Steps between two points of the loss curve."""
 FLOOR = 0.05
 """Share of the peak learning rate at the end."""
 CLIP_NORM = 1.0
+POINT = 3
+"""Figures of a point of the loss curve without validation: step, loss, rate."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +68,36 @@ class Training:
     report: Callable[[int], None]
     at_validation: Callable[[int], dict[str, float]] | None = None
     validate_every: int = 1
+    team: Team = field(default_factory=Team)
+    seed: int = 0
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._trained = {name: part for name, part in self.model.named_parameters() if part.requires_grad}
         parts = list(self._trained.values())
-        self._averaged = {name: part.detach().float().clone() for name, part in self._trained.items()}
-        self._optimizer = torch.optim.AdamW(
-            parts, lr=self.schedule.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=parts[0].is_cuda
-        )
+        self._in_host_memory = parts[0].dtype == torch.bfloat16
+        place = torch.device("cpu") if self._in_host_memory else parts[0].device
+        averaged = self._trained if self.team.leads else {}
+        self._averaged = {name: part.detach().to(place).float().clone() for name, part in averaged.items()}
+        self._kept = 1.0
+        """What the averaged weights will keep of themselves at the next averaging."""
+        self._optimizer = self._make_optimizer(parts)
+
+    def _make_optimizer(self, parts: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        rate, device = self.schedule.learning_rate, parts[0].device
+        if parts[0].dtype == torch.bfloat16:
+            return RoundedAdamW(parts, rate, BETAS, WEIGHT_DECAY, lambda step: drawn(self.seed, step, device))
+        return torch.optim.AdamW(parts, lr=rate, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=device.type == "cuda")
 
     def run(self) -> None:
-        """Train to the end; the model then has the averaged weights. Raises InputError for a loss that is no number."""
+        """Train to the end; the leader's model then has the averaged weights. Raises InputError for a loss that is no
+        number, RetryError if another process has ended."""
         if (state := checkpoints.load(self._path, self.identity)) is not None:
             self._restore(state)
         self.model.train()
+        if self.team.leads and self.history and self._validates(self.step) and len(self.history[-1]) == POINT:
+            self._validate()  # the stop came between checkpoint and validation
         running: torch.Tensor | float = 0.0
         begun = time.monotonic()
         started = self.step
@@ -83,8 +105,10 @@ class Training:
             loss = self._advance(step)
             running = running + loss
             self.step = done = step + 1
+            if not self.team.leads:
+                continue
             last = done == self.schedule.steps
-            validates = self.at_validation is not None and (last or done % self.validate_every == 0)
+            validates = self._validates(done)
             saves = last or done % self.schedule.save_every == 0
             if validates or saves or done % EVERY == 0:
                 mean = float(running) / max(1, done - (int(self.history[-1]["step"]) if self.history else 0))
@@ -94,15 +118,23 @@ class Training:
                 if saves or signals.stopping():
                     checkpoints.save(self._path, self.identity, self._state())
                 self.report(done)
-            if validates and self.at_validation is not None:
-                with self.averaged():
-                    self.history[-1] |= self.at_validation(done)
+            if validates:
+                self._validate()
                 rate = (done - started) / (time.monotonic() - begun)
                 logs.event(f"cosmos.{self.name}", **self.history[-1], steps_per_second=round(rate, 2))
         with torch.no_grad():
-            for name, part in self._trained.items():
-                part.copy_(self._averaged[name])
+            for name, value in self._averaged.items():
+                self._trained[name].copy_(value)
         self.model.eval()
+
+    def _validates(self, done: int) -> bool:
+        due = done == self.schedule.steps or done % self.validate_every == 0
+        return self.at_validation is not None and due
+
+    def _validate(self) -> None:
+        if self.at_validation is not None:
+            with self.averaged():
+                self.history[-1] |= self.at_validation(self.step)
 
     @property
     def _path(self) -> Path:
@@ -113,13 +145,26 @@ class Training:
             group["lr"] = self.schedule.rate(step)
         loss = self.loss(step)
         loss.backward()  # type: ignore[no-untyped-call]
+        loss = loss.detach()
+        self.team.average([part.grad for part in self._trained.values() if part.grad is not None] + [loss.view(1)])
         torch.nn.utils.clip_grad_norm_(list(self._trained.values()), CLIP_NORM)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        decay = min(self.schedule.ema, (1 + step) / (10 + step))  # short trainings forget where they began
-        fresh = [part.detach().float() for part in self._trained.values()]
-        torch._foreach_lerp_(list(self._averaged.values()), fresh, 1 - decay)
-        return loss.detach()
+        if self.team.leads:
+            self._average(step)
+        return loss
+
+    def _average(self, step: int) -> None:
+        """In host memory rarely: it costs a copy of all weights."""
+        self._kept *= min(self.schedule.ema, (1 + step) / (10 + step))  # short trainings forget where they began
+        done = step + 1
+        due = done % AVERAGED_EVERY == 0 or done % self.validate_every == 0 or done == self.schedule.steps
+        if self._in_host_memory and not due:
+            return
+        place = next(iter(self._averaged.values())).device
+        fresh = [part.detach().to(place).float() for part in self._trained.values()]
+        torch._foreach_lerp_(list(self._averaged.values()), fresh, 1 - self._kept)
+        self._kept = 1.0
 
     def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -153,6 +198,7 @@ class Training:
             "weights": {name: part.detach() for name, part in self._trained.items()},
             "buffers": dict(self.model.named_buffers()),
             "averaged": self._averaged,
+            "kept": self._kept,
             "optimizer": self._optimizer.state_dict(),
         }
 
@@ -160,11 +206,12 @@ class Training:
         with torch.no_grad():
             for name, part in self._trained.items():
                 part.copy_(state["weights"][name])
-                self._averaged[name].copy_(state["averaged"][name])
+            for name, value in self._averaged.items():
+                value.copy_(state["averaged"][name])
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(state["buffers"][name])
         self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self.history = state["step"], state["history"]
+        self.step, self.history, self._kept = state["step"], state["history"], state["kept"]
         logs.event(f"cosmos.{self.name}_resumed", step=self.step)
 
 

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from helpers.generate_worker import FPS, FRAMES, HEIGHT, WIDTH, write_clip
 
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.backends.requests import GenerateRequest
-from leicos_jobs.media.encode import write_video
 
 FAKE = Path(__file__).parent / "fake_checkout"
-WIDTH, HEIGHT, FRAMES, FPS = 64, 48, 100, 30.0
 
 
 def fake_settings(**more: Any) -> CosmosSettings:
     """Settings that lead to the fake upstream, run by our own Python."""
     return CosmosSettings(checkout=str(FAKE), python=sys.executable, **more)
-
-
-def write_clip(path: Path) -> Path:
-    images = [np.full((HEIGHT, WIDTH, 3), 20 * index, np.uint8) for index in range(5)]
-    write_video(path, images, FPS)
-    return path
 
 
 def requests(folder: Path, prompts: list[str], frames: int = FRAMES) -> list[GenerateRequest]:
@@ -44,7 +35,3 @@ def requests(folder: Path, prompts: list[str], frames: int = FRAMES) -> list[Gen
             )
         )  # fmt: skip
     return found
-
-
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cosmos_helpers import FPS, FRAMES, HEIGHT, WIDTH, fake_settings, read_journal, requests
+from cosmos_helpers import fake_settings, requests
+from helpers.generate_worker import FPS, FRAMES, HEIGHT, WIDTH, read_journal
 
 from leicos_jobs.backends.cosmos_predict25.command_line import CommandLine
 from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator, GenerationError
@@ -174,7 +175,7 @@ def test_upstream_dies_with_the_worker(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("FAKE_JOURNAL", str(tmp_path / "journal"))
     monkeypatch.setenv("FAKE_SECONDS", "60")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import sys; here = sys.argv[1]; sys.path[:0] = [here, here + '/../..']\n"
         "from pathlib import Path\n"
         "from cosmos_helpers import fake_settings, requests\n"
         "from leicos_jobs.backends.cosmos_predict25.generator import CosmosGenerator\n"
@@ -187,7 +188,7 @@ def test_upstream_dies_with_the_worker(tmp_path: Path, monkeypatch: pytest.Monke
         journal.unlink(missing_ok=True)
         arguments = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / driver), driver]
         worker = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(read_journal(journal)) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         pid = read_journal(journal)[-1]["pid"]

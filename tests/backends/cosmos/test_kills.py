@@ -9,8 +9,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from cosmos_helpers import FAKE, read_journal
-from cosmos_run import assert_all_committed, generate_key, kill_and_finish, make_run, start_worker, worked
+from cosmos_helpers import FAKE
+from helpers.generate_worker import (
+    assert_all_committed,
+    generate_key,
+    kill_and_finish,
+    make_run,
+    read_journal,
+    start_worker,
+    worked,
+)
 
 from leicos_jobs.run import failures, layout
 from leicos_jobs.run.opened import open_run

@@ -16,8 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cosmos_helpers import FRAMES, HEIGHT, WIDTH, requests, write_clip
-from cosmos_run import assert_all_committed, kill_and_finish, make_run, start_worker, worked
+from cosmos_helpers import requests
+from helpers.generate_worker import (
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    assert_all_committed,
+    kill_and_finish,
+    make_run,
+    start_worker,
+    worked,
+    write_clip,
+)
 
 from leicos_jobs.backends.cosmos_predict25 import command
 from leicos_jobs.backends.cosmos_predict25.checkout import find_checkout

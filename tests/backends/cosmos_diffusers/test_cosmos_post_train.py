@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from leicos_jobs.backends.cosmos.generator import CosmosGenerator
 from leicos_jobs.backends.cosmos.images import prepare
 from leicos_jobs.backends.cosmos.post_train import CosmosPostTrainer
 from leicos_jobs.backends.cosmos.recipes import PostTrainSettings
+from leicos_jobs.backends.cosmos.rounding import rounded
 from leicos_jobs.backends.cosmos.settings import CosmosSettings
 from leicos_jobs.backends.requests import PostTrainRequest
 from leicos_jobs.core.errors import InputError, RetryError
@@ -39,11 +42,18 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "dataset"
 
 
-def train(dataset: Path, folder: Path, stop_at: int | None = None, **settings: Any) -> Path:
+def train(
+    dataset: Path,
+    folder: Path,
+    stop_at: int | None = None,
+    at_report: Callable[[int], None] = lambda _done: None,
+    **settings: Any,
+) -> Path:
     """Post-train; the last clip is held out. stop_at: step at whose report a stop is asked for."""
 
     def report(done: int, _total: int) -> None:
-        if stop_at is not None and done - 3 >= stop_at:  # three windows come before the steps
+        at_report(done - 3)  # three windows come before the steps
+        if stop_at is not None and done - 3 >= stop_at:
             raise RetryError("stopped")
 
     for part in ("work", "resume"):
@@ -97,6 +107,62 @@ def test_a_training_that_was_stopped_ends_where_an_undisturbed_one_does(
     assert (tmp_path / "resume/trained-latents.safetensors").stat().st_mtime_ns == kept
 
 
+def weights_of(out: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    loaded: dict[str, torch.Tensor] = load_file(out / "transformer/diffusion_pytorch_model.safetensors")
+    return loaded
+
+
+def test_two_processes_train_as_one_does_and_go_on_after_one_was_killed(
+    dataset: Path, trained: Path, tmp_path: Path
+) -> None:
+    def kill(done: int) -> None:
+        if done == 4:
+            [other] = multiprocessing.active_children()
+            other.kill()
+
+    with pytest.raises(RetryError, match=r"process 1 of the training ended \(exit -9\)"):
+        train(dataset, tmp_path, at_report=kill, processes=2)
+    assert not multiprocessing.active_children()
+    assert torch.load(tmp_path / "resume/denoiser.pt")["step"] == 4
+    out = train(dataset, tmp_path, processes=2)
+    for ours, alone in zip(curve(out), curve(trained), strict=True):
+        assert ours.keys() == alone.keys()
+        assert all(ours[name] == pytest.approx(alone[name], rel=1e-4) for name in ours.keys() - {"part"})
+    one, two, before = weights_of(trained), weights_of(out), models.tiny()[0].state_dict()
+    apart = sum(float((two[name] - one[name]).abs().sum()) for name in one)
+    moved = sum(float((before[name] - one[name]).abs().sum()) for name in one)
+    assert apart < 0.02 * moved
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"processes: 2 cannot share a batch of 3(.|\n)*multiple of 2"):
+        train(dataset, tmp_path, processes=2, batch=3)
+
+
+def test_training_in_bfloat16_learns_what_rounding_to_the_nearest_would_lose(dataset: Path, tmp_path: Path) -> None:
+    wanted = {"precision": "bfloat16", "steps": 12, "learning_rate": 2e-5, "warm_up_steps": 0, "previews": 0}
+    with pytest.raises(RetryError):
+        train(dataset, tmp_path / "stopped", stop_at=7, **wanted)
+    again, out = train(dataset, tmp_path / "stopped", **wanted), train(dataset, tmp_path / "whole", **wanted)
+    assert curve(again) == curve(out)
+    assert all(torch.equal(value, weights_of(out)[name]) for name, value in weights_of(again).items())
+    exact = weights_of(train(dataset, tmp_path / "exact", **(wanted | {"precision": "float32"})))
+    before = models.tiny()[0].state_dict()
+    name = "transformer_blocks.0.ff.net.0.proj.weight"
+    moved, wished = (made[name].float() - before[name] for made in (weights_of(out), exact))
+    assert torch.nn.functional.cosine_similarity(moved.flatten(), wished.flatten(), dim=0) > 0.3
+
+
+def test_rounding_by_chance_is_right_on_average() -> None:
+    value = torch.tensor([1.0009765625, -1.0009765625, 0.0, 3e-5])  # an eighth of the way to the next one
+    draws = torch.stack([rounded(value, torch.Generator().manual_seed(seed)).float() for seed in range(4000)])
+    assert torch.equal(draws[:, 2], torch.zeros(4000))
+    assert len(draws[:, 0].unique()) == 2
+    assert torch.allclose(draws.mean(dim=0), value, atol=2e-4)
+
+
 def test_a_loss_that_is_no_number_is_refused_and_not_kept(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="denoiser is nan") as raised:
         train(dataset, tmp_path, learning_rate=1e30, warm_up_steps=0)
@@ -109,9 +175,7 @@ def test_lora_changes_the_whole_network_by_small_matrices(dataset: Path, tmp_pat
     out = train(dataset, tmp_path, method="lora", lora_rank=2)
     state = torch.load(tmp_path / "resume/denoiser.pt")
     assert all("lora" in name for name in state["weights"])
-    from safetensors.torch import load_file
-
-    before, after = models.tiny()[0].state_dict(), load_file(out / "transformer/diffusion_pytorch_model.safetensors")
+    before, after = models.tiny()[0].state_dict(), weights_of(out)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert before.keys() == after.keys()
     assert changed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,44 @@ def test_a_bad_sample_costs_itself_alone(fault: Any, said: str, tmp_path: Path) 
     assert announced[-1] == "b"
     hook.remove()
     assert set(results(made, [request(tmp_path / "again", "b", prompt="bad")])) == {"b"}
+
+
+def test_the_next_video_is_denoised_while_one_is_decoded(tmp_path: Path) -> None:
+    """Decoding of the first waits, half done, for the denoising of the second. Neither disturbs the other."""
+    made = generator(tmp_path)
+    wanted = {name: {"prompt": name, "seed": seed} for seed, name in enumerate("ab")}
+    apart = {name: results(made, [request(tmp_path / "1", name, **wanted[name])])[name] for name in wanted}
+    embedding, denoising, decoded = made.model.prompts.embedding("b"), threading.Event(), [0]
+
+    def denoises(_module: Any, _arguments: Any, named: dict[str, Any]) -> None:
+        if torch.equal(named["encoder_hidden_states"], embedding):
+            denoising.set()
+
+    def decodes(_module: Any, _arguments: Any) -> None:
+        decoded[0] += 1  # a latent frame at a time
+        assert decoded[0] != 2 or denoising.wait(60), "the denoising of the next one waits for the decoding"
+
+    made.model.pipe.transformer.register_forward_pre_hook(denoises, with_kwargs=True)
+    made.model.pipe.vae.decoder.register_forward_pre_hook(decodes)
+    assert results(made, [request(tmp_path / "2", name, **wanted[name]) for name in wanted]) == apart
+
+
+@pytest.mark.parametrize("part", ["transformer", "vae.decoder"])
+def test_what_lacks_memory_beside_another_video_is_made_alone(part: str, tmp_path: Path) -> None:
+    made = generator(tmp_path)
+    names = ("a", "b", "c")
+    apart = results(made, [request(tmp_path / "1", name) for name in names])
+    calls = [0]
+
+    def fault(_module: Any, _arguments: Any) -> None:
+        calls[0] += 1
+        if calls[0] == 2:
+            out_of_memory(None)
+
+    attrgetter(part)(made.model.pipe).register_forward_pre_hook(fault)
+    announced: list[str] = []
+    assert results(made, [request(tmp_path / "2", name) for name in names], announced.append) == apart
+    assert announced == ["a", "b", "c", "a"]
 
 
 def test_a_state_in_which_nothing_works_any_more_ends_the_process(tmp_path: Path) -> None:

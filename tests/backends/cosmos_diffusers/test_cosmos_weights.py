@@ -17,6 +17,8 @@ from diffusers.loaders.single_file_utils import convert_cosmos_transformer_check
 
 from leicos_jobs.backends.cosmos import machine, models, weights
 from leicos_jobs.backends.cosmos.settings import CosmosSettings
+from leicos_jobs.backends.cosmos.team import Team
+from leicos_jobs.backends.cosmos.training import Schedule, Training
 from leicos_jobs.core.errors import InputError
 
 COUNTERS = {
@@ -176,14 +178,52 @@ def test_a_folder_in_the_cache_is_found_by_its_name_and_revision(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_machine_without_a_gpu_is_refused_before_weights_are_looked_for() -> None:
     with pytest.raises(InputError, match=r"needs a GPU(.|\n)*size: tiny"):
-        machine.choose_device(CosmosSettings(weights="no/such"))
+        machine.choose_device(CosmosSettings(weights="no/such"), None)
 
 
 def test_too_little_memory_names_the_setting_that_helps() -> None:
-    settings = CosmosSettings(weights="a")
-    machine.require_memory(settings, 25.0)
-    with pytest.raises(InputError, match=r"needs 25 GB(.|\n)*offload: true, which needs 18 GB"):
-        machine.require_memory(settings, 20.0)
-    machine.require_memory(settings.model_copy(update={"offload": True}), 20.0)
-    with pytest.raises(InputError, match=r"16\.0 are free(.|\n)*18 GB or more"):
-        machine.require_memory(settings, 16.0)
+    full = {"method": "full"}
+    for need, less, enough, told in (
+        (machine.generation_need, {"offload": True}, 25.0, r"needs 25 GB(.|\n)*offload: true, which needs 18 GB"),
+        (
+            machine.training_need,
+            {"post_train": full | {"precision": "bfloat16"}},
+            52.0,
+            r"needs 51 GB(.|\n)*precision: bfloat16, which needs 22 GB",
+        ),
+    ):
+        wanted = need(CosmosSettings(weights="a", post_train=full))
+        machine.require_memory("2b", wanted, enough)
+        with pytest.raises(InputError, match=told):
+            machine.require_memory("2b", wanted, 24.0)
+        machine.require_memory("2b", need(CosmosSettings(weights="a", **({"post_train": full} | less))), 24.0)
+        with pytest.raises(InputError, match=r"16\.0 are free(.|\n)*GB or more"):
+            machine.require_memory("2b", wanted, 16.0)
+
+
+def held_by_training(precision: torch.dtype) -> int:
+    """Bytes of the tensors that full training of the real 2B keeps on its GPU, counted on tensors without memory."""
+    denoiser = models.empty_denoiser("2b").to(precision)
+    schedule, team = Schedule(1, 1.0, 0, 0.9, 1), Team()
+    if precision == torch.bfloat16:  # the averaged weights are in host memory: tensors without memory cannot go there
+        team = Team(rank=1, size=2)
+    kept = Training("count", denoiser, lambda _step: torch.zeros(()), schedule, Path(), "", print, team=team)
+    for part in denoiser.parameters():
+        part.grad = torch.empty_like(part)
+    if precision == torch.float32:
+        kept._optimizer.step()  # it makes its moments at the first one
+    moments = [value for state in kept._optimizer.state.values() for value in state.values() if value.ndim]
+    parts = list(denoiser.parameters())
+    gradients = [part.grad for part in parts if part.grad is not None]
+    return sum(value.nbytes for value in [*parts, *gradients, *moments, *kept._averaged.values()])
+
+
+def test_what_full_training_of_2b_keeps_fits_24_gb_in_bfloat16() -> None:
+    numbers = sum(part.numel() for part in models.empty_denoiser("2b").parameters())
+    assert held_by_training(torch.bfloat16) == numbers * machine.bytes_per_weight("full", "bfloat16")
+    cast = 2 * numbers  # autocast's copy
+    assert held_by_training(torch.float32) + cast == numbers * machine.bytes_per_weight("full", "float32")
+    settings = CosmosSettings(weights="a", post_train={"method": "full", "precision": "bfloat16"})
+    need = machine.training_need(settings)
+    assert need is not None
+    assert 22 < need.work < 24
