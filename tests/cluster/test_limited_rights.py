@@ -55,7 +55,7 @@ def test_rights_for_the_runs_prefix_suffice_and_the_reports_copy_lies_in_the_run
     recording = tmp_path / "demos.hdf5"
     leicos("record", str(recording), "--episodes", "6", "--seed", "1", "--width", "128", "--height", "96")
     config = configuration(bucket.upload(recording, f"{prefix}/demos.hdf5"))
-    config["plan"] = {"samples": 2, "min_shards": 1}
+    config["plan"] = {"samples": 2, "workers": 1}
     text = yaml.safe_dump(config)
     before = bucket.objects("argo").keys()
 
