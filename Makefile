@@ -9,6 +9,9 @@ TORCH_INDEX ?=
 export MUJOCO_GL ?= egl
 LOCK := $(if $(filter aarch64,$(shell uname -m)),requirements-aarch64.lock,requirements.lock)
 
+# One file, one process, in the order of tests/conftest.py
+BOTH_CORES := -n 2 --dist loadgroup --no-loadscope-reorder
+
 # Tests that need no model, no simulator, no server and no other program that takes long to start.
 FAST := tests/architecture tests/core tests/robots tests/hera_workflows tests/run/test_config.py \
   tests/run/test_pinned_identity.py tests/store/test_stores.py::TestFolder tests/media/test_encode_repeats.py \
@@ -43,7 +46,7 @@ run: $(VENV)/.done  ## record demonstrations and run the whole pipeline here, CP
 	@$(BIN)/leicos run examples/lift_cube.yaml --source $(RUN_DIR)/demos.hdf5 --out $(RUN_DIR)
 
 check: lint types  ## lint, types and the fast tests: under a minute on two cores
-	$(BIN)/python -m pytest $(FAST) -n 2 --dist loadgroup
+	$(BIN)/python -m pytest $(FAST) $(BOTH_CORES)
 
 lint: $(VENV)/.done  ## ruff, layers, what nothing uses, generated files
 	$(BIN)/ruff check .
@@ -58,7 +61,7 @@ types: $(VENV)/.done  ## mypy strict
 	$(BIN)/mypy
 
 test: lint types docs  ## lint, types and all tests that need no cluster
-	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "not cluster and not soak"
+	$(BIN)/python -m pytest tests $(BOTH_CORES) -m "not cluster and not soak"
 
 test-cluster: $(VENV)/.done  ## a real Kubernetes with Argo: conformance, chart, pools, the whole pipeline
 	$(BIN)/python -m tests.cluster.harness check

@@ -67,7 +67,7 @@ def test_no_augmentation_is_the_labelling_picture() -> None:
     frames = torch.randint(0, 256, (4, 20, 24, 3), dtype=torch.uint8)
     numbers = augment.draw(0, 0, 4, 4, 2, 0.0)
     mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.2, 0.3])
-    windows = augment.cut(frames, torch.from_numpy(numbers.shift), (20, 16))
+    windows = augment.cut(frames, numbers.shift, (20, 16))
     assert torch.equal(windows, frames[:, 2:-2, 2:-2])
     assert torch.allclose(
         augment.augmented(windows, mean, std, numbers), augment.normalise(windows, mean, std), atol=1e-5

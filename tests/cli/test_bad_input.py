@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import command_line
 from helpers.leisaac import DemoSpec, write_recording
 from helpers.s3 import S3Server
 
@@ -22,8 +22,7 @@ ROWS = 40
 
 
 def leicos(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "leicos_jobs.cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+    return command_line.leicos(*arguments, env=os.environ | environment)
 
 
 def says(done: subprocess.CompletedProcess[str], code: ExitCode, *texts: str) -> None:

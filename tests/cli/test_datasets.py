@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers import command_line
 from helpers.leisaac import DemoSpec, write_recording
 
 from leicos_jobs.core.errors import ExitCode
@@ -24,8 +23,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 def leicos(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "leicos_jobs.cli.main", "to-lerobot", *map(str, arguments), "--workers", "1"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    return command_line.leicos("to-lerobot", *arguments, "--workers", "1")
 
 
 def info(folder: Path) -> dict[str, object]:

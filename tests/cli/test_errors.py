@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
+from helpers.command_line import leicos
 
 from leicos_jobs.cli.main import COMMANDS
 from leicos_jobs.core.errors import ExitCode
-
-
-def leicos(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "leicos_jobs.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=os.environ)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

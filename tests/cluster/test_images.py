@@ -1,7 +1,8 @@
 """images/{cosmos,idm,isaac}: the leicos part, built on a stand-in for upstream's, starts as the chart's pods do.
 
 The upstream part needs NVIDIA's registry. For cosmos and isaac the stand-in is the base that the tests have. For idm it
-is the jobs image, whose torch is what the Dockerfile asks for: PyPI's own brings 4 GB of CUDA that no test here uses.
+is what the jobs image is built on, whose torch is what the Dockerfile asks for: PyPI's own brings 4 GB of CUDA that no
+test here uses.
 """
 
 from __future__ import annotations
@@ -21,11 +22,6 @@ from .installation import ROOT
 
 pytestmark = pytest.mark.cluster
 
-_ROOT_AGAIN = """
-ARG BASE
-FROM ${BASE}
-USER root
-"""
 _SECURITY = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -76,15 +72,12 @@ def expected(request: pytest.FixtureRequest) -> Image:
 
 
 @pytest.fixture
-def archive(expected: Image, cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def archive(expected: Image, cluster: Cluster) -> Path:
     """It, built."""
     stand_in = cluster.base_image()
     if expected.name == "idm":
-        dockerfile = tmp_path / "Dockerfile"
-        dockerfile.write_text(_ROOT_AGAIN)
-        arguments = {"BASE": request.getfixturevalue("jobs_image")}
-        stand_in = "localhost/leicos-idm-stand-in:test"
-        images.build(tmp_path, dockerfile, stand_in, arguments)
+        dockerfile, tag = ROOT / "images/jobs/Dockerfile", "localhost/leicos-idm-stand-in:test"
+        stand_in = images.build_stage(ROOT, dockerfile, "dependencies", tag, {"BASE": stand_in})
     arguments = {"UPSTREAM": stand_in, "BASE": stand_in, "UV": stand_in, "GIT_COMMIT": "test"}
     tag = f"localhost/leicos-{expected.name}:test"
     return images.build(ROOT, ROOT / "images" / expected.name / "Dockerfile", tag, arguments)

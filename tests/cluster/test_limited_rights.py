@@ -19,6 +19,8 @@ from .test_pipeline import configuration
 pytestmark = pytest.mark.cluster
 
 NAMESPACE = "leicos-limited"
+UNFIT = ("/tmp/x", "s3://leicos/limited/../x", "s3://leicos/limited/it's")
+"""Runs that pods cannot use."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,9 @@ def test_rights_for_the_runs_prefix_suffice_and_the_reports_copy_lies_in_the_run
 ) -> None:
     recording = tmp_path / "demos.hdf5"
     leicos("record", str(recording), "--episodes", "6", "--seed", "1", "--width", "128", "--height", "96")
-    text = yaml.safe_dump(configuration(bucket.upload(recording, f"{prefix}/demos.hdf5")))
+    config = configuration(bucket.upload(recording, f"{prefix}/demos.hdf5"))
+    config["plan"] = {"samples": 2, "workers": 1}
+    text = yaml.safe_dump(config)
     before = bucket.objects("argo").keys()
 
     name = submit(place, "leicos-pipeline", run=bucket.uri(f"{prefix}/run"), config=text)
@@ -67,10 +71,18 @@ def test_rights_for_the_runs_prefix_suffice_and_the_reports_copy_lies_in_the_run
     assert not bucket.objects(name)
 
 
+@pytest.fixture(scope="module")
+def refused(place: Cluster, bucket: Bucket, prefix: str) -> dict[str, str]:
+    """Run -> a workflow that cannot begin; all are submitted at once."""
+    given = {bucket.uri(f"{prefix}/wrong"): "{sauce: {files: [a]}}"}
+    given |= dict.fromkeys(UNFIT, "{source: {files: [a], task: t}}")
+    return {run: submit(place, "leicos-pipeline", run=run, config=config) for run, config in given.items()}
+
+
 def test_a_wrong_configuration_is_told_by_the_node_and_by_the_exit_handler(
-    place: Cluster, bucket: Bucket, prefix: str
+    place: Cluster, bucket: Bucket, prefix: str, refused: dict[str, str]
 ) -> None:
-    name = submit(place, "leicos-pipeline", run=bucket.uri(f"{prefix}/wrong"), config="{sauce: {files: [a]}}")
+    name = refused[bucket.uri(f"{prefix}/wrong")]
     phase, said = ended(place, name)
 
     (start,) = nodes(place.workflow(name), "Pod", "start")
@@ -81,11 +93,10 @@ def test_a_wrong_configuration_is_told_by_the_node_and_by_the_exit_handler(
     assert "is not a run" not in said.partition("leicos run: Failed")[2]
 
 
-@pytest.mark.parametrize("run", ["/tmp/x", "s3://leicos/limited/../x", "s3://leicos/limited/it's"])
-def test_the_first_pod_refuses_a_run_that_pods_cannot_use(place: Cluster, run: str) -> None:
-    name = submit(place, "leicos-pipeline", run=run, config="{source: {files: [a], task: t}}")
-    place.wait_for_workflow(name, installation.PATIENCE)
+@pytest.mark.parametrize("run", UNFIT)
+def test_the_first_pod_refuses_a_run_that_pods_cannot_use(place: Cluster, run: str, refused: dict[str, str]) -> None:
+    workflow = place.wait_for_workflow(refused[run], installation.PATIENCE)
 
-    (start,) = nodes(place.workflow(name), "Pod", "start")
+    (start,) = nodes(workflow, "Pod", "start")
     assert start["message"].startswith("main: Error (exit code 78): ")
     assert json.dumps(run)[1:-1] in start["message"].replace("\\'", "'")

@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from helpers.command_line import leicos
 from helpers.upstream import ISAACLAB, LEISAAC, compiled, needs_upstream
 
 pytestmark = needs_upstream
@@ -38,13 +39,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("to-lerobot", "demos.hdf5", "--task", TASK, "--row-for-row", "--out", "dataset", "--workers", "1"),
         ("to-leisaac", "dataset", "--out", "back.hdf5"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "leicos_jobs.cli.main", *command],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = leicos(*command, cwd=folder)
         assert done.returncode == 0, done.stderr
     return folder
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from helpers.plots import undrawn
 
 from leicos_jobs.core.stages import CONTROLS, REPLAY, STAGES
 from leicos_jobs.run import rounds
@@ -59,10 +60,11 @@ def run_through(root: Path, config: dict[str, Any], *, amend: bool = False, upto
     for stage, count in zip((REPLAY, CONTROLS), counts, strict=True):
         for index in range(count):
             worker_of(stage, made(root, stage.name), workflow, stage.name, index).work()
-    for name in ("replay-demos", "curate", "assemble", "report"):
-        whole(root, name)
-        if name == upto:
-            break
+    with undrawn():
+        for name in ("replay-demos", "curate", "assemble", "report"):
+            whole(root, name)
+            if name == upto:
+                break
     return run
 
 

@@ -6,6 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+LOG = ".{}("
+"""In the name of a log of a stage."""
 
 
 def _children() -> dict[int, list[tuple[int, str]]]:
@@ -33,6 +38,13 @@ def freeze(root: int) -> dict[int, str]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
         frozen |= fresh
+
+
+def works_on(stage: str, pids: Iterable[int]) -> bool:
+    """Whether one of these processes is a pod of a stage, or started by one: by the log NODE.STAGE(ITEM)(ATTEMPT).log
+    that it writes."""
+    outputs = [Path(f"/proc/{pid}/fd/1") for pid in pids]
+    return any(LOG.format(stage) in output.readlink().name for output in outputs if output.is_symlink())
 
 
 def send(frozen: dict[int, str], number: signal.Signals) -> None:

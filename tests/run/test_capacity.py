@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.identity import leicos
+from helpers.command_line import leicos
 
 from leicos_jobs.run.capacity import capacity, require_capacity
 from leicos_jobs.run.config import RunConfig, parse_config
@@ -55,7 +54,7 @@ def test_the_command_line_says_it_with_78(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_text("source: {files: [a.hdf5], task: Lift.}\nplan: {samples: 100000}\n")
     assert parse_config(path.read_bytes(), "large").plan.samples == 100_000, "an older run can still be opened"
-    done = subprocess.run(leicos("config", str(path)), capture_output=True, text=True, check=False)
+    done = leicos("config", path)
     assert done.returncode == 78
     assert "make about 91968 of 100000 samples" in done.stderr
     assert "raise plan.workers to at least 70" in done.stderr

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers import command_line
 
 from leicos_jobs.core import pod
 from leicos_jobs.core.errors import ExitCode, InputError
@@ -46,10 +46,7 @@ def test_letters_of_every_script_and_other_signs_stay_as_they_are() -> None:
 
 
 def leicos(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "leicos_jobs.cli.main", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment}
-    )
+    return command_line.leicos(*arguments, cwd=cwd, env={**os.environ, **environment})
 
 
 @pytest.mark.parametrize("command", ["start", "convert", "report"])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import av
@@ -13,6 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from helpers.command_line import leicos
+from helpers.identity import environment, forking_leicos
 
 CONFIG = {
     "name": "kills",
@@ -20,7 +20,8 @@ CONFIG = {
     "plan": {"samples": 6, "workers": 2, "samples_per_worker": 1},
     "generate": {"backend": "mujoco", "frames": 24, "width": 128, "height": 96, "settings": {"defect_share": 0.0}},
     "gate": {"checks": ["start-frame"], "start_psnr_min": 10},
-    "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1}},
+    # without kinematics: the search for a camera takes longer than the steps
+    "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1, "kinematics": "off"}},
     "label": {"settings": {"threads": 1}},
     "curate": {"require_success": False, "tracking_error_deg_max": 1000, "limit_violation_share_max": 1.0},
 }
@@ -34,26 +35,25 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"THE WHOLE RUN WAS NOT TESTED: {name} is not installed")
     folder = tmp_path_factory.mktemp("kills")
     size = ("--width", "128", "--height", "96", "--workers", "1")
-    command = [sys.executable, "-m", "leicos_jobs.cli.main", "record", str(folder / "demos.hdf5"), *size]
-    subprocess.run([*command, "--episodes", "5", "--seed", "1"], check=True, capture_output=True)
+    assert leicos("record", folder / "demos.hdf5", *size, "--episodes", "5", "--seed", "1").returncode == 0
     CONFIG["source"]["files"] = [str(folder / "demos.hdf5")]
     path = folder / "kills.yaml"
     path.write_text(yaml.safe_dump(CONFIG))
     return path
 
 
-def start(config: Path, out: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "leicos_jobs.cli.main", "run", str(config), "--out", str(out), "--workers", "2"]
-    command += options
+def start(config: Path, out: Path, log: Path, *options: str, **more: str) -> subprocess.Popen[bytes]:
+    """`leicos run`; more: environment variables."""
+    command = forking_leicos("run", str(config), "--out", str(out), "--workers", "2", *options)
     scratch = out.with_name("scratch")  # a killed run cannot tidy up
     scratch.mkdir(exist_ok=True)
-    environ = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TMPDIR": str(scratch)}
+    environ = environment({"PYTHONUNBUFFERED": "1", "TMPDIR": str(scratch), **more})
     with log.open("a") as stream:
         return subprocess.Popen(command, env=environ, stdout=stream, stderr=stream)
 
 
-def finish(config: Path, out: Path, log: Path) -> None:
-    process = start(config, out, log)
+def finish(config: Path, out: Path, log: Path, **more: str) -> None:
+    process = start(config, out, log, **more)
     assert process.wait(600) == 0, log.read_text()[-3000:]
 
 

@@ -11,6 +11,7 @@ import h5py
 import yaml
 from helpers.identity import SIZE, check_dataset, environment, forking_leicos, only_folder, write_config
 from helpers.leisaac import DemoSpec, write_demo
+from helpers.plots import SPARE
 
 BEFORE, MORE = 10, 10
 SAMPLES, ALL_SAMPLES = 10, 30
@@ -18,7 +19,7 @@ SAMPLES, ALL_SAMPLES = 10, 30
 
 def run(config: Path, root: Path, *more: str) -> str:
     command = forking_leicos("run", str(config), "--out", str(root), "--workers", "2", *more)
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=environment(SPARE), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stderr + done.stdout
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.identity import PLUGINS, environment, leicos, write_config
+from helpers.command_line import leicos
+from helpers.identity import PLUGINS, environment, write_config
+from helpers.plots import SPARE
 
 from leicos_jobs.run.check import check
 from leicos_jobs.run.opened import Run, open_run
@@ -29,7 +31,7 @@ def amended(folder: Path, **replay: object) -> Path:
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(leicos(*arguments), env=environment(), capture_output=True, text=True, check=False)
+    return leicos(*arguments, env=environment(SPARE))
 
 
 def control(folder: Path, workflow: str) -> int:

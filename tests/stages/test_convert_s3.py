@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.command_line import leicos
 from helpers.flaky_proxy import FlakyProxy, flaky_proxy
 from helpers.leisaac import DemoSpec, write_recording
 from helpers.lerobot import SO101, DatasetSpec, write_dataset
@@ -62,8 +61,7 @@ def convert(endpoint: str, server: S3Server, root: str, sources: list[str], outp
     environ = os.environ | server.environment() | {"AWS_ENDPOINT_URL_S3": endpoint}
     start = ["start", "--run", root, "--config", config, "--outputs", str(outputs)]
     for arguments in (start, ["convert", "--run", root]) * 2:
-        command = [sys.executable, "-m", "leicos_jobs.cli.main", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+        done = leicos(*arguments, env=environ)
         assert done.returncode == ExitCode.DONE, done.stderr
 
 

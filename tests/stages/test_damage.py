@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.forking_leicos import Server
 from helpers.identity import environment, plugins, write_config
+from helpers.plots import SPARE
 from stages.conftest import snapshot
 
 from leicos_jobs.core.errors import InputError
@@ -130,7 +131,7 @@ class Leicos:
 @pytest.fixture(scope="module")
 def leicos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leicos]:
     config = write_config(tmp_path_factory.mktemp("damage"), demos=3, samples=6, workers=2, trained=True)
-    server = Server(environment())
+    server = Server(environment(SPARE))
     with plugins():
         yield Leicos(config, server)
     server.close()

@@ -6,22 +6,22 @@ And what any run does when nothing passes curation, or its configuration is amen
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pytest
 import yaml
+from helpers import command_line
+from helpers.identity import environment
+from helpers.plots import SPARE
 
 pytestmark = pytest.mark.xdist_group("small-run")
 DEMOS, TASK = 6, "Pick the orange."
-CLI = [sys.executable, "-m", "leicos_jobs.cli.main"]
 QUICK = {
-    "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1}},
+    "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1, "kinematics": "off"}},
     "label": {"settings": {"threads": 1}},
     # thresholds for pictures of a usual size
     "gate": {"checks": ["start-frame"], "start_psnr_min": 10},
@@ -29,8 +29,7 @@ QUICK = {
 
 
 def leicos(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([*CLI, *arguments], capture_output=True, text=True, check=False, env=environ)
+    return command_line.leicos(*arguments, env=environment(SPARE))
 
 
 class Foreign:

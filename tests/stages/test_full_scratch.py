@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.command_line import leicos
 from helpers.leisaac import DemoSpec, write_recording
 from helpers.plain_stage import PlainStage, Result, made, name
 
@@ -112,10 +112,7 @@ def test_a_stage_whose_scratch_is_full_says_try_again_and_names_the_variable(dis
     config = tmp_path / "c.yaml"
     config.write_text(f"source: {{files: [{source}], task: Lift.}}\nvideo: {{crf: 0}}")
     for arguments in (("start", "--config", config), ("convert",)):
-        command = [sys.executable, "-m", "leicos_jobs.cli.main", *arguments, "--run", tmp_path / "run"]
-        done = subprocess.run(
-            [*map(str, command)], capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(disk)}
-        )
+        done = leicos(*arguments, "--run", tmp_path / "run", env=os.environ | {"TMPDIR": str(disk)})
     assert done.returncode == ExitCode.RETRY, done.stderr
     assert "Traceback" not in done.stderr
     assert "no space left for " in done.stderr

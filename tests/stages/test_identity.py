@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from helpers import process_tree
-from helpers.identity import check_dataset, environment, leicos, write_config
+from helpers.identity import check_dataset, environment, forking_leicos, leicos, write_config
+from helpers.plots import SPARE
 
 from leicos_jobs.store import Store, open_store
 
@@ -53,8 +54,8 @@ def test_every_row_is_its_own_samples(place: str, tmp_path: Path, request: pytes
     )
     scratch = tmp_path / "scratch"  # a killed run cannot tidy up
     scratch.mkdir()
-    environ = environment({"TMPDIR": str(scratch)} | (server.environment() if server else {}))
-    command = leicos("run", str(config), "--out", uri, "--workers", "3", "--max-rounds", "20")
+    environ = environment(SPARE | {"TMPDIR": str(scratch)} | (server.environment() if server else {}))
+    command = forking_leicos("run", str(config), "--out", uri, "--workers", "3", "--max-rounds", "20")
     store, meddlers = open_store(uri), []
     with (tmp_path / "log").open("w") as log:
         for stage, least, most in KILLS:
@@ -82,7 +83,7 @@ def _kill(process: subprocess.Popen[bytes], store: Store, stage: str, wanted: in
     while process.poll() is None:
         if _committed(store, stage) >= wanted:
             frozen = process_tree.freeze(process.pid)
-            at_work = any(f"leicos_jobs.cli.main {stage} " in command for command in frozen.values())
+            at_work = process_tree.works_on(stage, frozen)
             if at_work and _committed(store, stage) < SAMPLES:
                 process_tree.send(frozen, signal.SIGKILL)
                 assert process.wait() == -signal.SIGKILL

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
 import uuid
 from pathlib import Path
 
 import pytest
-from helpers.identity import environment, leicos
+from helpers.command_line import leicos
+from helpers.identity import environment
 from stages.conftest import CONFIG
 
 pytestmark = pytest.mark.xdist_group("small-run")
@@ -28,9 +28,9 @@ def test_labels_need_nothing_but_the_video_and_the_idm(undisturbed: Path, tmp_pa
         name = uuid.uuid4().hex
         shutil.copyfile(undisturbed / made[0]["object"], videos / f"{name}.mp4")
         expected[name] = (undisturbed / record["object"]).read_bytes()
-    command = leicos("label-videos", str(tmp_path / "idm"), *map(str, sorted(videos.iterdir())), "--out", str(tmp_path))
-    command += ["--settings", json.dumps(CONFIG["label"]["settings"])]
-    subprocess.run(command, env=environment(), cwd=tmp_path, check=True)
+    settings = json.dumps(CONFIG["label"]["settings"])
+    command = ("label-videos", tmp_path / "idm", *sorted(videos.iterdir()), "--out", tmp_path, "--settings", settings)
+    assert leicos(*command, env=environment(), cwd=tmp_path).returncode == 0
     for name, table in expected.items():
         assert (tmp_path / f"{name}.parquet").read_bytes() == table, name
     assert len(set(expected.values())) == len(expected) == CONFIG["plan"]["samples"]

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from helpers import process_tree
 from helpers.identity import environment, forking_leicos, plugins, write_config
+from helpers.plots import SPARE
 from stages.conftest import snapshot, start
 
 from leicos_jobs.core.stages import WHOLE
@@ -63,7 +64,7 @@ def amended(undisturbed: Path, config: Path, tmp_path_factory: pytest.TempPathFa
     root = folder / "run"
     shutil.copytree(undisturbed, root, symlinks=True)
     other, log = changed(config, folder / "other.yaml"), folder / "log"
-    assert start(other, root, log, "--amend").wait(600) == 0, log.read_text()[-3000:]
+    assert start(other, root, log, "--amend", **SPARE).wait(600) == 0, log.read_text()[-3000:]
     return root
 
 
@@ -99,7 +100,7 @@ class Workflows:
     def begin(self, config: Path, root: Path, *more: str) -> subprocess.Popen[bytes]:
         command = forking_leicos("run", str(config), "--out", str(root), "--workers", "2", *more)
         with root.with_suffix(".log").open("ab") as log:
-            return subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
+            return subprocess.Popen(command, env=environment(SPARE), stdout=log, stderr=log)
 
     def finish(self, config: Path, root: Path, *more: str) -> None:
         assert self.begin(config, root, *more).wait(600) == 0, root.with_suffix(".log").read_text()[-3000:]

@@ -6,7 +6,6 @@ from __future__ import annotations
 import html
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +13,9 @@ from typing import TypeVar
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers.identity import environment, leicos
+from helpers.command_line import leicos
+from helpers.identity import environment
+from helpers.plots import SPARE
 from pydantic import BaseModel
 
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
@@ -102,7 +103,8 @@ def swap_files(root: Path) -> None:
 def judge(root: Path) -> set[str]:
     """Run the report again; the names of its red checks, which must be on its page, too."""
     shutil.rmtree(root / "records/report")
-    subprocess.run(leicos("report", "--run", str(root)), env=environment(), check=True, capture_output=True)
+    done = leicos("report", "--run", root, env=environment(SPARE))
+    assert done.returncode == 0, done.stderr
     score = json.loads((root / "report/latest/score.json").read_text())
     red = {item["name"] for item in score["checks"] if not item["passed"]}
     (record,) = records(root, "records/report/*.json", StageRecord).values()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers import process_tree
 from helpers.identity import check_dataset, environment, forking_leicos, rows, write_config
+from helpers.plots import SPARE
 
 from leicos_jobs.run.check import check
 
@@ -24,7 +25,7 @@ ALONE = 2
 def started(config: Path, root: Path) -> subprocess.Popen[bytes]:
     command = forking_leicos("run", str(config), "--out", str(root), "--workers", "2")
     with root.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
+        return subprocess.Popen(command, env=environment(SPARE), stdout=log, stderr=log)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.identity import environment, leicos
+from helpers.command_line import leicos
 
 from leicos_jobs.formats.action_tables import read_table
 from leicos_jobs.media.decode import read_all
@@ -106,8 +105,7 @@ def test_all_controls_are_in_the_score(undisturbed: Path) -> None:
 
 
 def test_a_runs_dataset_is_exported_by_the_runs_name(undisturbed: Path, tmp_path: Path) -> None:
-    command = leicos("to-lerobot", str(undisturbed), "--format", "v3.0", "--out", str(tmp_path / "v30"))
-    subprocess.run(command, env=environment(), check=True, capture_output=True)
+    assert leicos("to-lerobot", undisturbed, "--format", "v3.0", "--out", tmp_path / "v30").returncode == 0
     frames = [
         json.loads((folder / "meta/info.json").read_text())["total_frames"]
         for folder in (tmp_path / "v30", undisturbed / "synthetic/latest")

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from helpers.identity import environment, leicos
+from helpers.command_line import leicos
 
 from leicos_jobs.formats.leisaac_hdf5 import Recording
 from leicos_jobs.formats.lerobot_check import check
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("small-run")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(leicos(*map(str, arguments)), capture_output=True, text=True, check=False, env=environment())
+    done = leicos(*arguments)
     assert done.returncode == 0, done.stderr
     return done
 

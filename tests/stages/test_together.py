@@ -52,7 +52,7 @@ def together(
 
 
 def test_two_workflows_on_one_run_end_as_one(alone: tuple[Path, dict[str, object], float], tmp_path: Path) -> None:
-    together(alone, tmp_path, 0.3)
+    together(alone, tmp_path, 0.3 * FORKING, forking_leicos)
 
 
 @pytest.mark.soak

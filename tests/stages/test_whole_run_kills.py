@@ -11,10 +11,12 @@ import random
 import re
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from helpers import process_tree
+from helpers.plots import SPARE
 from stages.conftest import CONFIG, finish, snapshot, start
 
 pytestmark = pytest.mark.xdist_group("small-run")
@@ -36,9 +38,14 @@ def durations(log: Path) -> dict[str, float]:
     return found
 
 
-def at_work(stage: str, commands: list[str], out: Path) -> bool:
-    """Whether a process of the stage is there and has something left to do."""
-    if not any(f"leicos_jobs.cli.main {stage} " in command for command in commands):
+def node(stage: str) -> str:
+    """What its logs call it."""
+    return "onExit" if stage == "finish" else stage
+
+
+def at_work(stage: str, pids: Iterable[int], out: Path) -> bool:
+    """Whether one of these processes is of the stage and has something left to do."""
+    if not process_tree.works_on(node(stage), pids):
         return False
     if stage in SAMPLED:
         return len({path.parent for path in out.glob(f"{stage}/*/*.json")}) < SAMPLES
@@ -48,16 +55,14 @@ def at_work(stage: str, commands: list[str], out: Path) -> bool:
 def kill_in(stage: str, delay: float, config: Path, out: Path, log: Path) -> bool:
     """Start the run and kill its tree `delay` seconds after a process of `stage` began; whether that hit the stage."""
     seen = set(out.glob("logs/*/*.log"))
-    process = start(config, out, log)
-    name = "onExit" if stage == "finish" else stage
-    pattern = re.compile(rf"[.]{name}[(][^.]*[)][.]log$")  # NODE.STAGE(ITEM)(ATTEMPT).log
-    while not any(pattern.search(path.name) for path in set(out.glob("logs/*/*.log")) - seen):
+    process = start(config, out, log, **SPARE)
+    while not any(process_tree.LOG.format(node(stage)) in path.name for path in set(out.glob("logs/*/*.log")) - seen):
         if process.poll() is not None:
             return False
         time.sleep(0.02)
     time.sleep(delay)
     frozen = process_tree.freeze(process.pid)
-    hit = at_work(stage, list(frozen.values()), out)
+    hit = at_work(stage, frozen, out)
     process_tree.send(frozen, signal.SIGKILL)
     return process.wait() == -signal.SIGKILL and hit
 
@@ -73,7 +78,7 @@ def run_with_kills(config: Path, stages: list[str], undisturbed: Path) -> None:
             stage: kill_in(stage, random.uniform(0, 0.7) * seconds[stage] / 2**attempt, config, out, log)
             for stage in left
         }
-        finish(config, out, log)
+        finish(config, out, log, **SPARE)
         check(out, undisturbed)
         left = [stage for stage, hit in hits.items() if not hit]
         if not left:

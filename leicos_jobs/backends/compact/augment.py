@@ -58,13 +58,11 @@ def draw(seed: int, step: int, batch: int, rows: int, margin: int, strength: flo
     )
 
 
-def cut(frames: Tensor, shift: Tensor, size: tuple[int, int]) -> Tensor:
-    """Windows of size (width, height) at `shift` (B, 2) out of bordered frames (B, H, W, 3) uint8."""
+def cut(frames: Tensor, shift: NDArray[np.int64], size: tuple[int, int]) -> Tensor:
+    """Windows of size (width, height) at `shift` (B, 2) y, x out of bordered frames (B, H, W, 3) uint8."""
     width, height = size
-    batch = torch.arange(len(frames), device=frames.device)[:, None, None]
-    rows = shift[:, 0, None] + torch.arange(height, device=frames.device)
-    columns = shift[:, 1, None] + torch.arange(width, device=frames.device)
-    return frames[batch, rows[:, :, None], columns[:, None, :]]
+    # slices, not one lookup by index: a tenth of the time
+    return torch.stack([frame[y : y + height, x : x + width] for frame, (y, x) in zip(frames, shift, strict=True)])
 
 
 def normalise(windows: Tensor, mean: Tensor, std: Tensor) -> Tensor:

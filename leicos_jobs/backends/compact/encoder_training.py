@@ -206,7 +206,7 @@ class Feed:
         )
         rows = torch.from_numpy(numbers.rows).to(self.device)
         shift = torch.from_numpy(numbers.shift).to(self.device)
-        windows = augment.cut(self.frames[rows], shift, self.size)
+        windows = augment.cut(self.frames[rows], numbers.shift, self.size)
         return Batch(augment.augmented(windows, self.mean, self.std, numbers), self.targets[rows], shift)
 
 

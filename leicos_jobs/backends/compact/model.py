@@ -45,10 +45,13 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequ
 
 
 def _doubled(features: Tensor, like: Tensor) -> Tensor:
-    """Each pixel repeated 2x2, cut to `like`'s size. Its gradient is a sum, deterministic on every device."""
+    """Each pixel repeated 2x2, cut to `like`'s size. Its gradient is a sum, deterministic on every device.
+
+    Channels stay last in memory: a sum of two layouts costs a tenth of a training step."""
     batch, channels, height, width = features.shape
-    wide = features[:, :, :, None, :, None].expand(batch, channels, height, 2, width, 2)
-    return wide.reshape(batch, channels, 2 * height, 2 * width)[:, :, : like.shape[2], : like.shape[3]]
+    wide = features.permute(0, 2, 3, 1)[:, :, None, :, None].expand(batch, height, 2, width, 2, channels)
+    doubled = wide.reshape(batch, 2 * height, 2 * width, channels)
+    return doubled[:, : like.shape[2], : like.shape[3]].permute(0, 3, 1, 2)
 
 
 class Residual(nn.Module):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 from helpers import process_tree
+from helpers.command_line import leicos
+from helpers.plots import SPARE
 from stages.conftest import finish, snapshot, start
 
 for _name in ("mujoco", "torch", "torchvision", "diffusers"):
@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
         "settings": {"size": "tiny", "steps": 2, "post_train": {}},
     },
     "gate": {"checks": []},
-    "idm": {"settings": {"steps": 20, "head_steps": 10, "checkpoint_every": 10, "threads": 1}},
+    "idm": {"settings": {"steps": 20, "head_steps": 10, "checkpoint_every": 10, "threads": 1, "kinematics": "off"}},
     "label": {"settings": {"threads": 1}},
     "replay": {"settings": {"task": "none"}},
     "curate": {
@@ -47,8 +47,7 @@ CONFIG: dict[str, Any] = {
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cosmos-run")
     size = ("--width", "128", "--height", "96", "--workers", "1", "--episodes", "4", "--seed", "1")
-    command = [sys.executable, "-m", "leicos_jobs.cli.main", "record", str(folder / "demos.hdf5"), *size]
-    subprocess.run(command, check=True, capture_output=True)
+    assert leicos("record", folder / "demos.hdf5", *size).returncode == 0
     CONFIG["source"]["files"] = [str(folder / "demos.hdf5")]
     path = folder / "cosmos.yaml"
     path.write_text(yaml.safe_dump(CONFIG))
@@ -58,7 +57,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(config: Path) -> Path:
     out = config.parent / "undisturbed"
-    finish(config, out, config.parent / "undisturbed.log")
+    finish(config, out, config.parent / "undisturbed.log", **SPARE)
     return out
 
 

@@ -20,6 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import kubernetes.client
+import kubernetes.config
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
+
 from . import argo, images, machine, oci, parts
 from .object_store import ObjectStore
 from .places import ARGO, ARGO_NAMESPACE, KUBECONFIG, LOGS, NAMESPACE
@@ -43,6 +48,7 @@ class Cluster:
         self.argo_bin = ARGO / "argo"
         self.logs = LOGS
         self._store: ObjectStore | None = None
+        self._api: Any = None
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
@@ -129,7 +135,16 @@ class Cluster:
 
     def workflow(self, name: str) -> dict[str, Any]:
         """A Workflow object as it is now."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", "workflow", name, "-o", "json"))
+        if self._api is None:
+            # looked at every second: a kubectl for each look would take a tenth of a core
+            self._api = kubernetes.client.CustomObjectsApi(
+                kubernetes.config.new_client_from_config(str(self.kubeconfig))
+            )
+        place = ("argoproj.io", "v1alpha1", self.namespace, "workflows", name)
+        try:
+            found: dict[str, Any] = self._api.get_namespaced_custom_object(*place, _request_timeout=60)
+        except (ApiException, HTTPError) as error:
+            raise HarnessError(f"workflow {name}: {error}") from error
         return found
 
     def wait_for_workflow(self, name: str, patience: float = 300, pause: float = 1) -> dict[str, Any]:

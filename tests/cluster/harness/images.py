@@ -71,21 +71,32 @@ def base() -> tuple[str, Path]:
 
 def build(context: Path, dockerfile: Path, tag: str, arguments: Mapping[str, str]) -> Path:
     """Build a Dockerfile and return its archive; unchanged layers come from the last build."""
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-    wheels = [f"--volume={folder}:{folder}:ro" for folder in _wheel_folders()]
     slug = tag.replace("/", "_").replace(":", "_")
     archive, identity = IMAGES / f"built-{slug}.tar", IMAGES / f"built-{slug}.id"
     new_identity = identity.with_suffix(".new")
-    options = ("--isolation=chroot", "--layers", "--pull=false", f"--iidfile={new_identity}")
-    run(*_buildah("bud", *options, *given, *wheels, f"--tag={tag}", f"--file={dockerfile}", context))
+    _bud(context, dockerfile, tag, arguments, f"--iidfile={new_identity}")
     if not archive.exists() or not identity.exists() or identity.read_text() != new_identity.read_text():
         archive.unlink(missing_ok=True)
-        run(*_buildah("push", tag, f"oci-archive:{archive}:{tag}"))
+        # The archive does not travel: to compress gigabytes takes a minute, and to unpack them a quarter of it.
+        run(*_buildah("push", "--disable-compression", tag, f"oci-archive:{archive}:{tag}"))
         if identity.exists():  # gigabytes a change of the code otherwise; refused where another image builds on it
             subprocess.run(_buildah("rmi", identity.read_text().strip()), capture_output=True, check=False)
         new_identity.replace(identity)
     return archive
+
+
+def build_stage(context: Path, dockerfile: Path, stage: str, tag: str, arguments: Mapping[str, str]) -> str:
+    """Build one stage of a Dockerfile to build on, not to run, and return its name."""
+    _bud(context, dockerfile, tag, arguments, f"--target={stage}")
+    return tag
+
+
+def _bud(context: Path, dockerfile: Path, tag: str, arguments: Mapping[str, str], *options: str) -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    wheels = [f"--volume={folder}:{folder}:ro" for folder in _wheel_folders()]
+    always = ("--isolation=chroot", "--layers", "--pull=false", f"--tag={tag}", f"--file={dockerfile}")
+    run(*_buildah("bud", *always, *options, *given, *wheels, context))
 
 
 def tidy() -> None:
