@@ -22,6 +22,6 @@ def undrawn() -> Iterator[None]:
     """No plot is drawn in this process."""
     from leicos_jobs.judge import plots
 
-    names = ("joint_errors", "success_bars", "gate_scores", "trajectory")
+    names = ("joint_errors", "success_bars", "gate_scores", "coverage", "learning", "trajectory")
     with mock.patch.multiple(plots, **dict.fromkeys(names, _empty)):
         yield
