@@ -88,7 +88,7 @@ def configuration(args: argparse.Namespace, training: dict[str, Any]) -> dict[st
         "idm": {"backend": "compact", **parts["idm"]},
         "label": parts.get("label", {}),
         "replay": {"backend": "mujoco"},
-        "curate": {"require_success": False},
+        "curate": {"require_success": False, "accept_unproven": True},
     }
 
 

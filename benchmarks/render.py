@@ -24,7 +24,7 @@ def main() -> None:
     from leicos_jobs.backends.mujoco.render import Renderer
 
     for width, height in SIZES:
-        done, look = recorder.attempt(recorder.Task(seed=0, number=0, failure=None, width=width, height=height))
+        done, look = recorder.attempt(recorder.Attempt(seed=0, number=0, failure=None, width=width, height=height))
         with closing(Renderer(width, height)) as renderer:
             renderer.wear(look)
             renderer.draw(done.qpos[0])

@@ -12,6 +12,7 @@ from leicos_jobs.cli.bars import bar
 from leicos_jobs.cli.output import note
 from leicos_jobs.core.cores import available_cores
 from leicos_jobs.core.errors import ExitCode, InputError
+from leicos_jobs.tasks.data import DEFAULT
 
 
 @click.command(
@@ -119,8 +120,9 @@ def init(
 @click.option(
     "--engine", type=click.Choice(["mujoco", "physx"]), default="mujoco", show_default=True, help="Whose physics."
 )
+@click.option("--task", default=DEFAULT, show_default=True, help="A shipped task, or the path of a task's YAML.")
 def record(path: Path, episodes: int, **options: Any) -> None:
-    """Record SO-101 LiftCube demonstrations of a scripted expert, in LeIsaac's HDF5 format."""
+    """Record SO-101 demonstrations of a scripted expert at a task, in LeIsaac's HDF5 format."""
     from leicos_jobs.stages.record import record as stage
 
     if path.exists():

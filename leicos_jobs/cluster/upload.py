@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from leicos_jobs.core.digests import digest_of, sha256_file
+from leicos_jobs.core.digests import files_below, sha256_file, sha256_folder
 from leicos_jobs.core.errors import InputError, RetryError
 from leicos_jobs.formats.lerobot_places import is_dataset
 from leicos_jobs.robots.embodiment import is_file
@@ -48,7 +48,7 @@ def plan_sources(config: RunConfig) -> tuple[RunConfig, list[Source]]:
         if not path.is_file() and not is_dataset(path):
             field = "source.robot" if name == robot else "source.files"
             raise InputError(f"{field}: {name} does not exist", fix="correct it in the configuration")
-        sha256 = digest_of(_digests(path)) if path.is_dir() else sha256_file(path)
+        sha256 = sha256_folder(path) if path.is_dir() else sha256_file(path)
         key = f"{FOLDER}/{_plain(path.name)}"
         if key in found and found[key].sha256 != sha256:
             key = f"{FOLDER}/{sha256[:12]}-{_plain(path.name)}"
@@ -69,8 +69,11 @@ def upload(store: Store, source: Source) -> bool:
     if _noted(store, note) == source.sha256 and (source.path.is_dir() or store.size(source.key) == size):
         return False
     if source.path.is_dir():
-        for name in _digests(source.path):
+        names = files_below(source.path)
+        for name in names:
             store.upload_resumable(f"{source.key}/{name}", source.path / name)
+        for key in set(store.list(f"{source.key}/")) - {f"{source.key}/{name}" for name in names}:
+            store.delete(key)  # of a dataset that was there before
         store.put(note, json.dumps({"sha256": source.sha256, "size": size}).encode())
         return True
     store.upload_resumable(source.key, source.path)
@@ -78,12 +81,6 @@ def upload(store: Store, source: Source) -> bool:
         raise RetryError(f"{store.uri}/{source.key} is incomplete", fix="submit again; what was sent is kept")
     store.put(note, json.dumps({"sha256": source.sha256, "size": size}).encode())
     return True
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    """sha256 of each of a folder's files, by its path in it."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in paths}
 
 
 def _plain(name: str) -> str:

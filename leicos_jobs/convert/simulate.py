@@ -32,7 +32,8 @@ know all that is in the state."""
 
 
 def embedded(robot: Embodiment, replay: ReplayConfig | None = None) -> Simulate | None:
-    """MuJoCo's LiftCube; None if the robot is another one. replay: the run's, for its settings of MuJoCo."""
+    """MuJoCo with the task of a run's replay, else the default one; None if the robot is another one. replay: the
+    run's, for its settings of MuJoCo."""
     from leicos_jobs.backends.mujoco import poses, rollout  # mujoco: only where it is used
     from leicos_jobs.backends.mujoco.replayer import MujocoReplayerSettings
     from leicos_jobs.backends.mujoco.robot import ROBOT
@@ -42,13 +43,15 @@ def embedded(robot: Embodiment, replay: ReplayConfig | None = None) -> Simulate 
         return None
     given = replay.settings if replay and replay.backend == "mujoco" else {}
     settings = MujocoReplayerSettings.model_validate(given)
-    at = functools.cache(lambda control_hz: Simulation(control_hz, settings.gripper_effort_limit))
+    task = settings.scene_task
+    name = task.scene.object.name
+    at = functools.cache(lambda control_hz: Simulation(control_hz, settings.gripper_effort_limit, task))
 
     def simulate(state: State, targets: F32, control_hz: float) -> Simulated | None:
-        if poses.CUBE_POSE not in state or not set(state) <= set(poses.STATE_WIDTHS):
+        if poses.object_pose(name) not in state or not state.keys() <= poses.state_widths(name).keys():
             return None
         simulation = at(control_hz)
-        simulation.reset(poses.from_leisaac(state))
+        simulation.reset(poses.from_leisaac(state, name))
         done = rollout.run(simulation, targets)
         return Simulated(done.tables(), done.success, "mujoco")
 

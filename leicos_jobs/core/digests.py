@@ -45,6 +45,16 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def files_below(folder: Path) -> list[str]:
+    """All files of a folder, by their paths in it."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def sha256_folder(folder: Path) -> str:
+    """Hex sha256 of a folder's files and their paths in it."""
+    return digest_of({name: sha256_file(folder / name) for name in files_below(folder)})
+
+
 def digest_of(value: Any, bits: int = 256) -> str:
     """Hex digest of a JSON-able value, cut to `bits`."""
     return hashlib.sha256(canonical_json(value)).hexdigest()[: bits // 4]

@@ -31,12 +31,16 @@ FORMAT_VERSIONS = (0, 1)
 """Isaac Lab's `format_version` of a recording: none or 0 has quaternions as w, x, y, z, 1 (Isaac Lab 3) as x, y, z, w
 (Isaac Lab, "Migrating to Isaac Lab 3.0")."""
 
+TASK = "leicos_task"
+"""In env_args: all fields of a task that a user wrote."""
+
 
 class Recording:
     """An open HDF5 file of LeIsaac; a context manager.
 
     control_hz: rows a second, from the file's own `env_args` if they say so, else None. env_name: of env_args, empty in
-    LeIsaac's own recordings. format_version: one of FORMAT_VERSIONS.
+    LeIsaac's own recordings. task: of env_args, all fields of the task that `leicos record` did, where leicos does not
+    ship it. format_version: one of FORMAT_VERSIONS.
     """
 
     def __init__(self, path: Path, robot: Embodiment | None = None) -> None:
@@ -57,6 +61,7 @@ class Recording:
             arguments = _env_args(self._data)
             self.control_hz = _control_hz(arguments)
             self.env_name = str(arguments.get("env_name", ""))
+            self.task = arguments.get(TASK)
             self._keys = sorted(map(in_text, self._data.id))
         except DAMAGE as error:
             self._file.close()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import imagecodecs
 import numpy as np
@@ -220,6 +220,7 @@ class LeRobotSource:
     """A LeRobot dataset; a context manager as `leisaac_hdf5.Recording`, whose attributes it has."""
 
     env_name = ""
+    task: Any = None
 
     def __init__(self, path: Path, robot: Embodiment | None = None) -> None:
         """Read the metadata. robot: whose dataset it is; None: its joints' names tell. Raises InputError."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from leicos_jobs.backends import registry
-from leicos_jobs.backends.mujoco.poses import CUBE_POSE
+from leicos_jobs.backends.embedded_replay import NO_TASK
+from leicos_jobs.backends.mujoco.poses import object_pose
 from leicos_jobs.convert.choose_demos import Choice, camera_sizes, described_cameras, opened, survey
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.core.text import require_sentence
@@ -31,12 +32,12 @@ from leicos_jobs.run.config import (
     SplitConfig,
 )
 from leicos_jobs.run.identity import no_replay
+from leicos_jobs.tasks.task import DEFAULT as DEFAULT_TASK
+from leicos_jobs.tasks.task import Task, shipped, validated
 from leicos_jobs.work.sources import staged
 
 RECORDER = "leicos-mujoco"
 """What `leicos record` writes as env_args.env_name."""
-TASK = "LiftCube"
-"""In the names of the environments that replay/mujoco has; LeIsaac leaves the name of its own empty."""
 PIXELS = 16
 """Width and height of generated videos are multiples of it (generate.width)."""
 VIDEOS = 48
@@ -49,13 +50,14 @@ Say = Callable[[str], None]
 class _Found:
     """What the usable demos of all sources have in common.
 
-    robot: whose tables or joints they have. ours: recorded by `leicos record`. other_task: why replay/mujoco cannot
-    tell whether their task is done; None if it can. states: all have the simulator's. frames: dataset rows of the
-    longest. texts: their own task texts; None among them: one has none.
+    robot: whose tables or joints they have. ours: recorded by `leicos record`. tasks: theirs, as far as leicos has the
+    rule. other_task: why replay/mujoco cannot tell whether their task is done; None if it can. states: all have the
+    simulator's. frames: dataset rows of the longest. texts: their own task texts; None among them: one has none.
     """
 
     robot: Embodiment | None = None
     ours: bool = True
+    tasks: list[Task] = field(default_factory=list)
     other_task: str | None = None
     states: bool = True
     demos: int = 0
@@ -97,6 +99,12 @@ def config_for(
         raise _nothing_usable(names, choices, chosen)
     others = [name for name in there if name != chosen]
     say(f"camera {chosen}" + (f" (there are also {', '.join(others)}: --camera)" if others and not camera else ""))
+    if len(found.tasks) > 1:
+        found.other_task = f"the sources are of several tasks: {', '.join(one.name for one in found.tasks)}"
+    found.ours = found.ours and found.other_task is None
+    if task is None and None in found.texts and found.ours:
+        task = found.tasks[0].text
+        say(f"task text: {task!r}, since `leicos record` did {found.tasks[0].name}")
     if task is None and None in found.texts:
         raise InputError("the task text is missing", fix='add --task "Lift the red cube up."')
     if task is None:
@@ -137,7 +145,8 @@ def _config(
     camera, (width, height) = view
     if found.ours:
         plan = PlanConfig(samples=max(found.demos, VIDEOS))
-        generate = GenerateConfig(backend="mujoco", width=width, height=height)
+        frames, settings = found.tasks[0].expert.frames, _task_settings(found)
+        generate = GenerateConfig(backend="mujoco", width=width, height=height, frames=frames, settings=settings)
     else:
         held_out = min(math.ceil(SplitConfig().held_out_share * found.demos), found.demos - 1)
         plan = PlanConfig(samples=max(1, held_out), held_out_share=1.0)
@@ -148,7 +157,7 @@ def _config(
         source=SourceConfig(files=tuple(names), task=task, camera=camera, accept_unmarked=accept_unmarked),
         plan=plan,
         generate=generate,
-        replay=ReplayConfig() if known else ReplayConfig(settings={"task": "none"}),
+        replay=ReplayConfig(settings=_task_settings(found) if known else {"task": NO_TASK}),
         curate=CurateConfig(require_success=known),
     )
 
@@ -180,7 +189,9 @@ def _explain(config: RunConfig, found: _Found, say: Say) -> None:
         elif found.other_task:
             say(f"replay: the arm alone, success unknown, since {found.other_task}")
         else:
-            say(f"replay: by the rule of {TASK}, since the scene is an SO-101 with one cube")
+            (task,) = found.tasks
+            scene = f"an SO-101 with one {task.scene.object.name}"
+            say(f"replay: by the rule of {task.environment}, since the scene is {scene}")
 
 
 def _nothing_usable(names: Sequence[str], choices: Sequence[Choice], camera: str) -> InputError:
@@ -209,23 +220,45 @@ def _look(recording: Source, chosen: Sequence[Choice], camera: str, found: _Foun
     found.robot = usable[0].robot
     found.ours = found.ours and ours
     found.states = found.states and all(demo.has_states for demo in usable)
-    found.other_task = found.other_task or next(filter(None, (_other_task(recording, demo) for demo in usable)), None)
+    for task in (_task_of(recording, demo) for demo in usable):
+        if isinstance(task, str):
+            found.other_task = found.other_task or task
+        elif task not in found.tasks:
+            found.tasks.append(task)
     found.demos += len(usable)
     found.sizes |= {demo.camera_sizes[camera] for demo in usable}
     found.texts |= dict.fromkeys(demo.task for demo in usable)
-    if not ours:  # finding the frame rate reads the images
-        timing = max(usable, key=lambda demo: demo.rows).timing(camera, TimeBase())
-        found.frames = max(found.frames, timing.frames if isinstance(timing, Timing) else GenerateConfig().frames, 6)
+    timing = max(usable, key=lambda demo: demo.rows).timing(camera, TimeBase())
+    found.frames = max(found.frames, timing.frames if isinstance(timing, Timing) else GenerateConfig().frames, 6)
 
 
-def _other_task(recording: Source, demo: SourceDemo) -> str | None:
-    """Why a demo is not of the task whose rule replay/mujoco has; None if it is: an SO-101, and a cube alone."""
+def _task_of(recording: Source, demo: SourceDemo) -> Task | str:
+    """The task of a demo, whose rule replay/mujoco has; else why there is none."""
     if demo.robot.name != DEFAULT:
         return f"its robot is a {demo.robot.name}"
-    if recording.env_name and TASK not in recording.env_name:
-        return f"its environment is {recording.env_name}, not {TASK}"
+    if recording.task is not None:
+        return validated(recording.task, f"{recording.path}, env_args")
+    known = shipped().values()
+    named = [task for task in known if task.environment in recording.env_name]
+    if recording.env_name and not named:
+        return f"its environment is {recording.env_name}, not {_either(task.environment for task in known)}"
     objects = {path.rpartition("/")[0] for path in demo.state_at(0) if path.startswith("rigid_object/")}
-    if objects != {CUBE_POSE.rpartition("/")[0]}:
-        there = ", ".join(sorted(name.removeprefix("rigid_object/") for name in objects)) or "no object"
-        return f"its scene holds {there}, not a cube alone, so it is not {TASK}"
-    return None
+    candidates = named or [task for task in known if task.unnamed]
+    for task in candidates:
+        if objects == {object_pose(task.scene.object.name).rpartition("/")[0]}:
+            return task
+    there = ", ".join(sorted(name.removeprefix("rigid_object/") for name in objects)) or "no object"
+    wanted = _either(f"a {task.scene.object.name} alone" for task in candidates)
+    return f"its scene holds {there}, not {wanted}, so it is not {_either(task.environment for task in candidates)}"
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(names))
+
+
+def _task_settings(found: _Found) -> dict[str, Any]:
+    """Settings that name the demos' task."""
+    (task,) = found.tasks
+    if task.name == DEFAULT_TASK:
+        return {}
+    return {"task": task.name if task.name in shipped() else task.model_dump(mode="json", exclude_defaults=True)}

@@ -1,6 +1,7 @@
 """curate: which labelled samples enter the synthetic dataset, and why the others do not. Truth has no say.
 
-Success in replay proves labels. Where nobody knows success, the run's own checks of its labels must be green.
+Success in replay proves labels. Without it, where nobody knows it or it is not required, the run's own checks of its
+labels must be green.
 """
 
 from __future__ import annotations
@@ -67,9 +68,12 @@ def _replay_problem(state: State, limits: CurateConfig) -> str:
     return ""
 
 
-def knows_success(state: State) -> bool:
-    """Whether a replay told success or failure of a sample."""
-    return state.metrics is not None and state.metrics.success is not None
+def is_unproven(state: State, limits: CurateConfig) -> bool:
+    """Whether a sample has labels that no replay proves: success is unknown, or failure is allowed."""
+    if state.label is None:
+        return False
+    success = None if state.metrics is None else state.metrics.success
+    return success is None or not (success or limits.require_success)
 
 
 def curate(run: Run) -> StageRecord:
@@ -77,7 +81,7 @@ def curate(run: Run) -> StageRecord:
     results = Results(run)
     results.needed("plan")
     standing, limits = results.samples_standing, run.config.curate
-    unjudged = [state for state in standing.states if state.label is not None and not knows_success(state)]
+    unjudged = [state for state in standing.states if is_unproven(state, limits)]
 
     def judged(state: State, unproven: str) -> Decision:
         decision = decide(state, limits)

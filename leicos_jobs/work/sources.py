@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from leicos_jobs.core.digests import sha256_bytes, sha256_file
+from leicos_jobs.core.digests import sha256_bytes, sha256_file, sha256_folder
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.formats.sources import SourceDemo
 from leicos_jobs.run import inputs
@@ -48,9 +48,15 @@ def fetch_source(name: str, run: Run, scratch: Path, *, whole: bool = False) -> 
 
 def _fetch_dataset(name: str, folder: str, run: Run, scratch: Path, whole: bool) -> Path:
     """A dataset's folder: where it is, or staged."""
+    pinned = run.inputs[name]
     if whole:
-        inputs.require_same(name, inputs.of_source(name, run.store), run.inputs[name])
-    return Path(folder) if "://" not in folder else staged_folder(folder, scratch)
+        inputs.require_same(name, inputs.of_source(name, run.store), pinned)
+    if "://" not in folder:
+        return Path(folder)
+    path = staged_folder(folder, scratch)
+    if whole and pinned.startswith("sha256:"):  # uploaded: so far only its note was read
+        inputs.require_same(name, f"sha256:{sha256_folder(path)}", pinned)
+    return path
 
 
 def staged_folder(uri: str, scratch: Path) -> Path:

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from leicos_jobs.backends.mujoco import expert, recorder, rollout
+from leicos_jobs.backends.mujoco import recorder, rollout
 from leicos_jobs.backends.mujoco.looks import Look
 from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.requests import GenerateRequest, ReplayRequest
 from leicos_jobs.media.encode import write_video
+from leicos_jobs.tasks.task import Failure
 
 WIDTH, HEIGHT = 160, 120
 
 
 @cache
-def demo(number: int = 0, failure: expert.Failure | None = None) -> tuple[rollout.Rollout, Look]:
-    return recorder.attempt(recorder.Task(3, number, failure, WIDTH, HEIGHT))
+def demo(number: int = 0, failure: Failure | None = None) -> tuple[rollout.Rollout, Look]:
+    return recorder.attempt(recorder.Attempt(3, number, failure, WIDTH, HEIGHT))
 
 
 @cache

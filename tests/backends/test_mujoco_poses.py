@@ -5,18 +5,19 @@ import math
 import numpy as np
 import pytest
 
-from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.mujoco import poses, workspace
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.tasks.task import DEFAULT, task_named
 
 CAMERA_QUATERNION = np.array([0.77337, 0.55078, -0.2374, -0.20537])  # LeIsaac's front camera, parent robot base, opengl
 
 
 def test_the_front_camera_of_leisaac_becomes_the_one_of_the_mjcf_frame() -> None:
     position, quaternion = poses.base_to_mjcf(np.array([-0.6, -0.75, 0.38]), CAMERA_QUATERNION)
-    assert position == pytest.approx(lift_cube.CAMERA_POSITION, abs=6e-4)
+    assert position == pytest.approx(workspace.CAMERA_POSITION, abs=6e-4)
     axes = [*poses.rotate(quaternion, np.array([1.0, 0, 0])), *poses.rotate(quaternion, np.array([0, 1.0, 0]))]
-    assert axes == pytest.approx(lift_cube.CAMERA_AXES, abs=2e-4)
+    assert axes == pytest.approx(workspace.CAMERA_AXES, abs=2e-4)
 
 
 def test_the_same_camera_stands_at_its_known_place_in_the_world() -> None:
@@ -29,7 +30,7 @@ def test_the_same_camera_stands_at_its_known_place_in_the_world() -> None:
 
 def test_success_height_is_20_centimetres_over_leisaacs_base() -> None:
     position, _ = poses.base_to_mjcf(np.array([0.1, -0.2, 0.20]))
-    assert position == pytest.approx([0.2 + 0.0157, 0.1 - 0.0208, lift_cube.SUCCESS_HEIGHT])
+    assert position == pytest.approx([0.2 + 0.0157, 0.1 - 0.0208, task_named(DEFAULT).rule.above])
 
 
 def test_rest_pose_and_zero_in_motor_units() -> None:
@@ -110,7 +111,7 @@ def test_rows_of_many_instants_are_those_of_each() -> None:
     for index, state in enumerate(single):
         for key, value in poses.to_leisaac(state).items():
             assert np.array_equal(many[key][index], value)
-            assert value.shape == (poses.STATE_WIDTHS[key],)
+            assert value.shape == (poses.state_widths()[key],)
 
 
 def test_what_a_start_state_may_lack() -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from mujoco_demo import HEIGHT, WIDTH, demo
 
-from leicos_jobs.backends.mujoco import lift_cube, looks, meshes, poses
+from leicos_jobs.backends.mujoco import looks, meshes, poses, workspace
 from leicos_jobs.backends.mujoco.looks import Look
 from leicos_jobs.backends.mujoco.render import Renderer
+from leicos_jobs.tasks.task import DEFAULT, task_named
 
 POSE = np.radians([5, -50, 30, 70, 20, 40])
 
@@ -114,6 +115,6 @@ def test_light_meshes_keep_the_outline_with_a_fraction_of_the_triangles() -> Non
 
 
 def test_success_and_camera_facts_are_leisaacs() -> None:
-    assert lift_cube.SUCCESS_HEIGHT == 0.1675
-    assert lift_cube.CAMERA_FOVY == 38.78
-    assert pytest.approx(0.0667, abs=1e-4) == lift_cube.GRIPPER_EFFORT
+    assert task_named(DEFAULT).rule.above == 0.1675
+    assert workspace.CAMERA_FOVY == 38.78
+    assert pytest.approx(0.0667, abs=1e-4) == workspace.GRIPPER_EFFORT

@@ -9,12 +9,13 @@ import pytest
 from mujoco_demo import demo, replay_request
 
 from leicos_jobs.backends.isaac.standalone.leicos_replay_driver.loop import held
-from leicos_jobs.backends.mujoco import lift_cube, rollout
+from leicos_jobs.backends.mujoco import rollout
 from leicos_jobs.backends.mujoco.replayer import MujocoReplayer
 from leicos_jobs.backends.mujoco.robot import ROBOT as SO101
 from leicos_jobs.backends.mujoco.simulation import Simulation
 from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.tasks.task import DEFAULT, task_named
 
 
 def replay(*requests: ReplayRequest, **settings: float) -> list[dict[str, object]]:
@@ -33,7 +34,9 @@ def test_a_demos_own_actions_give_its_own_joint_angles_to_the_bit() -> None:
         metrics = replay(without_hold)[0]
         assert np.float32(metrics["final_joint_pos"]).tolist() == done.joint_pos[-1].tolist()
         assert metrics["success"] == done.success
-        assert metrics["max_lift"] == pytest.approx(done.qpos[1:, 8].max() - lift_cube.CUBE_HALF, abs=1e-12)
+        assert metrics["max_lift"] == pytest.approx(
+            done.qpos[1:, 8].max() - task_named(DEFAULT).scene.object.half, abs=1e-12
+        )
 
 
 def test_success_failure_and_what_is_measured() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mujoco_demo import demo, replay_request
 
-from leicos_jobs.backends.mujoco import lift_cube, poses, recorder
+from leicos_jobs.backends.mujoco import poses, recorder, workspace
 from leicos_jobs.backends.mujoco.robot import JOINTS
 from leicos_jobs.backends.physx import scene
 from leicos_jobs.backends.physx.library import LICENCE_ENV
@@ -21,6 +21,7 @@ from leicos_jobs.backends.physx.replayer import PhysxReplayer
 from leicos_jobs.backends.physx.settings import PhysxSettings
 from leicos_jobs.backends.requests import ReplayRequest
 from leicos_jobs.core.errors import ExitCode, InputError
+from leicos_jobs.tasks.task import DEFAULT, task_named
 
 if not (find_spec("ovphysx") and find_spec("isaaclab_so101")):
     pytest.skip(f"PHYSX IS NOT TESTED: pip install 'leicos[physx]' and {scene.INSTALL_ASSET}", allow_module_level=True)
@@ -28,13 +29,15 @@ if not (find_spec("ovphysx") and find_spec("isaaclab_so101")):
 from leicos_jobs.backends.physx.simulation import Bodies, Simulation, opened
 
 HOME = np.radians([0.0, -60.0, 60.0, 40.0, 0.0, 20.0])
-ASIDE = poses.State.at_rest(HOME, [0.5, 0.35, lift_cube.CUBE_HALF], [1, 0, 0, 0])
+SHOWN = task_named(DEFAULT).scene
+HALF = SHOWN.object.half
+ASIDE = poses.State.at_rest(HOME, [0.5, 0.35, HALF], [1, 0, 0, 0])
 """The arm in the air, the cube where it cannot be touched."""
 
 
 @pytest.fixture(scope="module")
 def bodies() -> Bodies:
-    return opened(None, None)
+    return opened(None, None, SHOWN)
 
 
 @pytest.fixture
@@ -52,8 +55,8 @@ def closed_form(inertia: float, steps: int) -> np.ndarray:
     inertia, integrated implicitly four times a step as the solver's position iterations do."""
     h, share, speed, path = 1 / 240, 0.0, 0.0, []
     for _ in range(4 * steps):
-        pull = inertia * speed + lift_cube.STIFFNESS * h * (1 - share)
-        speed = pull / (inertia + lift_cube.DAMPING * h + lift_cube.STIFFNESS * h * h)
+        pull = inertia * speed + workspace.STIFFNESS * h * (1 - share)
+        speed = pull / (inertia + workspace.DAMPING * h + workspace.STIFFNESS * h * h)
         share += h * speed
         path.append(share)
     return np.array(path[3::4])
@@ -98,7 +101,7 @@ def test_a_start_is_set_exactly(simulation: Simulation) -> None:
 
 
 def test_a_cube_at_rest_stays(simulation: Simulation) -> None:
-    place = [0.235, 0.03, lift_cube.CUBE_HALF]
+    place = [0.235, 0.03, HALF]
     simulation.reset(poses.State.at_rest(HOME, place, [math.cos(0.2), 0, 0, math.sin(0.2)]))
     for _ in range(300):
         simulation.step(HOME)
@@ -133,7 +136,7 @@ def test_the_wrong_actions_do_not_lift() -> None:
 def test_the_effort_limit_keeps_the_jaws_from_crushing_the_cube() -> None:
     """With LeIsaac's limit the cube stays as wide as it is; with the stock servo's it is driven out or into."""
     request = replay_request(demo(0)[0])
-    held, crushed = (replay(request, gripper_effort_limit=effort)[0] for effort in (lift_cube.GRIPPER_EFFORT, 10.0))
+    held, crushed = (replay(request, gripper_effort_limit=effort)[0] for effort in (workspace.GRIPPER_EFFORT, 10.0))
     opening = [float(result["final_joint_pos"][-1]) for result in (held, crushed)]  # type: ignore[index]
     assert held["success"]
     assert opening[0] > 0.19
@@ -148,7 +151,7 @@ def test_only_the_zero_of_wrist_roll_differs_from_the_mjcfs(simulation: Simulati
     model = mujoco_scene.model()
     data = mujoco.MjData(model)
     names = {name: name for name in ("shoulder", "upper_arm", "lower_arm", "wrist", "gripper")}
-    names["jaw"] = lift_cube.JAW_BODY
+    names["jaw"] = workspace.JAW_BODY
     rng = np.random.default_rng(1)
     for _ in range(5):
         joints = rng.uniform(-0.8, 0.8, 6)
@@ -185,7 +188,7 @@ def test_a_state_that_is_not_finite_ends_the_process(
 
 def test_what_is_recorded_in_physx_replays_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for number, failure in ((0, None), (1, "drop")):
-        done, _ = recorder.attempt(recorder.Task(3, number, failure, 160, 120, "physx"))
+        done, _ = recorder.attempt(recorder.Attempt(3, number, failure, 160, 120, "physx"))
         request = dataclasses.replace(replay_request(done), hold=0)
         metrics = replay(request)[0]
         # Not to the bit: a recording keeps the cube's place in another frame, as float32.
@@ -211,16 +214,17 @@ def test_an_arm_of_ones_own_is_named_with_its_digest_and_is_looked_at(tmp_path: 
     layer = tmp_path / "arm.usda"
     layer.write_text("#usda 1.0\n")
     with pytest.raises(InputError, match="sha256"):
-        scene.write(tmp_path, str(layer), "0" * 64)
+        scene.write(tmp_path, str(layer), "0" * 64, SHOWN)
     with pytest.raises(InputError, match="no file"):
-        scene.write(tmp_path, str(tmp_path / "none.usda"), "0" * 64)
+        scene.write(tmp_path, str(tmp_path / "none.usda"), "0" * 64, SHOWN)
     with pytest.raises(ValueError, match="go together"):
         PhysxSettings(arm=str(layer))
     assert PhysxReplayer.identity(PhysxSettings(arm=str(layer), arm_sha256="a" * 64)) == {"arm_sha256": "a" * 64}
     # The asset as it is leaves the base floating. In a process of its own: one has one scene.
     code = (
         "from leicos_jobs.backends.physx import scene, simulation\n"
-        "try: simulation.opened(str(scene._asset()), scene.ASSET_SHA256)\n"
+        "from leicos_jobs.tasks.task import DEFAULT, task_named\n"
+        "try: simulation.opened(str(scene._asset()), scene.ASSET_SHA256, task_named(DEFAULT).scene)\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from cluster_cli.handmade import HandMade
+from helpers.lerobot import DatasetSpec, write_dataset
 from helpers.s3 import S3Server
 from kubernetes.client import ApiException
 from urllib3.exceptions import MaxRetryError
@@ -20,7 +22,9 @@ from leicos_jobs.cluster import upload
 from leicos_jobs.cluster.submit import resubmit, submit
 from leicos_jobs.cluster.workflows import Workflows
 from leicos_jobs.core.errors import InputError, RetryError
+from leicos_jobs.run import episodes
 from leicos_jobs.run.opened import open_run
+from leicos_jobs.stages.convert import convert
 from leicos_jobs.store import open_store
 from leicos_jobs.store.s3 import S3Store, parts
 from leicos_jobs.work.sources import fetch_source
@@ -178,6 +182,35 @@ def test_an_amended_upload_that_was_cut_goes_on(
             submit(uri, str(config), cluster=cluster, amend=True)
     submit(uri, str(config), cluster=cluster)
     assert open_store(uri).read("source/my-demos.hdf5") == b"other"
+
+
+def test_a_datasets_folder_goes_into_the_run_and_a_pod_works_with_it(
+    uri: str, cluster: Workflows, api: FakeApi, tmp_path: Path
+) -> None:
+    config, source = tmp_path / "mine.yaml", write_dataset(tmp_path / "my data", DatasetSpec(lengths=(12, 13, 14)))
+    size = "{backend: echo, width: 64, height: 48, frames: 12}"
+    config.write_text(f"source: {{files: ['{source}']}}\ngenerate: {size}\nreplay: {{settings: {{task: none}}}}\n")
+    with config.open("a") as stream:
+        stream.write("curate: {require_success: false}\n")
+    submit(uri, str(config), cluster=cluster)
+    run = open_run(uri)
+    assert run.config.source.files == ("run:source/my-data",)
+    assert any("already at" in note for note in submit(uri, str(config), cluster=cluster).notes)
+    convert(run)
+    assert [item.frames for item in episodes.read(run)] == [12, 13, 14]
+
+    open_store(uri).put("source/my-data/meta/tasks.jsonl", b"")
+    with pytest.raises(InputError, match="has changed since the run was started"):
+        fetch_source("run:source/my-data", run, tmp_path / "pod", whole=True)
+
+    for workflow in api.workflows:
+        workflow["status"] = {"phase": "Failed"}
+    shutil.rmtree(source)
+    write_dataset(source, DatasetSpec(lengths=(15, 16)))
+    submit(uri, str(config), cluster=cluster, amend=True)
+    amended = open_run(uri)
+    convert(amended)
+    assert [item.frames for item in episodes.read(amended)] == [15, 16]
 
 
 def test_two_recordings_of_one_name_are_kept_apart(uri: str, cluster: Workflows, tmp_path: Path) -> None:

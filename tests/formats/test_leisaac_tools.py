@@ -109,7 +109,7 @@ def test_isaac_labs_reset_puts_arm_and_cube_where_the_demo_had_them(
 def test_leisaacs_replay_reads_every_step_and_the_cube_is_lifted(
     recorded: Path, isaaclab: ModuleType, torch: Any, mode: str
 ) -> None:
-    from leicos_jobs.backends.mujoco import poses
+    from leicos_jobs.backends.mujoco import poses, rollout
     from leicos_jobs.backends.mujoco.simulation import Simulation
 
     following = compiled(LEISAAC, "teleoperation/replay.py", "get_next_action", torch)
@@ -123,11 +123,11 @@ def test_leisaacs_replay_reads_every_step_and_the_cube_is_lifted(
             for part, values in parts.items()
         }
         simulation.reset(poses.from_leisaac(flat))
-        steps, lifted, off = 0, False, 0.0
+        judge, steps, off = rollout.judge(simulation), 0, 0.0
         while (target := following(episode, mode == "state", "so101leader")) is not None:
             if mode == "action":
                 simulation.step(target.numpy())
-                lifted = lifted or simulation.success
+                judge.note(simulation.cube_pos, simulation.joint_pos)
                 off = max(
                     off,
                     float(
@@ -141,7 +141,7 @@ def test_leisaacs_replay_reads_every_step_and_the_cube_is_lifted(
         assert steps == len(episode.data["actions"]) == len(episode.data["obs"]["front"])
         assert episode.success
         if mode == "action":
-            assert lifted
+            assert judge.succeeded
             assert off < 1e-4, "`states` are those of the replay"
 
 

@@ -23,7 +23,12 @@ CONFIG = {
     # without kinematics: the search for a camera takes longer than the steps
     "idm": {"settings": {"steps": 30, "head_steps": 20, "checkpoint_every": 5, "threads": 1, "kinematics": "off"}},
     "label": {"settings": {"threads": 1}},
-    "curate": {"require_success": False, "tracking_error_deg_max": 1000, "limit_violation_share_max": 1.0},
+    "curate": {
+        "require_success": False,
+        "accept_unproven": True,
+        "tracking_error_deg_max": 1000,
+        "limit_violation_share_max": 1.0,
+    },
 }
 
 

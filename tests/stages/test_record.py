@@ -157,10 +157,10 @@ def test_the_same_arguments_give_the_same_file_whatever_the_number_of_processes(
 
 
 def test_the_share_of_planned_failures_is_exact() -> None:
-    planned = recorder.tasks(90, 0, WIDTH, HEIGHT, 0.2)
+    planned = recorder.attempts(90, 0, WIDTH, HEIGHT, 0.2)
     assert sum(task.failure is not None for task in planned) == 18
     assert len({task.failure for task in planned}) == 6
-    assert recorder.tasks(90, 0, WIDTH, HEIGHT, 0.2) == planned
+    assert recorder.attempts(90, 0, WIDTH, HEIGHT, 0.2) == planned
 
 
 def test_a_stop_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
+from leicos_jobs.backends.mujoco import expert, poses, rollout
 from leicos_jobs.backends.mujoco.looks import Look, drifted, fit_look
 from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.robot import JOINTS
@@ -27,6 +27,7 @@ from leicos_jobs.backends.requests import CONDITIONING_ACTIONS, GenerateRequest,
 from leicos_jobs.core.errors import InputError
 from leicos_jobs.media.decode import read_all
 from leicos_jobs.media.encode import write_video
+from leicos_jobs.tasks.task import Failure, Object
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -42,7 +43,8 @@ class Dreamer:
 
     def __init__(self, settings: MujocoGeneratorSettings) -> None:
         self._settings = settings
-        self._simulation = Simulation(settings.control_hz, settings.gripper_effort_limit)
+        self._task = settings.known_task
+        self._simulation = Simulation(settings.control_hz, settings.gripper_effort_limit, self._task)
         self._renderers: dict[tuple[int, int], Renderer] = {}
 
     def make(self, request: GenerateRequest) -> GenerateResult:
@@ -98,19 +100,21 @@ class Dreamer:
     ) -> _Dream:
         """Follow the demo through the clip of so many `frames`, then do something of one's own."""
         simulation = self._simulation
-        state = poses.from_leisaac({key: value for key, value in request.start.items() if key in poses.STATE_WIDTHS})
+        state = poses.from_leisaac(request.start, self._task.scene.object.name)
         lead = _lead(request, stride * (frames - 1))
         if defect == "wrong-start":
-            state, lead = _elsewhere(state, rng), lead[:0]
+            state, lead = _elsewhere(state, self._task.scene.object, rng), lead[:0]
         simulation.reset(state)
-        followed = rollout.run(simulation, lead)
+        judged = rollout.judge(simulation)
+        followed = rollout.run(simulation, lead, judged)
         held = bool(len(lead)) and simulation.pinched
-        kinds = ("drop", "low") if held else expert.FAILURES
-        failure: expert.Failure | None = kinds[rng.integers(len(kinds))] if fails else None
+        kinds = self._task.expert.failures_after(held)
+        failure: Failure | None = kinds[rng.integers(len(kinds))] if fails and kinds else None
         targets = expert.plan(
             simulation.state(),
             rng,
-            expert.WIDER,
+            self._task.expert,
+            self._task.expert.wider,
             failure,
             previous=lead[-1].astype(np.float64) if len(lead) else None,
             held=held,
@@ -118,18 +122,18 @@ class Dreamer:
             wait=False,
             control_hz=simulation.control_hz,
         )
-        own = rollout.run(simulation, targets)
+        own = rollout.run(simulation, targets, judged)
         return _Dream(
             targets=np.concatenate([followed.targets, own.targets]),
             qpos=np.concatenate([followed.qpos, own.qpos[1:]]),
             joint_pos=np.concatenate([followed.joint_pos, own.joint_pos[1:]]),
-            success=followed.success or own.success,
+            success=judged.succeeded,
             stride=stride,
         )
 
     def _renderer(self, width: int, height: int) -> Renderer:
         if (width, height) not in self._renderers:
-            self._renderers[width, height] = Renderer(width, height)
+            self._renderers[width, height] = Renderer(width, height, self._task.scene)
         return self._renderers[width, height]
 
 
@@ -163,13 +167,13 @@ def _lead(request: GenerateRequest, steps: int) -> F32:
     return expert.settle(values.reshape(steps, JOINTS.width))
 
 
-def _elsewhere(state: poses.State, rng: np.random.Generator) -> poses.State:
+def _elsewhere(state: poses.State, item: Object, rng: np.random.Generator) -> poses.State:
     """As if another demo's state had been taken: the cube on the other side, the arm turned and raised."""
     side = -1.0 if state.cube_pos[1] > 0.0 else 1.0
-    x, y = lift_cube.CUBE_CENTRE[0] + rng.uniform(-0.03, 0.03), side * rng.uniform(0.06, 0.09)
+    x, y = item.centre[0] + rng.uniform(-0.03, 0.03), side * rng.uniform(0.06, 0.09)
     turn = rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 0.8)
     joints = np.array([turn, -0.6, 0.5, 0.9, turn, 0.6]) + rng.uniform(-0.15, 0.15, JOINTS.width)
-    return replace(poses.State.at_rest(joints, [x, y, lift_cube.CUBE_HALF], state.cube_quat), root=state.root)
+    return replace(poses.State.at_rest(joints, [x, y, item.half], state.cube_quat), root=state.root)
 
 
 def _pictures(

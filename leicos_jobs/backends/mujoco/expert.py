@@ -1,77 +1,31 @@
-"""A scripted person who picks the cube up: joint targets at the control rate, planned in the open from a state.
+"""A scripted person who does a task: joint targets at the control rate, planned in the open from a state.
 
-Reach over the cube, descend, close, lift, wait; every place, speed and pause is drawn each time, a tremor is added, and
-on request the attempt fails in one of the ways people fail. The plan looks at nothing while it runs, so the same
-targets from the same state give the same result again, as a recording's do.
+Reach over the object, descend, close, lift; then carry it to a goal, lower it, let go and retreat, if the task has such
+a phase. Every place, speed and pause is drawn each time, a tremor is added, and on request the attempt fails in one of
+the ways people fail. The plan looks at nothing while it runs, so the same targets from the same state give the same
+result again, as a recording's do.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.mujoco import poses, workspace
 from leicos_jobs.backends.mujoco.kinematics import Arm, ToolPose
 from leicos_jobs.backends.mujoco.robot import JOINTS
+from leicos_jobs.tasks.task import Expert, Failure, Style
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-Failure = Literal["beside", "above", "open", "drop", "low"]
-"""beside: closes next to the cube. above: closes over it. open: lifts without closing. drop: opens while lifting.
-low: stops lifting below the success height."""
-FAILURES: tuple[Failure, ...] = get_args(Failure)
-
-Range = tuple[float, float]
-
 PAN_AXIS = (0.0388, 0.0)
 """Where shoulder_pan's axis stands on the table, m."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """Ranges that one attempt draws from. Durations in control steps at 60 Hz before `speed` divides them."""
-
-    speed: Range = (0.85, 1.25)
-    wait: Range = (6, 20)
-    reach: Range = (60, 85)
-    descend: Range = (42, 62)
-    close: Range = (24, 38)
-    lift: Range = (58, 82)
-    pause: Range = (3, 10)
-    rest: Range = (14, 30)
-    hover: Range = (0.075, 0.105)
-    """Height of the tool over the table before descending, m."""
-    grasp: Range = (0.012, 0.018)
-    """Height of the tool at the grasp, m."""
-    top: Range = (0.205, 0.245)
-    """Height of the tool after lifting, m."""
-    tilt: Range = (0.0, 0.30)
-    top_tilt: Range = (0.8, 1.15)
-    heading: float = math.radians(7.0)
-    """Largest error of the closing axis against the cube's faces."""
-    aim: float = 0.003
-    """Largest error of the tool in x and y at the grasp, m."""
-    sway: float = 0.02
-    """Largest sideways detour at the hover and at the top, m."""
-    opening: Range = (0.85, 1.20)
-    squeeze: Range = (-0.15, 0.10)
-    """Gripper targets, rad; the jaw meets the cube at about 0.34."""
-    tremor: float = math.radians(0.35)
-    """Size of the slow wander of each joint's target (standard deviation)."""
-
-
-PERSON = Style()
-WIDER = Style(
-    speed=(0.75, 1.4), hover=(0.065, 0.125), grasp=(0.010, 0.020), top=(0.20, 0.255), tilt=(-0.05, 0.38),
-    top_tilt=(0.7, 1.2), heading=math.radians(10.0), aim=0.004, sway=0.035, opening=(0.78, 1.30),
-    squeeze=(-0.17, 0.15), tremor=math.radians(0.45),
-)  # fmt: skip
-"""What a generator's imagined attempts draw from: a bit beyond the people it learned from."""
+RELEASE = 0.002
+"""m; how much higher than it was taken an object is let go."""
 
 
 @dataclass
@@ -110,7 +64,8 @@ class _Draft:
 def plan(
     state: poses.State,
     rng: np.random.Generator,
-    style: Style = PERSON,
+    expert: Expert,
+    style: Style,
     failure: Failure | None = None,
     *,
     previous: F64 | None = None,
@@ -118,13 +73,14 @@ def plan(
     budget: int | None = None,
     least: int = 0,
     wait: bool = True,
-    control_hz: float = lift_cube.CONTROL_HZ,
+    control_hz: float = workspace.CONTROL_HZ,
 ) -> F32:
     """Joint targets (n, 6) rad, one a control step, exactly as the recorder and the dataset keep them.
 
-    previous: the target (6,) that was applied last, so that the first one does not jump. held: the cube is between the
-    jaws already. budget: exactly so many steps, hurrying if need be but not beyond twice the speed, holding still at
-    the end. least: hold still at the end until there are so many. wait: begin with the pause of somebody who gets
+    expert: whose phases are gone through. style: how, one of its two.
+    previous: the target (6,) that was applied last, so that the first one does not jump. held: the object is between
+    the jaws already. budget: exactly so many steps, hurrying if need be but not beyond twice the speed, holding still
+    at the end. least: hold still at the end until there are so many. wait: begin with the pause of somebody who gets
     ready.
     """
     arm = Arm()
@@ -135,7 +91,10 @@ def plan(
         draft.hold(rng.uniform(*style.pause), rng.uniform(*style.squeeze))
     else:
         _grasp(draft, state, rng, style, failure)
-    _raise(draft, rng, style, failure)
+    if "raise" in expert.phases:
+        _raise(draft, rng, style, failure)
+    if expert.goal is not None:
+        _place(draft, expert.goal, rng, style, failure)
     return _play(draft, rng, style, previous, budget, least, control_hz)
 
 
@@ -185,12 +144,42 @@ def _raise(draft: _Draft, rng: np.random.Generator, style: Style, failure: Failu
     draft.hold(rng.uniform(*style.rest))
 
 
+def _place(
+    draft: _Draft, goal: tuple[float, float], rng: np.random.Generator, style: Style, failure: Failure | None
+) -> None:
+    """Carry to the goal, lower, let go, retreat."""
+    angle, away = rng.uniform(-math.pi, math.pi), style.scatter * math.sqrt(rng.uniform())
+    if failure == "astray":
+        away = rng.uniform(0.06, 0.08)
+    here, gripper = draft.arm.tool(draft.joints), draft.joints[5]
+    place = np.array([*goal, rng.uniform(*style.grasp) + RELEASE])
+    place[:2] += away * np.array([math.cos(angle), math.sin(angle)])
+    tilt = rng.uniform(*style.tilt)
+    # The arm turns and the object with it: the wrist need not.
+    turned = here.heading + _bearing(place) - _bearing(here.position)
+    over = np.array([*place[:2], max(here.position[2], rng.uniform(*style.hover))])
+    draft.move(ToolPose(over, tilt, turned), gripper, rng.uniform(*style.carry), 0.02, points=5)
+    draft.hold(rng.uniform(*style.pause))
+    draft.move(ToolPose(place, tilt, turned), gripper, rng.uniform(*style.lower), points=5)
+    draft.hold(rng.uniform(*style.pause))
+    opening = rng.uniform(*style.opening)
+    draft.hold(rng.uniform(*style.let_go), opening)
+    up = place + np.array([0.0, 0.0, rng.uniform(*style.hover)])
+    draft.move(ToolPose(up, tilt, turned), opening, rng.uniform(*style.retreat), 0.02, points=5)
+    draft.hold(rng.uniform(*style.rest))
+
+
+def _bearing(place: F64) -> float:
+    """Direction in the table's plane from shoulder_pan's axis, rad."""
+    return math.atan2(place[1] - PAN_AXIS[1], place[0] - PAN_AXIS[0])
+
+
 def _heading(state: poses.State) -> float:
     """Direction of the closing axis that fits the cube's faces and needs the least turn of the wrist from straight
     ahead: with wrist_roll at 0 the axis points away from the base."""
     w, x, y, z = state.cube_quat
     yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-    ahead = math.atan2(state.cube_pos[1] - PAN_AXIS[1], state.cube_pos[0] - PAN_AXIS[0])
+    ahead = _bearing(state.cube_pos)
     return ahead + math.remainder(yaw - ahead, 0.5 * math.pi)
 
 
@@ -204,7 +193,7 @@ def _play(
     control_hz: float,
 ) -> F32:
     """Turn paths into targets: minimum jerk along each, gravity's sag, tremor, a start without a jump."""
-    speed = rng.uniform(*style.speed) * lift_cube.CONTROL_HZ / control_hz
+    speed = rng.uniform(*style.speed) * workspace.CONTROL_HZ / control_hz
     steps = np.array([length / speed * rng.uniform(0.85, 1.2) for _, length in draft.parts])
     if budget is not None and steps.sum() > budget - 6:
         steps *= max(0.5, (budget - 6) / steps.sum())

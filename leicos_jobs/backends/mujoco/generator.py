@@ -1,4 +1,4 @@
-"""Generation in MuJoCo: fresh scripted attempts at LiftCube from a demo's state, standing in for a video model.
+"""Generation in MuJoCo: fresh scripted attempts at a task from a demo's state, standing in for a video model.
 
 Everything is a function of (request.seed, request.sample, settings). The truth leaves in `truth` and `truth_facts`
 only: action (frames, 6) is the target applied at control row k * stride, observation.state likewise, both in motor
@@ -20,7 +20,7 @@ from leicos_jobs.backends.requests import GenerateRequest, GenerateResult
 
 
 class MujocoGenerator(Generator[MujocoGeneratorSettings], name="mujoco", version=1, needs_states=True):
-    """Generator of SO-101 LiftCube."""
+    """Generator of the tasks in `leicos_jobs/tasks`."""
 
     def __init__(self, settings: MujocoGeneratorSettings, checkpoint: Path | None, work: Path) -> None:
         from leicos_jobs.backends.mujoco.dream import Dreamer  # mujoco: needed here, not where versions are read

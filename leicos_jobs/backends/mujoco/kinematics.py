@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import lift_cube, scene
+from leicos_jobs.backends.mujoco import scene, workspace
 from leicos_jobs.backends.mujoco.engine import mujoco
 
 F64 = NDArray[np.float64]
@@ -42,9 +42,9 @@ class Arm:
     """Kinematics and statics of the arm alone, on scratch data of its own."""
 
     def __init__(self) -> None:
-        self._model: Any = scene.model()
+        self._model: Any = scene.model()  # what is on the table does not matter
         self._data: Any = mujoco.MjData(self._model)
-        self._gripper = self._model.body(lift_cube.GRIPPER_BODY).id
+        self._gripper = self._model.body(workspace.GRIPPER_BODY).id
         limits = np.array(self._model.actuator_ctrlrange)
         self.low: F64 = limits[:, 0]
         self.high: F64 = limits[:, 1]
@@ -100,4 +100,4 @@ class Arm:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
         mujoco.mj_rne(self._model, self._data, 0, self._bias)
-        return np.array(self._bias[:6] / lift_cube.STIFFNESS)
+        return np.array(self._bias[:6] / workspace.STIFFNESS)

@@ -33,19 +33,26 @@ _ROOT_POSE = "articulation/robot/root_pose"
 _ROOT_VELOCITY = "articulation/robot/root_velocity"
 _JOINT_POSITION = "articulation/robot/joint_position"
 _JOINT_VELOCITY = "articulation/robot/joint_velocity"
-CUBE_POSE = "rigid_object/cube/root_pose"
-_CUBE_VELOCITY = "rigid_object/cube/root_velocity"
+CUBE = "cube"
+"""The object of LeIsaac's LiftCube, as states call it."""
 
-STATE_WIDTHS = {
-    _ROOT_POSE: 7,
-    _ROOT_VELOCITY: 6,
-    _JOINT_POSITION: 6,
-    _JOINT_VELOCITY: 6,
-    CUBE_POSE: 7,
-    _CUBE_VELOCITY: 6,
-}
-"""Datasets of a LiftCube state and their widths, as in LeIsaac's HDF5."""
 
+def object_pose(name: str) -> str:
+    """Dataset of an object's pose in a state."""
+    return f"rigid_object/{name}/root_pose"
+
+
+def _object_velocity(name: str) -> str:
+    return f"rigid_object/{name}/root_velocity"
+
+
+def state_widths(name: str = CUBE) -> dict[str, int]:
+    """Datasets of a state of the arm and one object, and their widths, as in LeIsaac's HDF5."""
+    arm = {_ROOT_POSE: 7, _ROOT_VELOCITY: 6, _JOINT_POSITION: 6, _JOINT_VELOCITY: 6}
+    return arm | {object_pose(name): 7, _object_velocity(name): 6}
+
+
+_WIDTHS = {path.rpartition("/")[2]: width for path, width in state_widths().items()}
 _OFFSET = np.array([0.0157, -0.0208, -0.0325])
 _TURN = np.array([math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)])
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
@@ -116,14 +123,15 @@ class State:
         return cls(joints, np.zeros_like(joints), position, quaternion, zero, zero, ROBOT_ROOT_POSE)
 
 
-def from_leisaac(states: Mapping[str, Sequence[float] | F32]) -> State:
-    """Read a state in LeIsaac's frame (keys of STATE_WIDTHS; shapes (w,) or (1, w)). Other keys are left alone.
+def from_leisaac(states: Mapping[str, Sequence[float] | F32], name: str = CUBE) -> State:
+    """Read a state in LeIsaac's frame (keys of `state_widths`; shapes (w,) or (1, w)). Other keys are left alone.
+    name: of the object.
 
     Velocities may be missing and are zero then. Raises InputError for a missing position or a wrong width.
     """
     robot = _vector(states, _ROOT_POSE, ROBOT_ROOT_POSE)
     joints = _vector(states, _JOINT_POSITION)
-    cube, motion = _vector(states, CUBE_POSE), _vector(states, _CUBE_VELOCITY, np.zeros(6))
+    cube, motion = _vector(states, object_pose(name)), _vector(states, _object_velocity(name), np.zeros(6))
     into_base = conjugate(robot[3:])
     position, quaternion = base_to_mjcf(rotate(into_base, cube[:3] - robot[:3]), multiply(into_base, cube[3:]))
     turn = multiply(_TURN, into_base)
@@ -138,8 +146,8 @@ def from_leisaac(states: Mapping[str, Sequence[float] | F32]) -> State:
     )
 
 
-def to_leisaac(state: State) -> dict[str, F32]:
-    """A state as LeIsaac stores it: dataset path -> (..., w) float32."""
+def to_leisaac(state: State, name: str = CUBE) -> dict[str, F32]:
+    """A state as LeIsaac stores it: dataset path -> (..., w) float32. name: of the object."""
     root = state.root
     position, quaternion = mjcf_to_base(state.cube_pos, state.cube_quat)
     cube = [root[:3] + rotate(root[3:], position), multiply(root[3:], quaternion)]
@@ -151,8 +159,8 @@ def to_leisaac(state: State) -> dict[str, F32]:
         _ROOT_VELOCITY: np.zeros((*instants, 6)),
         _JOINT_POSITION: state.joint_pos,
         _JOINT_VELOCITY: state.joint_vel,
-        CUBE_POSE: np.concatenate(cube, axis=-1),
-        _CUBE_VELOCITY: np.concatenate(motion, axis=-1),
+        object_pose(name): np.concatenate(cube, axis=-1),
+        _object_velocity(name): np.concatenate(motion, axis=-1),
     }
     return {key: value.astype(np.float32) for key, value in values.items()}
 
@@ -177,6 +185,7 @@ def _vector(states: Mapping[str, Sequence[float] | F32], key: str, default: F64 
             return default
         raise InputError(f"the start state lacks {key!r}", fix="record it as LeIsaac does, under initial_state/states")
     value = np.asarray(states[key], dtype=np.float64).reshape(-1)
-    if value.shape != (STATE_WIDTHS[key],):
-        raise InputError(f"start state {key!r} has {value.size} numbers, expected {STATE_WIDTHS[key]}")
+    width = _WIDTHS[key.rpartition("/")[2]]
+    if value.shape != (width,):
+        raise InputError(f"start state {key!r} has {value.size} numbers, expected {width}")
     return value

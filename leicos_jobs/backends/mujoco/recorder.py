@@ -1,4 +1,4 @@
-"""Demonstrations of LiftCube in the HDF5 that LeIsaac's recorder writes, without Isaac Sim: in MuJoCo, or in PhysX.
+"""Demonstrations of a task in the HDF5 that LeIsaac's recorder writes, without Isaac Sim: in MuJoCo, or in PhysX.
 
 The layout is LeIsaac's to the attribute (docs/decisions/leisaac.md 2): one row a control step at 60 Hz; obs and actions
 before the step, states after it, so states[t] belongs to obs/joint_pos[t+1]; the camera runs at 30 Hz, so each picture
@@ -26,16 +26,17 @@ from typing import Any, Literal
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import expert, lift_cube, poses, rollout
+from leicos_jobs.backends.mujoco import expert, poses, rollout, workspace
 from leicos_jobs.backends.mujoco.looks import Look, draw_look
 from leicos_jobs.backends.mujoco.render import Renderer
 from leicos_jobs.backends.mujoco.simulation import Simulation
 from leicos_jobs.backends.physx.library import require_licence
 from leicos_jobs.core import signals
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.formats.leisaac_hdf5 import TASK
 from leicos_jobs.formats.leisaac_writer import describe_demo, describe_file, write_pictures, write_tables
+from leicos_jobs.tasks.task import DEFAULT, Failure, Scene, Task, shipped, task_named
 
 STRIDE = 2
 """Control steps per camera picture: 60 Hz control, 30 Hz camera."""
@@ -51,15 +52,22 @@ streaming handler leaves empty: it tells these recordings from real ones."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """One demo to record. seed of the recording, number of the demo, how to fail (None: try to succeed)."""
+class Attempt:
+    """One demo to record. seed of the recording, number of the demo, how to fail (None: try to succeed); task: None for
+    the default one."""
 
     seed: int
     number: int
-    failure: expert.Failure | None
+    failure: Failure | None
     width: int
     height: int
     engine: Engine = "mujoco"
+    task: Task | None = None
+
+    @property
+    def known_task(self) -> Task:
+        """The task itself."""
+        return self.task or task_named(DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -71,48 +79,58 @@ class Done:
     success: bool
 
 
-def tasks(
-    episodes: int, seed: int, width: int, height: int, failed_share: float, engine: Engine = "mujoco"
-) -> list[Task]:
+def attempts(
+    episodes: int,
+    seed: int,
+    width: int,
+    height: int,
+    failed_share: float,
+    engine: Engine = "mujoco",
+    task: Task | None = None,
+) -> list[Attempt]:
     """What to record: `failed_share` of the demos, rounded, are attempts that fail on purpose."""
     if episodes < 1 or not 0.0 <= failed_share <= 1.0:
         raise InputError(f"cannot record {episodes} episodes of which a share of {failed_share} fails")
     rng = np.random.default_rng([seed, 0])
     failing = set(rng.permutation(episodes)[: round(failed_share * episodes)].tolist())
-    kinds = rng.choice(len(expert.FAILURES), episodes)
+    failures = (task or task_named(DEFAULT)).expert.failures
+    kinds = rng.choice(len(failures), episodes)
     return [
-        Task(seed, number, expert.FAILURES[kinds[number]] if number in failing else None, width, height, engine)
+        Attempt(seed, number, failures[kinds[number]] if number in failing else None, width, height, engine, task)
         for number in range(episodes)
     ]
 
 
-def draw_start(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-    """A start as LeIsaac's reset draws it: arm near home, cube at its place +-75 mm and +-30 degrees, in its format."""
+def draw_start(rng: np.random.Generator, task: Task | None = None) -> poses.State:
+    """A start as LeIsaac's reset draws it: arm near home, the object at its place and turned, each by chance;
+    rounded as recordings hold it."""
+    item = (task or task_named(DEFAULT)).scene.object
     joints = HOME + rng.uniform(-1.0, 1.0, 6) * HOME_SPREAD
-    x, y = np.array(lift_cube.CUBE_CENTRE) + rng.uniform(-lift_cube.CUBE_SPREAD, lift_cube.CUBE_SPREAD, 2)
-    half = 0.5 * rng.uniform(-lift_cube.CUBE_YAW, lift_cube.CUBE_YAW)
+    x, y = np.array(item.centre) + rng.uniform(-item.spread, item.spread, 2)
+    half = 0.5 * rng.uniform(-math.radians(item.yaw), math.radians(item.yaw))
     quaternion = [math.cos(half), 0.0, 0.0, math.sin(half)]
-    return poses.to_leisaac(poses.State.at_rest(joints, [x, y, lift_cube.CUBE_HALF], quaternion))
+    return poses.from_leisaac(poses.to_leisaac(poses.State.at_rest(joints, [x, y, item.half], quaternion)))
 
 
-def attempt(task: Task) -> tuple[rollout.Rollout, Look]:
+def attempt(wanted: Attempt) -> tuple[rollout.Rollout, Look]:
     """Plan and carry out one demo, and draw how it looks."""
-    rng = np.random.default_rng([task.seed, 1, task.number])
-    state = poses.from_leisaac(draw_start(rng))
-    simulation = _simulation(task.engine)
+    rng, task = np.random.default_rng([wanted.seed, 1, wanted.number]), wanted.known_task
+    state = draw_start(rng, task)
+    simulation = _simulation(wanted.engine, task)
     simulation.reset(state)
     turn = rollout.roll(simulation.roll_zero)
-    planned = expert.plan(replace(state, joint_pos=state.joint_pos + turn), rng, failure=task.failure, least=LEAST_ROWS)
+    turned, person = replace(state, joint_pos=state.joint_pos + turn), task.expert
+    planned = expert.plan(turned, rng, person, person.person, wanted.failure, least=LEAST_ROWS)
     targets = expert.settle(planned - turn) if simulation.roll_zero else planned
     return rollout.run(simulation, targets), draw_look(rng)
 
 
-def _simulation(engine: Engine) -> rollout.Simulation:
+def _simulation(engine: Engine, task: Task) -> rollout.Simulation:
     if engine == "mujoco":
-        return Simulation()
+        return Simulation(task=task)
     from leicos_jobs.backends.physx import simulation  # ovphysx: where it is asked for
 
-    return simulation.Simulation(simulation.opened(None, None), lift_cube.CONTROL_HZ)
+    return simulation.Simulation(simulation.opened(None, None, task.scene), workspace.CONTROL_HZ, task=task)
 
 
 def record(
@@ -125,16 +143,18 @@ def record(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     engine: Engine = "mujoco",
+    task: Task | None = None,
 ) -> dict[str, Any]:
-    """Write `episodes` demos to `path` (which appears only when complete) and return facts about them.
+    """Write `episodes` demos of a task to `path` (which appears only when complete) and return facts about them.
 
-    workers: processes; 1 works in this one. progress: called with (demos done, demos). Facts: episodes, successes,
-    rows, frames (pictures drawn), bytes, seconds. Raises RetryError when asked to stop; nothing is left then.
+    task: None for the default one. workers: processes; 1 works in this one. progress: called with (demos done,
+    demos). Facts: episodes, successes, rows, frames (pictures drawn), bytes, seconds. Raises RetryError when asked to
+    stop; nothing is left then.
     """
     started = time.monotonic()
     if engine == "physx":
         require_licence(False)
-    wanted = tasks(episodes, seed, width, height, failed_share, engine)
+    wanted = attempts(episodes, seed, width, height, failed_share, engine, task)
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -145,7 +165,7 @@ def record(
                 progress(len(done), episodes)
             signals.check()
         done.sort(key=lambda result: result.number)
-        _join(parts, done, engine)
+        _join(parts, done, wanted[0])
         (parts / "joined").replace(path)
     finally:
         shutil.rmtree(parts, ignore_errors=True)
@@ -160,15 +180,15 @@ def record(
     }
 
 
-def _work(wanted: list[Task], parts: Path, workers: int) -> Iterator[Done]:
+def _work(wanted: list[Attempt], parts: Path, workers: int) -> Iterator[Done]:
     if workers <= 1:
-        with closing(Renderer(wanted[0].width, wanted[0].height)) as renderer:
-            for task in wanted:
-                yield _write(task, parts, renderer)
+        with closing(Renderer(wanted[0].width, wanted[0].height, wanted[0].known_task.scene)) as renderer:
+            for one in wanted:
+                yield _write(one, parts, renderer)
         return
     # Fresh processes: a forked one would share the GL context and whatever locks were held.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures: list[Future[Done]] = [pool.submit(_write_apart, task, parts) for task in wanted]
+        futures: list[Future[Done]] = [pool.submit(_write_apart, one, parts) for one in wanted]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -177,36 +197,38 @@ def _work(wanted: list[Task], parts: Path, workers: int) -> Iterator[Done]:
                 future.cancel()
 
 
-def _write_apart(task: Task, parts: Path) -> Done:
-    return _write(task, parts, _renderer(task.width, task.height))
+def _write_apart(wanted: Attempt, parts: Path) -> Done:
+    return _write(wanted, parts, _renderer(wanted.width, wanted.height, wanted.known_task.scene))
 
 
 @functools.cache
-def _renderer(width: int, height: int) -> Renderer:
+def _renderer(width: int, height: int, shown: Scene) -> Renderer:
     """One renderer a process: making one takes as long as drawing fifty pictures."""
-    return Renderer(width, height)
+    return Renderer(width, height, shown)
 
 
-def _write(task: Task, parts: Path, renderer: Renderer) -> Done:
-    done, look = attempt(task)
+def _write(wanted: Attempt, parts: Path, renderer: Renderer) -> Done:
+    done, look = attempt(wanted)
     renderer.wear(look)
     rows = len(done.targets)
-    with h5py.File(parts / f"{task.number}", "w") as file:
+    with h5py.File(parts / f"{wanted.number}", "w") as file:
         group = file.create_group("demo")
         write_tables(group, done.tables())
         drawn = (renderer.draw(done.qpos[index]) for index in range(0, rows, STRIDE))
         repeated = itertools.chain.from_iterable(itertools.repeat(picture, STRIDE) for picture in drawn)
-        write_pictures(group, lift_cube.CAMERA, rows, itertools.islice(repeated, rows))
-        describe_demo(group, rows, done.success, task.seed)
-    return Done(task.number, rows, done.success)
+        write_pictures(group, workspace.CAMERA, rows, itertools.islice(repeated, rows))
+        describe_demo(group, rows, done.success, wanted.seed)
+    return Done(wanted.number, rows, done.success)
 
 
-def _join(parts: Path, done: list[Done], engine: Engine) -> None:
+def _join(parts: Path, done: list[Done], wanted: Attempt) -> None:
     with h5py.File(parts / "joined", "w") as file:
         data = file.create_group("data")
         for result in done:
             with h5py.File(parts / f"{result.number}", "r") as part:
                 part.copy("demo", data, f"demo_{result.number}")
             (parts / f"{result.number}").unlink()
-        env_args = {"env_name": f"leicos-{engine}/LiftCube", "type": 2}
+        env_args: dict[str, Any] = {"env_name": f"leicos-{wanted.engine}/{wanted.known_task.environment}", "type": 2}
+        if wanted.known_task not in shipped().values():
+            env_args[TASK] = wanted.known_task.model_dump(mode="json", exclude_defaults=True)
         describe_file(data, sum(result.rows for result in done), env_args)

@@ -1,4 +1,4 @@
-"""Pictures from LiftCube's front camera, on the CPU, fast enough to record and generate by the thousand.
+"""Pictures from the front camera of LeIsaac's LiftCube, on the CPU, fast enough to record and generate by the thousand.
 
 No shadows, reflections or multi-sampling, light meshes (see `meshes`), one raster thread a process.
 """
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import lift_cube, poses, scene
+from leicos_jobs.backends.mujoco import poses, scene, workspace
 from leicos_jobs.backends.mujoco.engine import mujoco
 from leicos_jobs.backends.mujoco.looks import Look
+from leicos_jobs.tasks.task import Scene
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
@@ -23,10 +24,11 @@ F64 = NDArray[np.float64]
 class Renderer:
     """A GL context and a private copy of the model. Call `close` at the end."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self._model: Any = copy.copy(scene.model())
+    def __init__(self, width: int, height: int, shown: Scene | None = None) -> None:
+        """shown: what is on the table; None for the default task's."""
+        self._nominal: Any = scene.model(scene=shown)
+        self._model: Any = copy.copy(self._nominal)
         self._model.vis.global_.offwidth, self._model.vis.global_.offheight = width, height
-        self._nominal: Any = scene.model()
         self._data: Any = mujoco.MjData(self._model)
         self._renderer: Any = mujoco.Renderer(self._model, height, width)
         for flag in ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE"):
@@ -34,7 +36,7 @@ class Renderer:
         self._option: Any = mujoco.MjvOption()
         for group in range(len(self._option.geomgroup)):
             self._option.geomgroup[group] = group == scene.DRAWN_GROUP
-        self._camera = self._model.camera(lift_cube.CAMERA).id
+        self._camera = self._model.camera(workspace.CAMERA).id
         self._table = self._model.geom("table").id
         self._curve: U8 | None = None
         self.look = Look()
@@ -60,7 +62,7 @@ class Renderer:
         self._curve = None if look.gain == (1.0, 1.0, 1.0) else np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
     def draw(self, qpos: F64, hidden: bool = False) -> U8:
-        """One picture (height, width, 3) uint8 RGB of generalised positions (13,). hidden: without the cube."""
+        """One picture (height, width, 3) uint8 RGB of generalised positions (13,). hidden: without the object."""
         self._data.qpos[:] = qpos
         if hidden:
             self._data.qpos[6:9] = (0.0, 0.0, -5.0)

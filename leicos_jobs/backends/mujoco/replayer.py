@@ -11,23 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from leicos_jobs.backends.lift_cube_replay import LiftCubeReplayer, LiftCubeSettings, Simulation
+from leicos_jobs.backends.embedded_replay import EmbeddedReplayer, EmbeddedSettings, Simulation
 from leicos_jobs.backends.requests import ReplayRequest
 
 
-class MujocoReplayerSettings(LiftCubeSettings):
+class MujocoReplayerSettings(EmbeddedSettings):
     """Physics of the replay."""
 
 
-class MujocoReplayer(LiftCubeReplayer[MujocoReplayerSettings], name="mujoco", version=1, batch=16):
-    """Replayer of SO-101 LiftCube in MuJoCo."""
+class MujocoReplayer(EmbeddedReplayer[MujocoReplayerSettings], name="mujoco", version=1, batch=16):
+    """Replayer of tasks as data in MuJoCo."""
 
     def __init__(self, settings: MujocoReplayerSettings, work: Path) -> None:
         from leicos_jobs.backends.mujoco import simulation  # mujoco: not where versions are read
 
         super().__init__(settings, work)
         self._simulation = functools.cache(
-            lambda control_hz: simulation.Simulation(control_hz, settings.gripper_effort_limit)
+            lambda control_hz: simulation.Simulation(control_hz, settings.gripper_effort_limit, settings.scene_task)
         )
 
     @override

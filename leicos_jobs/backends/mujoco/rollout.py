@@ -9,16 +9,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.mujoco import poses
 from leicos_jobs.backends.mujoco.robot import JOINTS
+from leicos_jobs.tasks.rule import Judge
+from leicos_jobs.tasks.task import Task
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+
+OBJECT = slice(6, 9)
+"""In generalised positions: the object's place."""
 
 
 class Simulation(Protocol):
     """An engine that can be recorded: poses in the MJCF frame."""
 
+    task: Task
     root: F64
     roll_zero: float
     """rad by which wrist_roll is more in the MJCF, which plans and draws, than in this engine."""
@@ -48,13 +54,14 @@ class Rollout:
 
     targets: (n, 6) float32 rad. qpos: (n+1, 13), what a renderer draws: MJCF angles. gripper_frame: (n+1, 7) float32,
     LeIsaac's ee_frame_state: gripper link in its base frame.
-    states: LeIsaac's dataset path -> (n+1, w) float32.
+    states: LeIsaac's dataset path -> (n+1, w) float32. success: the task's rule was met after any of the steps.
     """
 
     targets: F32
     qpos: F64
     gripper_frame: F32
     states: dict[str, F32]
+    success: bool
 
     @property
     def joint_pos(self) -> F32:
@@ -65,11 +72,6 @@ class Rollout:
     def joint_vel(self) -> F32:
         """(n+1, 6) rad/s."""
         return self.states["articulation/robot/joint_velocity"]
-
-    @property
-    def success(self) -> bool:
-        """LiftCube's rule: the cube was above the height after any of the steps."""
-        return bool((self.qpos[1:, 8] > lift_cube.SUCCESS_HEIGHT).any())
 
     def tables(self) -> dict[str, F32]:
         """LeIsaac's tables of a demo but for the pictures, path -> (n, w) float32; initial_state has one row."""
@@ -96,8 +98,15 @@ def roll(angle: float) -> F64:
     return joints
 
 
-def run(simulation: Simulation, targets: F32) -> Rollout:
-    """Apply targets (n, 6) rad from where the simulation is."""
+def judge(simulation: Simulation) -> Judge:
+    """The judge of the simulation's task, of an episode that starts where it is."""
+    return Judge(simulation.task.rule, JOINTS.names, simulation.qpos[OBJECT])
+
+
+def run(simulation: Simulation, targets: F32, judged: Judge | None = None) -> Rollout:
+    """Apply targets (n, 6) rad from where the simulation is. judged: of an episode that goes on with them; None: it
+    begins here."""
+    judged = judged or judge(simulation)
     qpos, qvel = [simulation.qpos], [simulation.qvel]
     gripper = [simulation.gripper_pose]
     for target in targets:
@@ -105,13 +114,15 @@ def run(simulation: Simulation, targets: F32) -> Rollout:
         qpos.append(simulation.qpos)
         qvel.append(simulation.qvel)
         gripper.append(simulation.gripper_pose)
+        judged.note(qpos[-1][OBJECT], qpos[-1][: JOINTS.width])
     positions, links = np.array(qpos), np.array(gripper)
     drawn = positions.copy()
     drawn[:, : JOINTS.width] += roll(simulation.roll_zero)
-    states = poses.to_leisaac(poses.state_of(positions, np.array(qvel), simulation.root))
+    state = poses.state_of(positions, np.array(qvel), simulation.root)
+    states = poses.to_leisaac(state, simulation.task.scene.object.name)
     # The two models' link frames are taken as one: forward kinematics of both agree (docs/decisions/leisaac.md 5.1).
     frame = np.concatenate(poses.mjcf_to_base(links[:, :3], links[:, 3:]), axis=1)
-    return Rollout(targets, drawn, frame.astype(np.float32), states)
+    return Rollout(targets, drawn, frame.astype(np.float32), states, judged.succeeded)
 
 
 def row(states: Mapping[str, F32], index: int) -> dict[str, F32]:

@@ -1,4 +1,4 @@
-"""Stepping LiftCube: start exactly at a state, apply joint targets at the control rate, say what happened.
+"""Stepping a task's scene: start exactly at a state, apply joint targets at the control rate, say what happened.
 
 Deterministic: the same state and targets give the same bits, because nothing outside them survives `reset` (solver
 warm starts and actuator state included) and MuJoCo steps on one thread.
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import lift_cube, poses, scene
+from leicos_jobs.backends.mujoco import poses, scene, workspace
 from leicos_jobs.backends.mujoco.engine import mujoco
+from leicos_jobs.tasks.task import DEFAULT, Task, task_named
 
 F64 = NDArray[np.float64]
 
@@ -25,20 +26,25 @@ CLIPPED = 1e-5
 
 
 class Simulation:
-    """One arm, one cube. All poses are in the MJCF frame."""
+    """One arm, one object. All poses are in the MJCF frame."""
 
     roll_zero = 0.0
 
     def __init__(
-        self, control_hz: float = lift_cube.CONTROL_HZ, gripper_effort: float = lift_cube.GRIPPER_EFFORT
+        self,
+        control_hz: float = workspace.CONTROL_HZ,
+        gripper_effort: float = workspace.GRIPPER_EFFORT,
+        task: Task | None = None,
     ) -> None:
-        self.model: Any = scene.model(control_hz, gripper_effort)
+        """task: None for the default one."""
+        self.task = task or task_named(DEFAULT)
+        self.model: Any = scene.model(control_hz, gripper_effort, self.task.scene)
         self.data: Any = mujoco.MjData(self.model)
         self.control_hz = control_hz
         self._substeps = scene.substeps(control_hz)
-        self._jaw = self.model.body(lift_cube.JAW_BODY).id
-        self._gripper = self.model.body(lift_cube.GRIPPER_BODY).id
-        self._cube = self.model.body(lift_cube.CUBE_BODY).id
+        self._jaw = self.model.body(workspace.JAW_BODY).id
+        self._gripper = self.model.body(workspace.GRIPPER_BODY).id
+        self._cube = self.model.body(workspace.OBJECT_BODY).id
         self.limits: F64 = np.array(self.model.actuator_ctrlrange)
         self.root = poses.ROBOT_ROOT_POSE
 
@@ -88,15 +94,10 @@ class Simulation:
         return np.array(self.data.qvel)
 
     @property
-    def success(self) -> bool:
-        """LiftCube's rule at this instant: the cube's centre is above SUCCESS_HEIGHT."""
-        return bool(self.cube_pos[2] > lift_cube.SUCCESS_HEIGHT)
-
-    @property
     def grasped(self) -> bool:
         """LeIsaac's object_grasped at this instant, but for its second half: there the gripper joint must be under
         0.26 rad, which this cube never allows (30 mm between these pads are 0.33 rad); here both jaws must touch."""
-        jaw = self.data.xpos[self._jaw] + self.data.xmat[self._jaw].reshape(3, 3) @ np.array(lift_cube.JAW_FRAME)
+        jaw = self.data.xpos[self._jaw] + self.data.xmat[self._jaw].reshape(3, 3) @ np.array(workspace.JAW_FRAME)
         return bool(np.linalg.norm(self.cube_pos - jaw) < GRASP_DISTANCE) and self.pinched
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from leicos_jobs.backends.lift_cube_replay import LiftCubeReplayer, Simulation
+from leicos_jobs.backends.embedded_replay import EmbeddedReplayer, Simulation
 from leicos_jobs.backends.physx.library import require_licence
 from leicos_jobs.backends.physx.settings import PhysxSettings
 
@@ -16,9 +16,9 @@ LIFETIME = 256
 
 
 class PhysxReplayer(
-    LiftCubeReplayer[PhysxSettings], name="physx", version=1, upstream=OVPHYSX, batch=16, lifetime=LIFETIME
+    EmbeddedReplayer[PhysxSettings], name="physx", version=1, upstream=OVPHYSX, batch=16, lifetime=LIFETIME
 ):
-    """Replayer of SO-101 LiftCube in PhysX."""
+    """Replayer of tasks as data in PhysX."""
 
     def __init__(self, settings: PhysxSettings, work: Path) -> None:
         """Open the scene. Raises InputError: licence not accepted, ovphysx or the arm not here, an arm that is none."""
@@ -27,8 +27,9 @@ class PhysxReplayer(
 
         super().__init__(settings, work)
         self._engine = simulation
-        self._bodies = simulation.opened(settings.arm, settings.arm_sha256)
+        self._bodies = simulation.opened(settings.arm, settings.arm_sha256, settings.scene_task.scene)
 
     @override
     def simulation(self, control_hz: float) -> Simulation:
-        return self._engine.Simulation(self._bodies, control_hz, self.settings.gripper_effort_limit)
+        settings = self.settings
+        return self._engine.Simulation(self._bodies, control_hz, settings.gripper_effort_limit, settings.scene_task)

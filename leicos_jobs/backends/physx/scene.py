@@ -1,4 +1,4 @@
-"""LiftCube for PhysX as a USD file: the layers in `data`, filled in with LeIsaac's numbers.
+"""A task's scene for PhysX as a USD file: the layers in `data`, filled in with LeIsaac's numbers.
 
 Frame: origin at LeIsaac's robot base, axes of the MJCF so101_new_calib (arm along +x, z up), so that a place here is
 the MJCF's minus the base's (`poses.base_to_mjcf`).
@@ -18,9 +18,10 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.mujoco import poses
 from leicos_jobs.core.digests import sha256_file
 from leicos_jobs.core.errors import InputError
+from leicos_jobs.tasks.task import Scene
 
 BASE = poses.base_to_mjcf(np.zeros(3))[0]
 """LeIsaac's robot base in the MJCF frame, m."""
@@ -37,8 +38,9 @@ TABLE_CENTRE, TABLE_HALF = (0.25, 0.0, -0.02), (0.40, 0.45, 0.02)
 """m, in the MJCF frame: its top at z = 0."""
 
 
-def write(folder: Path, arm: str | None, arm_sha256: str | None) -> Path:
-    """Write the scene's layers and return the one to open. arm, arm_sha256: see `PhysxSettings`.
+def write(folder: Path, arm: str | None, arm_sha256: str | None, task: Scene) -> Path:
+    """Write the scene's layers and return the one to open. arm, arm_sha256: see `PhysxSettings`. Marks are left out:
+    nothing touches them.
 
     Raises InputError: the arm's layer is missing or another.
     """
@@ -47,10 +49,10 @@ def write(folder: Path, arm: str | None, arm_sha256: str | None) -> Path:
         layer.write_text(_filled("so101.usda", asset=_asset()))
     else:
         layer = _checked(Path(arm), arm_sha256)
-    scene = folder / "lift_cube.usda"
+    item, scene = task.object, folder / "scene.usda"
     scene.write_text(
         _filled(
-            "lift_cube.usda",
+            "scene.usda",
             arm=layer.absolute(),
             bounce_threshold=BOUNCE_THRESHOLD,
             friction_correlation=FRICTION_CORRELATION,
@@ -58,9 +60,9 @@ def write(folder: Path, arm: str | None, arm_sha256: str | None) -> Path:
             cube_friction=CUBE_FRICTION,
             table_place=_triple(np.array(TABLE_CENTRE) - BASE),
             table_half=_triple(np.array(TABLE_HALF)),
-            cube_place=_triple(np.array([*lift_cube.CUBE_CENTRE, lift_cube.CUBE_HALF]) - BASE),
-            cube_edge=2 * lift_cube.CUBE_HALF,
-            cube_mass=lift_cube.CUBE_MASS,
+            cube_place=_triple(np.array([*item.centre, item.half]) - BASE),
+            cube_edge=2 * item.half,
+            cube_mass=item.mass,
         )
     )
     return scene

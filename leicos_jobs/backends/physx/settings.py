@@ -6,10 +6,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from leicos_jobs.backends.lift_cube_replay import LiftCubeSettings
+from leicos_jobs.backends.embedded_replay import EmbeddedSettings
 
 
-class PhysxSettings(LiftCubeSettings):
+class PhysxSettings(EmbeddedSettings):
     """The arm, and that its licence is accepted."""
 
     arm: str | None = Field(None, exclude=True)

@@ -1,7 +1,8 @@
-"""Stepping LiftCube in PhysX: start exactly at a state, apply joint targets at the control rate, say what happened.
+"""Stepping a task's scene in PhysX: start exactly at a state, apply joint targets at the control rate, say what there
+is then.
 
 It answers what `mujoco.simulation` answers, in the same frames: poses in the MJCF frame, joints in LeIsaac's order and
-radians. Numbers of the drives are LeIsaac's (`mujoco.lift_cube`); PhysX is told them in radians.
+radians. Numbers of the drives are LeIsaac's (`mujoco.workspace`); PhysX is told them in radians.
 
 Two replays agree to the bit: the engine steps on one thread, and `reset` first parks the cube out of reach and lets
 one step forget the contacts of what was before (without it, the first step may differ by 0.003 rad).
@@ -17,12 +18,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from leicos_jobs.backends.mujoco import lift_cube, poses
+from leicos_jobs.backends.mujoco import poses, workspace
 from leicos_jobs.backends.mujoco.robot import JOINTS
-from leicos_jobs.backends.physx import scene
-from leicos_jobs.backends.physx.library import Column, Scene
+from leicos_jobs.backends.physx import library, scene
+from leicos_jobs.backends.physx.library import Column
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import ExitCode, InputError
+from leicos_jobs.tasks.task import DEFAULT, Scene, Task, task_named
 
 F64 = NDArray[np.float64]
 
@@ -53,7 +55,7 @@ ASSET_NAMES = {
 class Bodies:
     """The opened scene's quantities, and the order in which the arm has its joints and links."""
 
-    def __init__(self, opened: Scene) -> None:
+    def __init__(self, opened: library.Scene) -> None:
         self.scene = opened
         self.position = self._arm("DOF_POSITION")
         self.velocity = self._arm("DOF_VELOCITY")
@@ -67,8 +69,8 @@ class Bodies:
         _check_base(self.position, self.link_pose)
         self.limits = np.array(JOINTS.recorded_limits(), dtype=np.float64)
         for kind, value in (
-            ("DOF_STIFFNESS", lift_cube.STIFFNESS),
-            ("DOF_DAMPING", lift_cube.DAMPING),
+            ("DOF_STIFFNESS", workspace.STIFFNESS),
+            ("DOF_DAMPING", workspace.DAMPING),
             ("DOF_MAX_VELOCITY", VELOCITY_LIMIT),
             ("DOF_ARMATURE", 0.0),
         ):
@@ -86,15 +88,23 @@ class Bodies:
 
 
 class Simulation:
-    """One arm, one cube. All poses are in the MJCF frame."""
+    """One arm, one object. All poses are in the MJCF frame."""
 
     roll_zero = WRIST_ROLL_ZERO
 
-    def __init__(self, bodies: Bodies, control_hz: float, gripper_effort: float = lift_cube.GRIPPER_EFFORT) -> None:
+    def __init__(
+        self,
+        bodies: Bodies,
+        control_hz: float,
+        gripper_effort: float = workspace.GRIPPER_EFFORT,
+        task: Task | None = None,
+    ) -> None:
+        """bodies: of the task's scene. task: None for the default one."""
+        self.task = task or task_named(DEFAULT)
         self._bodies = bodies
         self._substeps = max(1, math.ceil(PHYSICS_HZ / control_hz - 1e-9))
         self._seconds = 1.0 / (control_hz * self._substeps)
-        self._efforts = np.full(JOINTS.width, lift_cube.EFFORT)
+        self._efforts = np.full(JOINTS.width, workspace.EFFORT)
         self._efforts[JOINTS.names.index("gripper")] = gripper_effort
         self.control_hz = control_hz
         self.limits: F64 = bodies.limits
@@ -169,15 +179,10 @@ class Simulation:
         return np.concatenate(self.link(self._bodies.gripper))
 
     @property
-    def success(self) -> bool:
-        """LiftCube's rule at this instant: the cube's centre is above SUCCESS_HEIGHT."""
-        return bool(self.cube_pos[2] > lift_cube.SUCCESS_HEIGHT)
-
-    @property
     def grasped(self) -> bool:
         """LeIsaac's object_grasped at this instant: the cube is at the jaw frame and the gripper is closed."""
         place, turn = self.link(self._bodies.jaw)
-        jaw = place + poses.rotate(turn, np.array(lift_cube.JAW_FRAME))
+        jaw = place + poses.rotate(turn, np.array(workspace.JAW_FRAME))
         near = float(np.linalg.norm(self.cube_pos - jaw)) < GRASP_DISTANCE
         return near and float(self.joint_pos[-1]) < GRASP_JOINT
 
@@ -217,7 +222,8 @@ def _check_base(arm: Column, link_pose: Column) -> None:
 
 
 @functools.cache
-def opened(arm: str | None, arm_sha256: str | None) -> Bodies:
-    """The scene of this process, with isaaclab-so101's arm or a layer of the user's. Raises InputError."""
+def opened(arm: str | None, arm_sha256: str | None, shown: Scene) -> Bodies:
+    """The scene of this process with this on the table, and isaaclab-so101's arm or a layer of the user's. Raises
+    InputError."""
     with tempfile.TemporaryDirectory(prefix="leicos-physx-") as name:
-        return Bodies(Scene(scene.write(Path(name), arm, arm_sha256)))
+        return Bodies(library.Scene(scene.write(Path(name), arm, arm_sha256, shown)))
