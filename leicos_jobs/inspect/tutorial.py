@@ -11,10 +11,11 @@ from leicos_jobs.backends.cosmos_predict25.explain import Step
 from leicos_jobs.backends.cosmos_predict25.settings import CosmosSettings
 from leicos_jobs.backends.gr00t_dreams.configs import intended_differences
 from leicos_jobs.backends.gr00t_dreams.settings import TrainerSettings
+from leicos_jobs.backends.isaac.settings import IsaacSettings
 from leicos_jobs.robots.embodiment import DEFAULT, embodiment, is_file
 from leicos_jobs.run.config import RunConfig
 
-SHIPPED_TASK = "LeIsaac-SO101-LiftCube-v0"
+SHIPPED_TASK = IsaacSettings().task
 
 
 def steps_for(config: RunConfig) -> list[Step]:
