@@ -60,7 +60,7 @@ def survive(tmp_path: Path, samples: int, kills: int, longest: float) -> None:
 
 
 def test_three_kills(tmp_path: Path) -> None:
-    survive(tmp_path, 12, 3, longest=4.0)
+    survive(tmp_path, 12, 3, longest=1.5)
 
 
 @pytest.mark.soak
