@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from leicos_jobs.core import logs, pod
-from leicos_jobs.run.opened import open_run
+from leicos_jobs.run.opened import Run, open_run
 from leicos_jobs.run.results import Results
 from leicos_jobs.run.summary import headline, summary
 
@@ -53,6 +53,7 @@ def finish(uri: str, outcome: str, workflow: str | None = None, failures: str = 
     """
     address = os.environ.get(URL, "")
     why = [] if outcome == SUCCEEDED else causes(failures)
+    run: Run | None = None
     try:
         run = open_run(uri)
         address = address or run.config.webhook or ""
@@ -68,16 +69,15 @@ def finish(uri: str, outcome: str, workflow: str | None = None, failures: str = 
     print(text)
     if address and not send(address, text):
         logs.event("finish.webhook_not_sent", outcome=outcome)
-    if outcome != SUCCEEDED:  # last, since it takes its time
-        _report_so_far(uri, outcome, why)
+    if outcome != SUCCEEDED and run is not None:  # last, since it takes its time
+        _report_so_far(run, outcome, why)
 
 
-def _report_so_far(uri: str, outcome: str, why: list[str]) -> None:
+def _report_so_far(run: Run, outcome: str, why: list[str]) -> None:
     """Write the report of what is there, and say where, unless the run has one. Never raises."""
     from leicos_jobs.stages.report import so_far
 
     try:
-        run = open_run(uri)
         if Results(run).current("report") is None:
             print(f"report so far: {so_far(run, why or [f'the workflow ended as {outcome}'])}")
     except Exception as error:  # noqa: BLE001 - as above

@@ -56,7 +56,9 @@ def test_every_row_is_its_own_samples(place: str, tmp_path: Path, request: pytes
     scratch.mkdir()
     environ = environment(SPARE | {"TMPDIR": str(scratch)} | (server.environment() if server else {}))
     # on S3 no fork: threads of the S3 client do not live on in one
-    command = (leicos if server else forking_leicos)("run", str(config), "--out", uri, "--workers", "3", "--max-rounds", "20")
+    command = (leicos if server else forking_leicos)(
+        "run", str(config), "--out", uri, "--workers", "3", "--max-rounds", "20"
+    )
     store, meddlers = open_store(uri), []
     with (tmp_path / "log").open("w") as log:
         for stage, least, most in KILLS:
