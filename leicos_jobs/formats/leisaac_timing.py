@@ -26,7 +26,7 @@ MAX_DENOMINATOR = 1001
 class TimeBase:
     """How the user wants rows chosen.
 
-    stride: HDF5 rows a dataset row; None takes the camera's own. row_for_row: every row from `drop_rows` on, as
+    stride: HDF5 rows per dataset row; None takes the camera's own. row_for_row: every row from `drop_rows` on, as
     upstream does (then its videos play at half speed). drop_rows: rows before this one are never used.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from leicos_jobs.judge.curves import learning_curves
 from leicos_jobs.judge.sample_table import outcome, tone
 from leicos_jobs.judge.score import Score, Scored
 from leicos_jobs.run import episodes
+from leicos_jobs.run.episodes import Episode
 from leicos_jobs.run.opened import Run
 from leicos_jobs.run.results import Results
 
@@ -77,18 +78,21 @@ def draw(results: Results, score: Score, film: Film, folder: Path, scratch: Path
         plots.coverage(numbers["coverage"], joints, picture("coverage"))
     if curves := learning_curves(results):
         plots.learning(curves, picture("learning"))
+    demos = {item.episode_index: item for item in episodes.read(run, results)}
     shown = best_and_worst(score.samples)
-    return Pictures(files, [_closely(results, score, item, film, folder, scratch) for item in shown])
+    return Pictures(files, [_closely(run, score, item, demos, film, folder, scratch) for item in shown])
 
 
-def _closely(results: Results, score: Score, item: Scored, film: Film, folder: Path, scratch: Path) -> Beside:
-    """One sample: strip, video with its replay, and its joints."""
+def _closely(
+    run: Run, score: Score, item: Scored, demos: Mapping[int, Episode], film: Film, folder: Path, scratch: Path
+) -> Beside:
+    """One sample: strip, video with its replay, and its joints. demos: by episode."""
     from leicos_jobs.judge import plots
     from leicos_jobs.judge.beside import beside
 
-    run, sample = results.run, item.state.sample
+    sample = item.state.sample
     assert item.state.generate is not None and item.labels is not None  # noqa: PT018 - `best_and_worst` chose it
-    name, episode = sample.id[:8], {one.episode_index: one for one in episodes.read(run, results)}[sample.episode]
+    name, episode = sample.id[:8], demos[sample.episode]
     pictures = film(item)
     played = folder / f"beside_{name}.mp4" if pictures is not None else None
     beside(run.commits.fetch(item.state.generate, scratch), pictures, folder / f"beside_{name}.png", played)

@@ -54,7 +54,7 @@ class TimeConfig(Section):
     control_hz: float = Field(60.0, gt=0, le=1000)
     """Rate of HDF5 rows and of replay in 1/s; used where the file's env_args do not say (LeIsaac single-arm: 60)."""
     stride: int | None = Field(None, ge=1, le=30)
-    """HDF5 rows a dataset row; found from image repeats when unset (LeIsaac: 2)."""
+    """HDF5 rows per dataset row; found from image repeats when unset (LeIsaac: 2)."""
     row_for_row: bool = False
     """Take every row as upstream does: the videos then play at half speed."""
     drop_rows: int = Field(5, ge=0)

@@ -13,12 +13,14 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leicos_jobs.backends.base import Replayer
 from leicos_jobs.core import logs
 from leicos_jobs.core.errors import InputError, LeicosError
 from leicos_jobs.core.stages import REPORT
@@ -76,10 +78,8 @@ def so_far(run: Run, why: Sequence[str] = ()) -> str:
     with tempfile.TemporaryDirectory(prefix="leicos-") as name:
         folder = Path(name)
         write(results, collect(results, SO_FAR_READ), unfinished(why), folder, progress)
-        former, made = (
-            set(run.store.list(layout.so_far(""))),
-            {layout.so_far(path.name): path for path in folder.iterdir()},
-        )
+        former = set(run.store.list(layout.so_far("")))
+        made = {layout.so_far(path.name): path for path in folder.iterdir()}
         for key, path in made.items():
             run.store.upload(key, path)
         for key in former - made.keys():
@@ -116,6 +116,12 @@ class Filming:
         self.run, self.scratch = run, scratch
         self.stage = ReplayStage(run)
 
+    @cached_property
+    def _replayer(self) -> Replayer[Any]:
+        """Made once: to open a simulator's scene takes seconds."""
+        made: Replayer[Any] = replay_spec(self.run, self.scratch).make()
+        return made
+
     def __call__(self, item: Scored) -> Iterator[NDArray[np.uint8]] | None:
         """Pictures of one sample's replay, one per frame; None if there are none."""
         if item.labels is None or not item.state.replayable or item.state.replay is None:
@@ -124,8 +130,7 @@ class Filming:
         try:
             request = self.stage.request_for(item.state.sample, item.labels)
             stride = self.stage.episodes[item.state.sample.episode].stride
-            backend = replay_spec(self.run, self.scratch).make()
-            film = backend.film(request, (config.generate.width, config.generate.height), stride)
+            film = self._replayer.film(request, (config.generate.width, config.generate.height), stride)
             return None if film is None else iter(list(film))
         except (LeicosError, ImportError, OSError, RuntimeError) as error:
             logs.event("report.no_film", sample=item.state.sample.id, error=f"{type(error).__name__}: {error}")

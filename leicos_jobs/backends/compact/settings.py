@@ -28,7 +28,7 @@ class CompactSettings(Settings):
     hidden: int | None = Field(None, ge=8, description="width of the encoder's fully connected layers")
     steps: int | None = Field(None, ge=1, description="optimiser steps of the encoder")
     head_steps: int | None = Field(None, ge=1, description="optimiser steps of the temporal head")
-    batch: int | None = Field(None, ge=1, description="frames a step")
+    batch: int | None = Field(None, ge=1, description="frames per step")
     learning_rate: float | None = Field(None, gt=0, description="peak learning rate of the encoder (AdamW, cosine)")
     weight_decay: float | None = Field(None, ge=0, description="AdamW weight decay of the encoder")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, which are the ones that are kept")

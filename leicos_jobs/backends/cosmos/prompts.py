@@ -26,7 +26,7 @@ class Prompts:
     """Embeddings by text, kept in host memory: 103 MB each in bfloat16.
 
     checkpoint: folder in which post-train left those that it computed. shared: the file through which workers share a
-    text's embedding, None where they need not; a file that is damaged is written anew.
+    text's embedding, None where they need not; a damaged file is written again.
     """
 
     def __init__(

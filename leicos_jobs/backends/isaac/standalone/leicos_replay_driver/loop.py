@@ -24,7 +24,7 @@ class TaskRefusedError(Exception):
 
 
 class Env(Protocol):
-    """What the loop needs of a vectorised environment. Arrays have one row an environment."""
+    """What the loop needs of a vectorised environment. Arrays have one row per environment."""
 
     num_envs: int
     width: int
